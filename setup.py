@@ -1,0 +1,60 @@
+"""Installs emotion_jax and, inside it, the configs."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(
+    r'__version__ = "(.+)"', (HERE / "emotion_jax" / "__init__.py").read_text()
+)[1]
+
+# Lower bounds are what Colab has, so that pip replaces nothing there.
+REQUIRES = [
+    "absl-py>=1.4",
+    "clu>=0.0.12",
+    "flax>=0.11.2",
+    "jax>=0.7.2,<0.13",
+    "jaxtyping>=0.3",
+    "matplotlib>=3.8",
+    "ml_collections>=1.1",
+    "numpy>=2.0",
+    "optax>=0.2.6",
+    "orbax-checkpoint>=0.11.36",
+    "pandas>=2.2",
+    "pillow>=10",
+    "scikit-learn>=1.5",
+    "tensorboardX>=2.6",
+    "tensorflow-datasets>=4.9.10",
+]
+EXTRAS = {
+    "tpu": ["jax[tpu]>=0.7.2,<0.13"],
+    "cuda": ["jax[cuda12]>=0.7.2,<0.13"],
+    "onnx": ["onnx>=1.17", "onnxruntime>=1.20"],
+    "tf": ["tensorflow>=2.18"],
+    "photo": ["scikit-image>=0.24"],
+    "gcs": ["gcsfs>=2024.6"],
+    "dev": ["beartype>=0.19", "hypothesis>=6.100", "pytest>=8", "ruff>=0.8"],
+}
+
+setup(
+    name="emotion_jax",
+    version=VERSION,
+    description="Train residual networks to read a face: emotion and keypoints, in JAX",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=[*find_packages(include=["emotion_jax*"]), "emotion_jax.configs"],
+    package_dir={"emotion_jax.configs": "configs"},
+    install_requires=REQUIRES,
+    extras_require=EXTRAS,
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

@@ -1,0 +1,33 @@
+"""Strictness for every test: 8 devices, shapes checked, no silent broadcasting."""
+
+import os
+import tempfile
+
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["EMOTION_JAX_CACHE"] = ""  # a test that wants the cache makes its own
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+install_import_hook("emotion_jax", "typecheck.check")
+
+# Many tests compile the same tiny step: once is enough.
+COMPILED = tempfile.TemporaryDirectory(prefix="emotion_jax_tests_")
+jax.config.update("jax_compilation_cache_dir", COMPILED.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="also the tests of minutes")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--long"):
+        skip = pytest.mark.skip(reason="takes minutes: give --long")
+        for item in items:
+            if "long" in item.keywords:
+                item.add_marker(skip)
