@@ -1,0 +1,82 @@
+"""Faces from any source: SOURCES reads them, prepare.py fits them to a model."""
+
+import dataclasses
+import difflib
+import inspect
+import os
+
+from emotion_jax.data import (
+    anatomy,
+    cache,
+    drawing,
+    fer2013,
+    keypoints,
+    studio,
+    synthetic,
+)
+from emotion_jax.data.table import Raw
+from emotion_jax.errors import Mistake
+
+SOURCES = {
+    "synthetic": synthetic.read,
+    "fer2013": fer2013.read,
+    "keypoints": keypoints.read,
+}
+
+# Drawn faces depend on this code as read ones do on a file's bytes.
+CODE = tuple(part.__file__ for part in (synthetic, anatomy, drawing, studio))
+
+
+def load(source: str, path: str = "", **options) -> Raw:
+    """Reads a source, or remembers it if the same bytes were read before."""
+    read = SOURCES[_known(source)]
+    path = os.path.expanduser(path)
+    _check(source, path, options)
+    if path and not os.path.isfile(path):  # a pipe, or what the reader will refuse
+        return read(path, **options)
+    try:
+        content = [cache.content(file) for file in ([path] if path else CODE)]
+    except OSError:
+        return read(path, **options)
+    key = (source, sorted(options.items()), content)
+    raw = cache.cached(key, lambda: read(path, **options))
+    return dataclasses.replace(raw, path=path)
+
+
+def parse_source(text: str) -> tuple[str, str, dict]:
+    """Splits `fer2013=PATH`, `fer2013:5=PATH` or `synthetic`: name, path, options."""
+    name, _, path = text.partition("=")
+    name, colon, classes = name.partition(":")
+    _known(name)
+    if not colon:
+        return name, path, {}
+    if name != "fer2013" or classes not in ("5", "7"):
+        raise Mistake(
+            f"{text!r}: only fer2013 takes a number of classes, fer2013:5=PATH "
+            "or fer2013:7=PATH."
+        )
+    return name, path, {"classes": int(classes)}
+
+
+def _known(source: str) -> str:
+    if source in SOURCES:
+        return source
+    close = difflib.get_close_matches(source, SOURCES, 1)
+    hint = f" (is {close[0]} meant?)" if close else ""
+    raise Mistake(
+        f"{source!r} is no source of faces{hint}; expected SOURCE or SOURCE=PATH with "
+        f"one of {', '.join(SOURCES)}."
+    )
+
+
+def _check(source: str, path: str, options: dict) -> None:
+    parameters = dict(inspect.signature(SOURCES[source]).parameters)
+    needs_path = parameters.pop("path").default is inspect.Parameter.empty
+    for name in options:
+        if name not in parameters:
+            known = ", ".join(parameters) or "none"
+            raise Mistake(f"{source} has no option {name!r}; its options: {known}.")
+    if needs_path and not path:
+        raise Mistake(f"{source} needs a file: --data {source}=PATH.")
+    if path and not needs_path:
+        raise Mistake(f"{source} is built in and takes no path, got {path!r}.")

@@ -1,0 +1,117 @@
+"""Parsed tables kept between runs, so that a second start need not parse again.
+
+They lie in $EMOTION_JAX_CACHE (empty: nowhere), else $XDG_CACHE_HOME/emotion_jax, else
+~/.cache/emotion_jax. The cache may be deleted at any time and never fails a run: what
+cannot be read is built again, what cannot be written is not kept.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable
+
+import numpy as np
+
+from emotion_jax.data.table import Raw
+
+VERSION = 1  # raise it whenever a reader's result changes
+MAX_BYTES = 2_000_000_000
+DICTS = ("labels", "known", "extra")
+
+
+def cached(key_parts: tuple, build: Callable[[], Raw]) -> Raw:
+    """What `build` returned when it was last called for these parts.
+
+    The parts must determine all of the table but its path; see `content`.
+    """
+    folder = _folder()
+    if folder is None:
+        return build()
+    key = hashlib.blake2b(repr((VERSION, key_parts)).encode(), digest_size=16)
+    entry = folder / f"table-{key.hexdigest()}.npz"
+    raw = _load(entry)
+    if raw is None:
+        raw = build()
+        with contextlib.suppress(OSError):
+            _save(entry, raw)
+            _prune(folder)
+    return raw
+
+
+def content(path: str) -> str:
+    """A hash of the file's bytes alone: neither its name nor its date matters."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def _folder() -> pathlib.Path | None:
+    """The cache's folder, if it can be made and nobody else can write into it."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    name = os.environ.get("EMOTION_JAX_CACHE", f"{home}/emotion_jax")
+    if not name:
+        return None
+    folder = pathlib.Path(os.path.expanduser(name))
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+        if status.st_uid == os.getuid() and not status.st_mode & 0o022:
+            return folder
+    return None
+
+
+def _load(entry: pathlib.Path) -> Raw | None:
+    try:
+        with open(entry, "rb") as file, np.load(file, allow_pickle=False) as npz:
+            arrays = {name: npz[name] for name in npz.files}  # checks each CRC
+        os.utime(entry)  # the least recently used go first
+        return _unpack(arrays)
+    except Exception:  # whatever may be wrong with it, it can be built again
+        return None
+
+
+def _save(entry: pathlib.Path, raw: Raw) -> None:
+    """All or nothing: another process never sees half an entry."""
+    handle, name = tempfile.mkstemp(prefix="table-", suffix=".tmp", dir=entry.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, **_pack(raw))
+        os.replace(name, entry)
+    finally:
+        pathlib.Path(name).unlink(missing_ok=True)
+
+
+def _prune(folder: pathlib.Path) -> None:
+    entries = [(path.stat(), path) for path in folder.glob("table-*")]
+    total = sum(status.st_size for status, _ in entries)
+    for status, path in sorted(entries, key=lambda entry: entry[0].st_mtime):
+        if total > MAX_BYTES:
+            path.unlink(missing_ok=True)
+            total -= status.st_size
+
+
+def _pack(raw: Raw) -> dict[str, np.ndarray]:
+    fields = {f.name: getattr(raw, f.name) for f in dataclasses.fields(raw)}
+    packed = {}
+    for name, value in fields.items():
+        if name in DICTS:
+            packed |= {f"{name}/{key}": array for key, array in value.items()}
+        elif value is not None:
+            packed[name] = np.asarray(value)
+    return packed
+
+
+def _unpack(arrays: dict[str, np.ndarray]) -> Raw:
+    fields = {name: {} for name in DICTS}
+    for name, array in arrays.items():
+        group, _, key = name.partition("/")
+        if key:
+            fields[group][key] = array
+        else:
+            fields[group] = array
+    fields["classes"] = tuple(fields["classes"].tolist())
+    for name in ("source", "path"):
+        fields[name] = str(fields[name])
+    return Raw(**fields)

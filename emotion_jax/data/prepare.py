@@ -1,0 +1,181 @@
+"""From a source's faces to a model's: splits, twins, classes and side, once for all."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64, UInt8
+from PIL import Image
+
+from emotion_jax.data import twins
+from emotion_jax.data.table import POINTS, Faces, Raw, Split
+from emotion_jax.errors import Mistake
+
+FER2013 = {"Training", "PublicTest", "PrivateTest"}
+HELD_OUT = {"PublicTest", "PrivateTest", "test"}
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What `prepare` asks of a task."""
+
+    kind: str  # "classes" or "points"
+    names: Sequence[str]  # of the classes or points, in the model's order
+
+
+def prepare(
+    raw: Raw, split: str, tasks: Mapping[str, Task], side: int, dedupe: bool = False
+) -> Split:
+    """The faces of one split of which something is known, as the model takes them.
+
+    With `dedupe`, a row goes if it has an exact twin among the held-out rows; held-out
+    rows themselves stay, so that evaluation splits are never touched.
+    """
+    rows = split_rows(raw, split)
+    if dedupe:
+        rows = rows[~_leaks(raw)[rows]]
+    labels, known = {}, {}
+    for name, task in tasks.items():
+        convert = {"classes": _classes, "points": _points}[task.kind]
+        labels[name], known[name] = convert(raw, name, task.names, rows, side)
+    useful = np.zeros(len(rows), bool)
+    for mask in known.values():
+        useful |= mask.any(axis=tuple(range(1, mask.ndim)))
+    if not useful.any():
+        raise Mistake(_why_nothing(raw, split, tasks, len(rows)))
+    rows = rows[useful]
+    faces = Faces(
+        image=resize(raw.image[rows], side),
+        labels={name: value[useful] for name, value in labels.items()},
+        known={name: value[useful] for name, value in known.items()},
+    )
+    names = [n for t in tasks.values() if t.kind == "classes" for n in t.names]
+    return Split(
+        source=raw.source,
+        path=raw.path,
+        name=split,
+        faces=faces,
+        rows=rows,
+        classes=tuple(name for name in names if name in raw.classes),
+        extra={name: value[rows] for name, value in raw.extra.items()},
+    )
+
+
+def split_rows(raw: Raw, split: str) -> Int64[np.ndarray, " n"]:
+    """The rows of a split, or of several joined by `+`, ascending."""
+    masks = _splits(raw)
+    chosen = np.zeros(len(raw.image), bool)
+    for name in split.split("+"):
+        if name not in masks or not masks[name].any():
+            there = ", ".join(name for name, mask in masks.items() if mask.any())
+            problem = "is empty" if name in masks else "does not exist"
+            raise Mistake(f"{_name(raw)}: split {name!r} {problem}; there is {there}.")
+        chosen |= masks[name]
+    return np.flatnonzero(chosen)
+
+
+def has_splits(raw: Raw) -> bool:
+    """Whether the file itself says which rows are for what."""
+    return raw.usage is not None
+
+
+def default_split(raw: Raw) -> str:
+    """What an evaluation takes if it is not told."""
+    return "test" if has_splits(raw) else "all"
+
+
+def resize(
+    images: UInt8[np.ndarray, "n h w 1"], side: int
+) -> UInt8[np.ndarray, "n side side 1"]:
+    """Pillow's BILINEAR: half-pixel centres, antialiased when shrinking."""
+    if images.shape[1:3] == (side, side):
+        return images
+    resized = np.empty((len(images), side, side, 1), np.uint8)
+    for old, new in zip(images, resized, strict=True):
+        image = Image.fromarray(old[..., 0])
+        new[..., 0] = image.resize((side, side), Image.Resampling.BILINEAR)
+    return resized
+
+
+def _splits(raw: Raw) -> dict[str, Bool[np.ndarray, " n"]]:
+    """Every split by name: a mask of the rows."""
+    everything = {"all": np.ones(len(raw.image), bool)}
+    if raw.usage is None:
+        if raw.person is None:
+            hashes = twins.hash_images(raw.image)
+        else:
+            hashes = twins.hash_people(raw.person, raw.image)
+        tenth = hashes % 10
+        masks = {"train": tenth > 1, "val": tenth == 0, "test": tenth == 1}
+        return masks | everything
+    own = {str(name): raw.usage == name for name in np.unique(raw.usage)}
+    if not FER2013 & own.keys():
+        return own | everything
+    hashes = twins.hash_images(raw.image)
+    training = raw.usage == "Training"
+    val = training & (hashes % 10 == 0) & twins.alone(hashes)
+    test = raw.usage == ("PrivateTest" if "PrivateTest" in own else "PublicTest")
+    return own | {"train": training & ~val, "val": val, "test": test} | everything
+
+
+def _leaks(raw: Raw) -> Bool[np.ndarray, " n"]:
+    """Rows that are not held out but have a twin that is."""
+    held_out = np.zeros(len(raw.image), bool)
+    for name, mask in _splits(raw).items():
+        if name in HELD_OUT:
+            held_out |= mask
+    return ~held_out & twins.have_twin(raw.image, raw.image[held_out])
+
+
+def _classes(
+    raw: Raw, task: str, names: Sequence[str], rows: Int64[np.ndarray, " n"], side: int
+) -> tuple[Float32[np.ndarray, "n k"], Bool[np.ndarray, " n"]]:
+    """Labels by the model's classes; unknown unless most of the mass is in them."""
+    labels = np.zeros((len(rows), len(names)), np.float32)
+    if task not in raw.labels:
+        return labels, np.zeros(len(rows), bool)
+    for k, name in enumerate(names):
+        if name in raw.classes:
+            labels[:, k] = raw.labels[task][rows, raw.classes.index(name)]
+    mass = labels.sum(axis=1)
+    known = raw.known[task][rows] & (mass > 0.5)
+    labels[known] /= mass[known, None]
+    labels[~known] = 0
+    return labels, known
+
+
+def _points(
+    raw: Raw, task: str, names: Sequence[str], rows: Int64[np.ndarray, " n"], side: int
+) -> tuple[Float32[np.ndarray, "n p 2"], Bool[np.ndarray, "n p"]]:
+    """Labels in pixels of the resized image, 0 where unknown."""
+    labels = np.zeros((len(rows), len(names), 2), np.float32)
+    known = np.zeros((len(rows), len(names)), bool)
+    if task not in raw.labels:
+        return labels, known
+    height, width = raw.image.shape[1:3]
+    scale = np.array([side / width, side / height])
+    for p, name in enumerate(names):
+        if name in POINTS:
+            point = POINTS.index(name)
+            xy = raw.labels[task][rows, point].astype(np.float64)
+            labels[:, p] = (xy + 0.5) * scale - 0.5
+            known[:, p] = raw.known[task][rows, point]
+    labels[~known] = 0
+    return labels, known
+
+
+def _why_nothing(raw: Raw, split: str, tasks: Mapping[str, Task], count: int) -> str:
+    if not count:
+        return (
+            f"{_name(raw)}: every row of split {split!r} has a twin that is held out."
+        )
+    wanted = " and ".join(f"{n} ({', '.join(t.names)})" for n, t in tasks.items())
+    given = ", ".join(raw.labels) + (f" ({', '.join(raw.classes)})" * bool(raw.classes))
+    return (
+        f"{_name(raw)}: none of the {count} faces of split {split!r} has a label that "
+        f"the model uses; it learns {wanted}, and the source gives {given}."
+    )
+
+
+def _name(raw: Raw) -> str:
+    return f"{raw.source}={raw.path}" if raw.path else raw.source

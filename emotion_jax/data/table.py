@@ -1,0 +1,71 @@
+"""The one table: a face is an image with whatever labels are known."""
+
+import dataclasses
+from typing import TypedDict
+
+import numpy as np
+
+FIVE = ("anger", "disgust", "sad", "happy", "surprise")
+SEVEN = ("anger", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+# Kaggle's names and order; left and right are the subject's own.
+POINTS = (
+    "left_eye_center",
+    "right_eye_center",
+    "left_eye_inner_corner",
+    "left_eye_outer_corner",
+    "right_eye_inner_corner",
+    "right_eye_outer_corner",
+    "left_eyebrow_inner_end",
+    "left_eyebrow_outer_end",
+    "right_eyebrow_inner_end",
+    "right_eyebrow_outer_end",
+    "nose_tip",
+    "mouth_left_corner",
+    "mouth_right_corner",
+    "mouth_center_top_lip",
+    "mouth_center_bottom_lip",
+)
+
+
+class Faces(TypedDict):
+    """n faces, every task present: zeros and False where a label is not known."""
+
+    image: np.ndarray  # uint8[n side side 1]
+    labels: dict[str, np.ndarray]  # classes: float32[n k]; points: float32[n p 2]
+    known: dict[str, np.ndarray]  # classes: bool[n]; points: bool[n p]
+
+
+@dataclasses.dataclass(frozen=True)
+class Raw:
+    """A source's faces as read: its own classes, side and splits.
+
+    Keypoints are x, y in pixels of `image`, the centre of the top-left pixel at
+    (0, 0), and 0 where unknown.
+    """
+
+    source: str  # a key of SOURCES
+    path: str  # "" where the source needs none
+    image: np.ndarray  # uint8[n h w 1]
+    labels: dict[str, np.ndarray]  # emotion: float32[n k]; keypoints: float32[n 15 2]
+    known: dict[str, np.ndarray]  # emotion: bool[n]; keypoints: bool[n 15]
+    classes: tuple[str, ...] = ()  # the columns of labels["emotion"]
+    usage: np.ndarray | None = None  # str[n], the split that the file itself names
+    person: np.ndarray | None = None  # str[n]
+    extra: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)  # [n]
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """One split of one source, ready for a model's tasks and side."""
+
+    source: str
+    path: str
+    name: str  # the split's name, as asked for
+    faces: Faces
+    rows: np.ndarray  # int64[n], each face's row in the source, from 0
+    classes: tuple[str, ...]  # the source's classes that the model knows, model order
+    extra: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.rows)

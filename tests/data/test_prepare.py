@@ -1,0 +1,307 @@
+import dataclasses
+import hashlib
+import types
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emotion_jax.data import prepare, twins
+from emotion_jax.data.table import FIVE, POINTS, SEVEN, Raw
+from emotion_jax.errors import Mistake
+
+EMOTION = types.SimpleNamespace(kind="classes", names=FIVE)
+EMOTION7 = types.SimpleNamespace(kind="classes", names=SEVEN)
+KEYPOINTS = types.SimpleNamespace(kind="points", names=POINTS)
+
+
+def make_raw(num_faces=400, twin_rows=(), classes=SEVEN, seed=0, **fields):
+    """Random faces of 4 x 4, face b made a twin of face a for each pair (a, b)."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (num_faces, 4, 4, 1), dtype=np.uint8)
+    for a, b in twin_rows:
+        image[b] = image[a]
+    emotion = np.arange(num_faces) % len(classes)
+    labels = {"emotion": np.eye(len(classes), dtype=np.float32)[emotion]}
+    known = {"emotion": np.ones(num_faces, bool)}
+    defaults = {"labels": labels, "known": known, "classes": classes}
+    return Raw(source="fer2013", path="fer.csv", image=image, **(defaults | fields))
+
+
+def fer_usage(training, public, private=0):
+    names = (
+        ["Training"] * training + ["PublicTest"] * public + ["PrivateTest"] * private
+    )
+    return np.array(names)
+
+
+def take(raw, rows):
+    """The same source with its rows in another order."""
+    return dataclasses.replace(
+        raw,
+        image=raw.image[rows],
+        labels={k: v[rows] for k, v in raw.labels.items()},
+        known={k: v[rows] for k, v in raw.known.items()},
+        usage=None if raw.usage is None else raw.usage[rows],
+        person=None if raw.person is None else raw.person[rows],
+    )
+
+
+SOURCES = {
+    "usage": make_raw(usage=fer_usage(300, 60, 40)),
+    "public": make_raw(usage=fer_usage(300, 100)),
+    "none": make_raw(),
+    "twins": make_raw(twin_rows=[(i, i + 200) for i in range(150)]),
+    "people": make_raw(person=np.array([f"p{i // 4}" for i in range(400)])),
+    "own": make_raw(usage=np.array((["train"] * 8 + ["val", "test"]) * 40)),
+}
+
+
+@pytest.fixture(params=SOURCES)
+def raw(request):
+    return SOURCES[request.param]
+
+
+def test_splits_share_no_row(raw):
+    parts = [prepare.split_rows(raw, s) for s in ("train", "val", "test")]
+    together = np.concatenate(parts)
+    assert len(set(together.tolist())) == len(together)
+    assert all(part.tolist() == sorted(part.tolist()) for part in parts)
+    assert parts[0].dtype == np.int64
+    everything = prepare.split_rows(raw, "all").tolist()
+    assert everything == list(range(400))
+    if raw is not SOURCES["usage"]:  # whose PublicTest is none of the three
+        assert sorted(together.tolist()) == everything
+    union = prepare.split_rows(raw, "train+val")
+    assert union.tolist() == sorted([*parts[0], *parts[1]])
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_splits_do_not_depend_on_the_order_of_rows(raw, split):
+    order = np.random.default_rng(1).permutation(400)
+    shuffled = prepare.split_rows(take(raw, order), split)
+    assert sorted(order[shuffled]) == prepare.split_rows(raw, split).tolist()
+
+
+def test_splits_do_not_depend_on_other_rows():
+    raw = SOURCES["none"]
+    test = prepare.split_rows(raw, "test")
+    half = take(raw, np.arange(200))
+    assert prepare.split_rows(half, "test").tolist() == test[test < 200].tolist()
+
+
+def test_the_hash_never_changes():
+    raw = SOURCES["none"]
+    digest = hashlib.blake2b(raw.image[7].tobytes(), digest_size=8).digest()
+    assert twins.hash_images(raw.image)[7] == int.from_bytes(digest, "big")
+    zeros = np.zeros((1, 48, 48, 1), np.uint8)
+    assert twins.hash_images(zeros).tolist() == [10074308506815576095]
+    sizes = [len(prepare.split_rows(raw, s)) for s in ("train", "val", "test")]
+    assert sizes == [310, 54, 36]
+
+
+def test_twins_and_people_never_straddle():
+    sides = np.full((2, 400), "", dtype="U5")
+    for i, source in enumerate(("twins", "people")):
+        for name in ("train", "val", "test"):
+            sides[i, prepare.split_rows(SOURCES[source], name)] = name
+    assert (sides[0, :150] == sides[0, 200:350]).all()
+    assert (sides[1].reshape(100, 4) == sides[1].reshape(100, 4)[:, :1]).all()
+
+
+def test_nameless_people_are_split_by_pixels():
+    nameless = make_raw(person=np.array([""] * 400))
+    for split in ("train", "val", "test"):
+        rows = prepare.split_rows(SOURCES["none"], split)
+        assert prepare.split_rows(nameless, split).tolist() == rows.tolist()
+
+
+def test_files_own_splits():
+    raw, public = SOURCES["usage"], SOURCES["public"]
+    rows = {
+        s: prepare.split_rows(raw, s) for s in ("PublicTest", "PrivateTest", "test")
+    }
+    assert rows["PublicTest"].tolist() == list(range(300, 360))
+    assert rows["PrivateTest"].tolist() == list(range(360, 400))
+    assert rows["test"].tolist() == list(range(360, 400))
+    assert prepare.split_rows(public, "test").tolist() == list(range(300, 400))
+    assert 15 < len(prepare.split_rows(raw, "val")) < 45
+    assert prepare.split_rows(raw, "val").max() < 300
+
+
+def test_val_has_no_twins_and_train_keeps_them():
+    alone = make_raw(usage=fer_usage(300, 100))
+    val = prepare.split_rows(alone, "val")
+    a, b, c = val[:3].tolist()
+    other = [row for row in range(300) if row not in val][0]
+    pairs = [(a, other), (b, 350)]
+    raw = make_raw(usage=fer_usage(300, 100), twin_rows=pairs)
+    assert prepare.split_rows(raw, "val").tolist() == sorted(set(val) - {a, b})
+    assert {a, b, other} <= set(prepare.split_rows(raw, "train").tolist())
+    assert c in prepare.split_rows(raw, "val")
+
+
+@pytest.mark.parametrize(
+    "source, split, problem",
+    [
+        ("public", "PrivateTest", "'PrivateTest' does not exist; there is PublicTest"),
+        ("public", "Test", "'Test' does not exist; .*Training, train, val, test, all"),
+        (
+            "none",
+            "Training",
+            "'Training' does not exist; there is train, val, test, all",
+        ),
+        ("none", "", "'' does not exist"),
+        ("none", "train+", "'' does not exist"),
+        ("own", "Training", "'Training' .* there is test, train, val, all"),
+    ],
+)
+def test_split_that_is_not_there(source, split, problem):
+    with pytest.raises(Mistake, match=f"fer2013=fer.csv: split {problem}"):
+        prepare.split_rows(SOURCES[source], split)
+
+
+def test_empty_split():
+    with pytest.raises(Mistake, match="split 'val' is empty; there is PublicTest, te"):
+        prepare.split_rows(make_raw(4, usage=fer_usage(0, 4)), "val")
+
+
+def test_default_split():
+    assert prepare.default_split(SOURCES["usage"]) == "test"
+    assert prepare.default_split(SOURCES["none"]) == "all"
+    assert prepare.has_splits(SOURCES["own"]) and not prepare.has_splits(
+        SOURCES["none"]
+    )
+
+
+def test_dedupe_drops_twins_of_held_out_rows_from_training_only():
+    pairs = [(0, 310), (1, 370), (2, 3), (320, 380)]
+    raw = make_raw(twin_rows=pairs, usage=fer_usage(300, 60, 40))
+
+    def rows(split):
+        faces = prepare.prepare(raw, split, {"emotion": EMOTION7}, 4, dedupe=True)
+        return set(faces.rows.tolist())
+
+    assert rows("Training") == set(range(300)) - {0, 1}
+    assert rows("train+val") == set(range(300)) - {0, 1}
+    assert rows("PublicTest") == set(range(300, 360))
+    assert rows("test") == set(range(360, 400))
+    everyone = prepare.prepare(raw, "Training", {"emotion": EMOTION7}, 4)
+    assert everyone.rows.tolist() == list(range(300))
+    hopeless = make_raw(2, twin_rows=[(0, 1)], usage=fer_usage(1, 1))
+    with pytest.raises(Mistake, match="every row of split 'Training' has a twin"):
+        prepare.prepare(hopeless, "Training", {"emotion": EMOTION7}, 4, dedupe=True)
+
+
+def test_seven_classes_for_a_model_of_five():
+    raw = make_raw(7, extra={"intensity": np.arange(7) / 10})
+    split = prepare.prepare(raw, "all", {"emotion": EMOTION}, 4)
+    assert split.rows.tolist() == [0, 1, 3, 4, 5]  # neither fear nor neutral
+    assert split.faces["labels"]["emotion"].argmax(axis=1).tolist() == [0, 1, 3, 2, 4]
+    assert split.faces["labels"]["emotion"].sum(axis=1).tolist() == [1] * 5
+    assert split.faces["known"]["emotion"].all()
+    assert split.classes == FIVE and split.name == "all" and len(split) == 5
+    assert split.extra["intensity"].tolist() == [0, 0.1, 0.3, 0.4, 0.5]
+    assert (split.faces["image"] == raw.image[split.rows]).all()
+
+
+def test_five_classes_for_a_model_of_seven():
+    split = prepare.prepare(make_raw(5, classes=FIVE), "all", {"emotion": EMOTION7}, 4)
+    assert split.faces["labels"]["emotion"].argmax(axis=1).tolist() == [0, 1, 4, 3, 5]
+    assert split.classes == ("anger", "disgust", "happy", "sad", "surprise")
+
+
+def test_soft_labels_are_renormalised_over_what_the_model_knows():
+    votes = [[4, 0, 2, 2, 0, 0, 2], [2, 0, 3, 0, 0, 0, 5], [5, 0, 5, 0, 0, 0, 0]]
+    labels = {"emotion": np.array(votes, np.float32) / 10}
+    raw = make_raw(3, labels=labels)
+    split = prepare.prepare(raw, "all", {"emotion": EMOTION}, 4)
+    assert split.rows.tolist() == [0]
+    expected = [[2 / 3, 0, 0, 1 / 3, 0]]
+    np.testing.assert_allclose(split.faces["labels"]["emotion"], expected, rtol=1e-6)
+
+
+def test_unknown_labels_are_zeros():
+    """Where a face stays for what is known of it besides."""
+    votes = np.array([[0.4, 0, 0.6, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0]], np.float32)
+    raw = make_raw(
+        2,
+        labels={"emotion": votes, "keypoints": np.ones((2, 15, 2), np.float32)},
+        known={"emotion": np.ones(2, bool), "keypoints": np.ones((2, 15), bool)},
+    )
+    tasks = {"emotion": EMOTION, "keypoints": KEYPOINTS}
+    faces = prepare.prepare(raw, "all", tasks, 4).faces
+    assert faces["known"]["emotion"].tolist() == [False, True]
+    assert faces["labels"]["emotion"].tolist() == [[0] * 5, [1, 0, 0, 0, 0]]
+    assert faces["known"]["keypoints"].all()
+
+
+def test_points_move_with_the_resize():
+    point = np.zeros((2, 15, 2), np.float32)
+    point[0, :2] = [[0, 0], [1.5, 3]]
+    known = np.zeros((2, 15), bool)
+    known[0, :2] = True
+    fields = {"labels": {"keypoints": point}, "known": {"keypoints": known}}
+    raw = dataclasses.replace(make_raw(2), classes=(), **fields)
+    split = prepare.prepare(raw, "all", {"keypoints": KEYPOINTS}, 8)
+    assert split.rows.tolist() == [0]  # of the other face nothing is known
+    labels = split.faces["labels"]["keypoints"]
+    assert labels[0, :3].tolist() == [[0.5, 0.5], [3.5, 6.5], [0, 0]]
+    assert split.faces["known"]["keypoints"][0].tolist() == [True] * 2 + [False] * 13
+    assert split.faces["image"].shape == (1, 8, 8, 1) and split.classes == ()
+    same = prepare.prepare(raw, "all", {"keypoints": KEYPOINTS}, 4)
+    assert (same.faces["labels"]["keypoints"] == point[:1]).all()
+
+
+def test_a_bright_pixel_stays_under_its_point():
+    image = np.zeros((1, 24, 24, 1), np.uint8)
+    image[0, 6:9, 15:18] = 255  # its centre is x 16, y 7
+    points = np.full((1, 15, 2), [16, 7], np.float32)
+    raw = Raw(
+        source="keypoints",
+        path="k.csv",
+        image=image,
+        labels={"keypoints": points},
+        known={"keypoints": np.ones((1, 15), bool)},
+    )
+    for side in (8, 17, 24, 48, 96):
+        faces = prepare.prepare(raw, "all", {"keypoints": KEYPOINTS}, side).faces
+        weight = faces["image"][0, :, :, 0].astype(float)
+        y, x = (np.indices(weight.shape) * weight).sum(axis=(1, 2)) / weight.sum()
+        np.testing.assert_allclose(
+            faces["labels"]["keypoints"][0, 0], (x, y), atol=0.05
+        )
+
+
+def test_a_task_that_the_source_does_not_know_is_zeros():
+    tasks = {"emotion": EMOTION, "keypoints": KEYPOINTS}
+    faces = prepare.prepare(make_raw(5, classes=FIVE), "all", tasks, 4).faces
+    assert faces["labels"]["keypoints"].shape == (5, 15, 2)
+    assert not faces["labels"]["keypoints"].any()
+    assert faces["labels"]["keypoints"].dtype == np.float32
+    assert faces["known"]["keypoints"].shape == (5, 15)
+    assert not faces["known"]["keypoints"].any()
+
+
+def test_nothing_known():
+    with pytest.raises(
+        Mistake,
+        match="none of the 5 faces of split 'all'.* it learns keypoints .*left_eye_cent"
+        ".*the source gives emotion",
+    ):
+        prepare.prepare(make_raw(5), "all", {"keypoints": KEYPOINTS}, 4)
+
+
+@pytest.mark.parametrize("side", [5, 12, 24])
+def test_resize_is_pillows_bilinear(side):
+    image = np.random.default_rng(0).integers(0, 256, (3, 12, 12, 1), dtype=np.uint8)
+    resized = prepare.resize(image, side)
+    assert resized.shape == (3, side, side, 1) and resized.dtype == np.uint8
+    pillow = Image.fromarray(image[2, :, :, 0])
+    expected = np.asarray(pillow.resize((side, side), Image.Resampling.BILINEAR))
+    assert (resized[2, :, :, 0] == expected).all()
+
+
+def test_resize_to_the_same_side_changes_nothing():
+    image = np.random.default_rng(0).integers(0, 256, (2, 9, 9, 1), dtype=np.uint8)
+    assert (prepare.resize(image, 9) == image).all()

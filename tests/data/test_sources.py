@@ -1,0 +1,112 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from emotion_jax import data
+from emotion_jax.data import table
+from emotion_jax.errors import Mistake
+
+FACE = " ".join(str(value % 251) for value in range(256))
+
+
+@pytest.fixture
+def csv(tmp_path, monkeypatch):
+    monkeypatch.setenv("EMOTION_JAX_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "a.csv").write_text(f"emotion,pixels\n0,{FACE}\n4,{FACE}\n")
+    return tmp_path / "a.csv"
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("fer2013=a.csv", ("fer2013", "a.csv", {})),
+        ("fer2013:5=a.csv", ("fer2013", "a.csv", {"classes": 5})),
+        ("fer2013:7=/b/a=1:2.csv", ("fer2013", "/b/a=1:2.csv", {"classes": 7})),
+        ("keypoints=b c.csv", ("keypoints", "b c.csv", {})),
+        ("synthetic", ("synthetic", "", {})),
+        ("fer2013", ("fer2013", "", {})),
+    ],
+)
+def test_parse_source(text, expected):
+    assert data.parse_source(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text, problem",
+    [
+        ("fer2103=a.csv", r"'fer2103' is no source.*\(is fer2013 meant\?\).*keypoints"),
+        ("a.csv", "'a.csv' is no source.*SOURCE=PATH with one of synthetic, fer2013"),
+        ("", "'' is no source"),
+        ("=a.csv", "'' is no source"),
+        ("fer2013:6=a.csv", "'fer2013:6=a.csv': only fer2013.*fer2013:5=PATH"),
+        ("fer2013:=a.csv", "only fer2013"),
+        ("keypoints:5=a.csv", "only fer2013"),
+    ],
+)
+def test_parse_source_mistakes(text, problem):
+    with pytest.raises(Mistake, match=problem):
+        data.parse_source(text)
+
+
+def test_load_with_options(csv):
+    raw = data.load("fer2013", str(csv))
+    assert raw.source == "fer2013" and raw.path == str(csv)
+    assert raw.classes == table.FIVE
+    assert data.load("fer2013", str(csv), classes=7).classes == table.SEVEN
+    assert data.load("fer2013", str(csv), classes=5).classes == table.FIVE
+
+
+def test_load_mistakes(csv):
+    with pytest.raises(Mistake, match="'fer' is no source"):
+        data.load("fer", str(csv))
+    with pytest.raises(Mistake, match="no option 'klasses'; its options: classes"):
+        data.load("fer2013", str(csv), klasses=5)
+    with pytest.raises(Mistake, match="keypoints has no option 'a'; its options: none"):
+        data.load("keypoints", str(csv), a=5)
+    with pytest.raises(Mistake, match="fer2013 needs a file: --data fer2013=PATH"):
+        data.load("fer2013")
+    with pytest.raises(Mistake, match="synthetic is built in and takes no path"):
+        data.load("synthetic", str(csv))
+    with pytest.raises(Mistake, match="nowhere.csv: cannot be read: No such file"):
+        data.load("fer2013", "nowhere.csv")
+    with pytest.raises(Mistake, match="cannot be read: Is a directory"):
+        data.load("fer2013", str(csv.parent))
+
+
+def test_load_remembers_the_bytes_and_not_the_path(csv, monkeypatch):
+    first = data.load("fer2013", str(csv))
+    moved = csv.rename(csv.with_name("b.csv"))
+    read = data.SOURCES["fer2013"]
+
+    def refuse(path, classes=None):
+        raise AssertionError("read again")
+
+    monkeypatch.setitem(data.SOURCES, "fer2013", refuse)
+    again = data.load("fer2013", str(moved))
+    assert again.path == str(moved)
+    np.testing.assert_array_equal(again.image, first.image)
+    monkeypatch.setitem(data.SOURCES, "fer2013", read)
+    moved.write_text(f"emotion,pixels\n1,{FACE}\n")
+    assert data.load("fer2013", str(moved)).image.shape == (1, 16, 16, 1)
+
+
+def test_load_remembers_drawn_faces(csv, monkeypatch):
+    drawn = []
+
+    def draw(path="", faces=8000, seed=0):
+        drawn.append((faces, seed))
+        return dataclasses.replace(data.load("fer2013", str(csv)), path=path)
+
+    monkeypatch.setitem(data.SOURCES, "synthetic", draw)
+    for options in ({}, {"seed": 1}, {"faces": 20}, {"seed": 1}, {}):
+        assert data.load("synthetic", **options).path == ""
+    assert drawn == [(8000, 0), (8000, 1), (20, 0)]
+    monkeypatch.setattr(data, "CODE", (str(csv),))  # the drawing changes
+    data.load("synthetic")
+    assert len(drawn) == 4
+
+
+def test_load_finds_the_home_folder(csv, monkeypatch):
+    monkeypatch.setenv("HOME", str(csv.parent))
+    assert data.load("fer2013", "~/a.csv").path == str(csv)
