@@ -1,0 +1,46 @@
+"""Heads: from a trunk's features to a task's output, in float32."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+class Head(nn.Module):
+    """What every head ends in: logits of classes, or points in pixels of the image.
+
+    A point starts at the image's centre and is learnt in units of a quarter side, so
+    that the same learning rate serves points and classes.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+
+    def output(
+        self, features: Float[Array, "b c"], side: int
+    ) -> Float[Array, "b k"] | Float[Array, "b p 2"]:
+        values = len(self.names) * (2 if self.kind == "points" else 1)
+        dense = nn.Dense(values, kernel_init=nn.initializers.zeros, name="output")
+        result = dense(features.astype(jnp.float32))
+        if self.kind == "classes":
+            return result
+        points = result.reshape(-1, len(self.names), 2)
+        return (side - 1) / 2 + points * (side / 4)
+
+
+class Pooled(Head):
+    """Global average pool and a linear layer: what is in the image, not where."""
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "b h w c"], side: int, train: bool):
+        return self.output(features.mean((1, 2)), side)
+
+
+class Flat(Head):
+    """A linear layer on every position: keeps where things are."""
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "b h w c"], side: int, train: bool):
+        return self.output(features.reshape(len(features), -1), side)
+
+
+HEADS = {"pooled": Pooled, "flat": Flat}

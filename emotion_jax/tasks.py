@@ -1,0 +1,192 @@
+"""Tasks: what a label is, its loss, its step metrics and its report.
+
+A task declares the kind of its labels: `classes` (a distribution over names) or
+`points` (x, y in pixels of the image). The table, the pipeline, the augmentation and
+the model's heads read only that declaration, so a third task is one dataclass and a
+line in TASKS. `output` below is what the task's head gives: logits, or pixels.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float
+
+from emotion_jax import registry, scores
+from emotion_jax.data.table import FIVE, POINTS, SEVEN
+from emotion_jax.errors import Mistake
+
+FRAME = 96  # keypoint errors are in pixels of a frame of this side
+CLASSES = {5: FIVE, 7: SEVEN}
+
+
+@dataclasses.dataclass(frozen=True)
+class Emotion:
+    """Which of k expressions a face shows."""
+
+    classes: int | Sequence[str] = 5
+    head: str = "pooled"
+    weight: float = 1.0
+    label_smoothing: float = 0.0
+
+    kind: ClassVar[str] = "classes"
+    headline: ClassVar[str] = "accuracy"
+
+    def __post_init__(self):
+        if isinstance(self.classes, int) and self.classes not in CLASSES:
+            raise Mistake(
+                f"tasks.emotion.classes is 5, 7 or a tuple of names, got {self.classes}"
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The class names, in the model's order."""
+        if isinstance(self.classes, int):
+            return CLASSES[self.classes]
+        return tuple(self.classes)
+
+    def loss(
+        self,
+        output: Float[Array, "b k"],
+        label: Float[Array, "b k"],
+        known: Bool[Array, " b"],
+        side: int,
+    ) -> tuple[Float[Array, " b"], Bool[Array, " b"]]:
+        """Cross-entropy with the smoothed distribution; and which values count."""
+        smooth = optax.smooth_labels(label, self.label_smoothing)
+        return optax.softmax_cross_entropy(output, smooth), known
+
+    def metrics(self, output, label, known, side: int) -> dict[str, tuple]:
+        """(per-example values, mask) of what the step logs beside the loss."""
+        hit = output.argmax(-1) == label.argmax(-1)
+        return {"accuracy": (hit.astype(jnp.float32), known)}
+
+    def report(
+        self,
+        output: Float[np.ndarray, "n k"],
+        label: Float[np.ndarray, "n k"],
+        known: Bool[np.ndarray, " n"],
+        side: int,
+        classes: tuple[str, ...],
+        extra: Mapping[str, np.ndarray],
+        temperature: float = 1.0,
+    ) -> dict[str, float | int | None]:
+        """Every number of a classification, over the classes that the data knows.
+
+        A model of more classes than the data is renormalised over the data's.
+        """
+        present = np.isin(self.names, classes)
+        logits = np.where(present, output[known] / temperature, -np.inf)
+        truth = label[known].argmax(-1)
+        found = scores.classification(logits, truth, self.names)
+        raw = scores.classification(logits * temperature, truth, self.names)
+        found["ece@raw"] = raw["ece"]
+        if "intensity" in extra:
+            hit = logits.argmax(-1) == truth
+            found |= scores.by_thirds(hit, extra["intensity"][known])
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Keypoints:
+    """Where a face's fifteen points are."""
+
+    head: str = "flat"
+    weight: float = 1.0
+    delta_px: float = 2.0  # beyond it an error counts linearly, 96-pixel frame
+
+    kind: ClassVar[str] = "points"
+    headline: ClassVar[str] = "rmse_px"
+    names: ClassVar[tuple[str, ...]] = POINTS
+
+    def loss(
+        self,
+        output: Float[Array, "b p 2"],
+        label: Float[Array, "b p 2"],
+        known: Bool[Array, "b p"],
+        side: int,
+    ) -> tuple[Float[Array, "b p"], Bool[Array, "b p"]]:
+        """Huber's loss of the distance, in units of delta; and which values count.
+
+        Unknown labels are 0, never NaN: a NaN would survive the mask's gradient.
+        """
+        error = (output - label) * (FRAME / side / self.delta_px)
+        return optax.huber_loss(error).sum(-1), known
+
+    def metrics(self, output, label, known, side: int) -> dict[str, tuple]:
+        """(per-example values, mask) of what the step logs beside the loss."""
+        square = jnp.square((output - label) * (FRAME / side)).mean(-1)
+        return {"square_px": (square, known)}
+
+    def report(
+        self,
+        output: Float[np.ndarray, "n p 2"],
+        label: Float[np.ndarray, "n p 2"],
+        known: Bool[np.ndarray, "n p"],
+        side: int,
+        classes: tuple[str, ...],
+        extra: Mapping[str, np.ndarray],
+        temperature: float = 1.0,
+    ) -> dict[str, float | int | None]:
+        """Every number of a regression of points, in pixels of the 96-pixel frame."""
+        error = (output - label).astype(np.float64) * (FRAME / side)
+        eyes = [self.names.index(f"{eye}_eye_center") for eye in ("left", "right")]
+        span = label[:, eyes[0]] - label[:, eyes[1]]
+        eye_px = np.linalg.norm(span, axis=-1) * (FRAME / side)
+        eye_px = np.where(known[:, eyes].all(-1), eye_px, np.nan)
+        return scores.points(error, known, eye_px, self.names)
+
+
+TASKS = {"emotion": Emotion, "keypoints": Keypoints}
+Task = Emotion | Keypoints
+
+
+def make_tasks(sections: Mapping[str, Mapping]) -> dict[str, Task]:
+    """A config's `tasks` section as tasks, in the order of TASKS."""
+    if not sections:
+        raise Mistake(f"config.tasks names none of {', '.join(TASKS)}")
+    for name in sections:
+        registry.pick("task", name, TASKS)
+    return {
+        name: registry.call(f"config.tasks.{name}", make, **sections[name])
+        for name, make in TASKS.items()
+        if name in sections
+    }
+
+
+def label_shape(task: Task) -> tuple[int, ...]:
+    """The shape of one face's label."""
+    return (len(task.names),) if task.kind == "classes" else (len(task.names), 2)
+
+
+def mirrored(names: tuple[str, ...]) -> tuple[int, ...]:
+    """For each point, the one that takes its place when the face is mirrored."""
+    swap = {"left": "right", "right": "left"}
+    other = ["_".join(swap.get(word, word) for word in n.split("_")) for n in names]
+    return tuple(names.index(name) for name in other)
+
+
+def total_and_count(
+    values: Float[Array, "..."], mask: Bool[Array, "..."]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """A masked sum and what to divide it by: pairs add over batches and devices."""
+    return jnp.where(mask, values, 0.0).sum(), mask.sum().astype(jnp.float32)
+
+
+def losses_and_metrics(
+    tasks: Mapping[str, Task], outputs: dict, labels: dict, known: dict, side: int
+) -> tuple[Float[Array, ""], dict[str, tuple[jax.Array, jax.Array]]]:
+    """The weighted sum of the tasks' mean losses; all metrics as (total, count)."""
+    loss, metrics = jnp.zeros(()), {}
+    for name, task in tasks.items():
+        args = outputs[name], labels[name], known[name], side
+        total, count = total_and_count(*task.loss(*args))
+        loss += task.weight * total / jnp.maximum(count, 1.0)
+        metrics[f"{name}/loss"] = total, count
+        for key, (values, mask) in task.metrics(*args).items():
+            metrics[f"{name}/{key}"] = total_and_count(values, mask)
+    return loss, {"loss": (loss, jnp.ones(()))} | metrics
