@@ -1,0 +1,58 @@
+"""A config's `data` section as splits: each source once for training, once for val."""
+
+from collections.abc import Mapping
+
+from ml_collections import ConfigDict
+
+from emotion_jax import data
+from emotion_jax.data.prepare import prepare
+from emotion_jax.data.table import Split
+from emotion_jax.errors import Mistake
+from emotion_jax.tasks import Task
+
+OWN_FIELDS = ("path", "val")  # the rest are options of the source's reader
+
+
+def options_of(section: Mapping) -> dict:
+    """What a source's section passes to its reader."""
+    return {k: v for k, v in section.items() if k not in OWN_FIELDS}
+
+
+def load_train_and_val(
+    tasks: Mapping[str, Task],
+    *,
+    side: int,
+    sources: Mapping[str, Mapping],
+    dedupe: bool = False,
+) -> tuple[dict[str, Split], dict[str, Split]]:
+    """Each source's training split and validation split.
+
+    A source with a file of its own for validation (`val`) gives that file whole, and
+    then trains on its own `val` rows too; its `test` rows stay unseen in any case.
+    """
+    if not sources:
+        raise Mistake(f"config.data.sources names none of {', '.join(data.SOURCES)}")
+    train, val = {}, {}
+    for name, section in sources.items():
+        raw = data.load(name, section.get("path", ""), **options_of(section))
+        if second := section.get("val", ""):
+            own = data.load(name, second, **options_of(section))
+            train[name] = prepare(raw, "train+val", tasks, side, dedupe)
+            val[name] = prepare(own, "all", tasks, side)
+        else:
+            train[name] = prepare(raw, "train", tasks, side, dedupe)
+            val[name] = prepare(raw, "val", tasks, side)
+    return train, val
+
+
+def set_paths(config: ConfigDict, given: list[str], field: str) -> None:
+    """Writes what --data (`field` is "path") or --val (`val`) names into the config."""
+    sources = config.data.sources
+    for source, path, extra in map(data.parse_source, given):
+        if source not in sources:
+            raise Mistake(
+                f"the config trains on {', '.join(sources)}, not on {source}: "
+                "take another config, or leave the path out"
+            )
+        with sources[source].unlocked():
+            sources[source].update({field: path} | extra)

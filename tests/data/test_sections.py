@@ -1,0 +1,114 @@
+"""Laws of a config's `data` section: who trains on what, and who must not see it."""
+
+import numpy as np
+import pytest
+import tiny
+
+from emotion_jax.data import sections
+from emotion_jax.data.table import POINTS
+from emotion_jax.errors import Mistake
+from emotion_jax.tasks import make_tasks
+
+BOTH = make_tasks({"emotion": {}, "keypoints": {}})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Sixty faces as the course writes them, and sixty as Kaggle does."""
+    made = tmp_path_factory.mktemp("csv")
+    rng = np.random.default_rng(0)
+    faces = [" ".join(map(str, rng.integers(0, 256, 256))) for _ in range(120)]
+    rows = [f"{i % 5},{face}" for i, face in enumerate(faces[:60])]
+    (made / "course.csv").write_text("\n".join(["emotion, pixels", *rows, ""]))
+    header = ",".join([f"{point}_{axis}" for point in POINTS for axis in "xy"])
+    rows = [",".join(["3.5"] * 30 + [face]) for face in faces[60:]]
+    (made / "kaggle.csv").write_text("\n".join([f"{header},Image", *rows, ""]))
+    return made
+
+
+def load(sources, **fields):
+    return sections.load_train_and_val(BOTH, side=24, sources=sources, **fields)
+
+
+def test_a_path_goes_where_the_config_names_its_source():
+    config = tiny.config()
+    config.data.sources = {"fer2013": {}, "keypoints": {"path": "old"}}
+    sections.set_paths(config, ["fer2013:7=a.csv", "keypoints=b.csv"], "path")
+    sections.set_paths(config, ["fer2013=c.csv"], "val")
+    assert config.data.sources.to_dict() == {
+        "fer2013": {"path": "a.csv", "classes": 7, "val": "c.csv"},
+        "keypoints": {"path": "b.csv"},
+    }
+
+
+def test_a_source_that_the_config_lacks_is_a_mistake():
+    config = tiny.config()
+    with pytest.raises(Mistake, match="trains on synthetic, not on keypoints: take an"):
+        sections.set_paths(config, ["keypoints=b.csv"], "path")
+    with pytest.raises(Mistake, match="'keypoint' is no source"):
+        sections.set_paths(config, ["keypoint=b.csv"], "path")
+
+
+def test_options_are_what_is_neither_path_nor_val():
+    section = {"path": "a", "val": "b", "classes": 5, "seed": 0}
+    assert sections.options_of(section) == {"classes": 5, "seed": 0}
+
+
+def test_no_source_at_all_is_a_mistake():
+    with pytest.raises(Mistake, match="config.data.sources names none of synthetic, f"):
+        load({})
+
+
+def test_one_file_is_split_into_rows_to_train_on_and_others(folder):
+    path = str(folder / "course.csv")
+    train, val = load({"fer2013": {"path": path}})
+    (train, val) = train["fer2013"], val["fer2013"]
+    assert (train.name, val.name) == ("train", "val")
+    assert len(train) > len(val) > 0
+    assert not set(train.rows) & set(val.rows)
+    assert len(train) + len(val) < 60  # the rest is for the test
+
+
+def test_a_second_file_is_validation_whole(folder, tmp_path):
+    second = tmp_path / "second.csv"
+    second.write_text((folder / "course.csv").read_text())
+    section = {"path": str(folder / "course.csv"), "val": str(second), "classes": 5}
+    train, val = load({"fer2013": section})
+    (train, val) = train["fer2013"], val["fer2013"]
+    assert (train.name, val.name) == ("train+val", "all")
+    assert (train.path, val.path) == (section["path"], str(second))
+    np.testing.assert_array_equal(val.rows, np.arange(60))
+
+
+def test_then_the_first_files_val_rows_train_and_its_test_rows_stay_unseen(folder):
+    path = str(folder / "course.csv")
+    train, _ = load({"fer2013": {"path": path, "val": path}})
+    alone, own = load({"fer2013": {"path": path}})
+    both = np.union1d(alone["fer2013"].rows, own["fer2013"].rows)
+    np.testing.assert_array_equal(train["fer2013"].rows, both)
+    assert len(alone["fer2013"]) < len(train["fer2013"]) < 60
+
+
+def test_each_source_gives_its_own_splits_with_what_it_knows(folder):
+    names = {"keypoints": "kaggle.csv", "fer2013": "course.csv"}
+    train, val = load({s: {"path": str(folder / name)} for s, name in names.items()})
+    assert list(train) == list(val) == ["keypoints", "fer2013"]
+    for source, task in (("keypoints", "keypoints"), ("fer2013", "emotion")):
+        faces = train[source].faces
+        assert faces["image"].shape == (len(train[source]), 24, 24, 1)
+        assert faces["known"].pop(task).all()
+        assert not any(known.any() for known in faces["known"].values())
+
+
+def test_dedupe_takes_twins_of_held_out_rows_from_training_alone(tmp_path):
+    rng = np.random.default_rng(0)
+    faces = [" ".join(map(str, rng.integers(0, 256, 256))) for _ in range(40)]
+    rows = [f"0,{face},Training" for face in faces]
+    rows += [f"0,{faces[7]},PrivateTest", f"0,{faces[8]},PrivateTest"]
+    path = tmp_path / "twins.csv"
+    path.write_text("\n".join(["emotion,pixels,Usage", *rows]) + "\n")
+    train, val = load({"fer2013": {"path": str(path)}}, dedupe=True)
+    plain, same = load({"fer2013": {"path": str(path)}})
+    gone = set(plain["fer2013"].rows) - set(train["fer2013"].rows)
+    assert gone == {7, 8}
+    np.testing.assert_array_equal(val["fer2013"].rows, same["fer2013"].rows)

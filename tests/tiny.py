@@ -1,0 +1,94 @@
+"""A run small enough for a test: one block, few faces, everything switched on."""
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from emotion_jax import step
+from emotion_jax.data.augment import make_augment
+from emotion_jax.data.pipeline import FEEDS, Order
+from emotion_jax.models import make_network
+from emotion_jax.optim import Plan, make_optimizer
+from emotion_jax.sharding import make_mesh, whole
+from emotion_jax.tasks import make_tasks
+
+TASKS = {"emotion": {"label_smoothing": 0.1}, "keypoints": {}}
+MODEL = {"name": "resnet", "blocks": (1,), "width": 8, "stem_stride": 4}
+AUGMENT = {"flip": {}, "rotate": {}, "zoom": {}, "translate": {}, "erase": {}}
+OPTIM = {
+    "name": "sgd",
+    "learning_rate": 0.05,
+    "weight_decay": 1e-4,
+    "clip_norm": 1.0,
+    "ema_decay": 0.9,
+    "schedule": {"name": "cosine", "warmup": 2},
+    "options": {},
+}
+
+
+def faces(n: int = 40, side: int = 24, seed: int = 0) -> dict:
+    """Random faces, some labels of each task unknown."""
+    rng = np.random.default_rng(seed)
+    known = rng.random((n, 15)) < 0.8
+    points = rng.uniform(0, side - 1, (n, 15, 2)).astype(np.float32)
+    points[~known] = 0
+    emotion = rng.random(n) < 0.8
+    labels = np.eye(5, dtype=np.float32)[rng.integers(0, 5, n)]
+    labels[~emotion] = 0
+    return {
+        "image": rng.integers(0, 256, (n, side, side, 1)).astype(np.uint8),
+        "labels": {"emotion": labels, "keypoints": points},
+        "known": {"emotion": emotion, "keypoints": known},
+    }
+
+
+def make_step(
+    table: dict,
+    *,
+    devices=None,
+    feed="resident",
+    batch_size=8,
+    augment=AUGMENT,
+    optim=OPTIM,
+    total=20,
+):
+    """(first state, jitted step, its inputs) of a tiny run on these faces."""
+    mesh = make_mesh(devices)
+    tasks = make_tasks(TASKS)
+    network = make_network(tasks, **MODEL)
+    optimizer = make_optimizer(Plan(batch_size, total, total, 5.0), **optim)
+    order = Order(0, (len(table["image"]),), (batch_size,))
+    inputs = FEEDS[feed](table, order, mesh)
+    augmentation = make_augment(tasks, augment)
+    train_step = step.make_train_step(
+        network, tasks, optimizer, augmentation, inputs, mesh, 0
+    )
+    init = step.make_init(network, optimizer, 0, table["image"].shape[1])
+    state = jax.jit(init, out_shardings=whole(mesh))()
+    return state, train_step, inputs
+
+
+def config(**fields) -> ConfigDict:
+    """A whole config on synthetic faces, small enough to train in seconds."""
+    made = ConfigDict(
+        {
+            "seed": 0,
+            "stop_at": 0,
+            "data": {
+                "side": 24,
+                "dedupe": False,
+                "sources": {"synthetic": {"faces": 60, "seed": 0}},
+            },
+            "tasks": TASKS,
+            "model": MODEL,
+            "augment": AUGMENT,
+            "feed": {"name": "resident", "shares": {}},
+            "train": {"steps": 8, "epochs": 0.0, "batch_size": 16},
+            "optim": OPTIM,
+            "eval": {"every": "4"},
+            "checkpoint": {"every": "3", "keep": 2, "best": "emotion/accuracy"},
+            "log": {"every": "1"},
+        }
+    )
+    made.update_from_flattened_dict(fields)
+    return made
