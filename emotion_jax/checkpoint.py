@@ -1,0 +1,206 @@
+"""Checkpoints: the only file that imports Orbax.
+
+One step's folder is whole by itself: the state, and a JSON with the config, the class
+names, the side, the temperature and the format version, so that whoever holds the
+folder can evaluate, predict or export without the config file.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import json
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jax
+import orbax.checkpoint as ocp
+from jax.sharding import Mesh
+from orbax.checkpoint import checkpoint_managers as policies
+
+from emotion_jax import sharding
+from emotion_jax.errors import Mistake, Stopped
+from emotion_jax.optim import Plan
+from emotion_jax.scores import lower_is_better
+from emotion_jax.step import TrainState
+
+FORMAT_VERSION = 1
+logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of what is meant so
+
+
+@dataclasses.dataclass(frozen=True)
+class Meta:
+    """What a checkpoint says of itself."""
+
+    config: dict
+    names: dict[str, tuple[str, ...]]  # each task's classes or points
+    side: int
+    temperature: float = 1.0
+    format_version: int = FORMAT_VERSION
+
+
+def abstract(make_state: Callable[[], TrainState], mesh: Mesh) -> TrainState:
+    """The state's shapes and shardings, without making it."""
+    whole = sharding.whole(mesh)
+
+    def shape(x):
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole)
+
+    return jax.tree.map(shape, jax.eval_shape(make_state))
+
+
+class Checkpoints:
+    """A workdir's checkpoints: the newest few, and the best by a number of `val`."""
+
+    def __init__(
+        self, workdir: Path, plan: Plan, *, every: int | str, keep: int, best: str
+    ):
+        self.directory = (workdir / "checkpoints").absolute()
+        self.every, self.last = plan.every(every), plan.stop
+        self.keep, self.best = keep, best
+        if keep < 1:
+            raise Mistake(f"config.checkpoint.keep is {keep}, must be at least 1")
+
+    def open(self) -> int:
+        """Makes the folder; the step of the newest checkpoint, 0 before the first."""
+
+        def score(metrics: Mapping[str, float]) -> float:
+            return rank(metrics, self.best)
+
+        best = policies.BestN(
+            get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False
+        )
+        latest = policies.LatestN(self.keep)
+        with one_sentence():
+            self.manager = ocp.CheckpointManager(
+                self.directory,
+                options=ocp.CheckpointManagerOptions(
+                    preservation_policy=policies.AnyPreservationPolicy([latest, best]),
+                    best_fn=score,  # without it Orbax does not write the metrics
+                    cleanup_tmp_directories=True,
+                ),
+            )
+        return self.manager.latest_step() or 0
+
+    def due(self, step: int) -> bool:
+        """At the config's cadence, and where this run stops."""
+        return step % self.every == 0 or step == self.last
+
+    def save(self, state: TrainState, meta: Meta, metrics: Mapping | None) -> None:
+        """Begins to write the state; the loop goes on meanwhile.
+
+        Args:
+          metrics: the numbers of this step's evaluation on `val`, if there was one.
+        """
+        headline = None if metrics is None else {self.best: metrics[self.best]}
+        with one_sentence():
+            self.manager.save(
+                int(state.step),
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(state),
+                    meta=ocp.args.JsonSave(dataclasses.asdict(meta)),
+                ),
+                metrics=headline,
+            )
+
+    def restore(self, like: TrainState) -> TrainState:
+        """The newest state, on the devices of `like`."""
+        return load_state(self.directory / str(self.manager.latest_step()), like)
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        """However the run ends, what was begun is written first."""
+        self.close()
+
+    def close(self) -> None:
+        """Returns when all that was begun is written."""
+        with one_sentence():
+            self.manager.wait_until_finished()
+            self.manager.close()
+
+
+def rank(metrics: Mapping[str, float], best: str) -> float:
+    """Larger is better, whatever the metric."""
+    return -metrics[best] if lower_is_better(best) else metrics[best]
+
+
+@contextlib.contextmanager
+def one_sentence():
+    """A full or read-only disk ends a run in one sentence."""
+    try:
+        yield
+    except OSError as error:
+        what = "no space is left" if error.errno == errno.ENOSPC else error.strerror
+        raise Stopped(f"could not write the checkpoint: {what}") from error
+
+
+def find(checkpoint: str) -> Path:
+    """The step's folder that X names: the folder itself, or a workdir's best."""
+    path = Path(checkpoint).expanduser().absolute()
+    if (path / "meta").is_dir() and (path / "state").is_dir():
+        return path
+    steps = sorted(
+        (int(p.name), p)
+        for p in (path / "checkpoints").glob("[0-9]*")
+        if p.name.isdigit() and (p / "meta").is_dir()
+    )
+    if not steps:
+        there = "holds no checkpoint" if path.exists() else "does not exist"
+        raise Mistake(
+            f"--checkpoint {checkpoint} {there}; give a workdir or one step's folder "
+            "inside its checkpoints/"
+        )
+    scored = [(rank_of(folder), step, folder) for step, folder in steps]
+    return max((s for s in scored if s[0] is not None), default=scored[-1])[2]
+
+
+def rank_of(folder: Path) -> float | None:
+    """How a step's evaluation ranks, or None where there was none."""
+    path = folder / "metrics" / "metrics"
+    if not path.is_file():
+        return None
+    metrics = json.loads(path.read_text())
+    return rank(metrics, next(iter(metrics)))
+
+
+def load_meta(folder: Path) -> Meta:
+    """What the checkpoint says of itself."""
+    with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as checkpointer:
+        fields = checkpointer.restore(folder / "meta")
+    if fields["format_version"] > FORMAT_VERSION:
+        raise Mistake(
+            f"{folder} has format version {fields['format_version']}, this "
+            f"emotion_jax reads up to {FORMAT_VERSION}: upgrade it"
+        )
+    fields["names"] = {task: tuple(names) for task, names in fields["names"].items()}
+    return Meta(**fields)
+
+
+def load_variables(folder: Path, mesh: Mesh) -> dict:
+    """What evaluation uses (the averages where kept), on the devices of this mesh."""
+    whole = sharding.whole(mesh)
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        tree = checkpointer.metadata(folder / "state").item_metadata.tree
+        wanted = ["ema"] if tree["ema"] else ["params", "batch_stats"]
+        like = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole),
+            {name: tree[name] for name in wanted},
+            is_leaf=lambda x: hasattr(x, "shape"),
+        )
+        found = checkpointer.restore(
+            folder / "state",
+            args=ocp.args.PyTreeRestore(
+                item=like,
+                restore_args=ocp.checkpoint_utils.construct_restore_args(like),
+                partial_restore=True,
+            ),
+        )
+    return found["ema"] if tree["ema"] else found
+
+
+def load_state(folder: Path, like: TrainState) -> TrainState:
+    """The state in a step's folder, on the devices of `like`."""
+    with ocp.StandardCheckpointer() as checkpointer:
+        return checkpointer.restore(folder / "state", like)

@@ -1,0 +1,222 @@
+"""Evaluate a checkpoint: its numbers, a table on the console, a sheet of faces.
+
+  python -m emotion_jax.evaluate --checkpoint runs/first
+  python -m emotion_jax.evaluate --checkpoint runs/fer5 --data fer2013=fer2013.csv
+  python -m emotion_jax.evaluate --checkpoint runs/fer5 --split val --tta --out report
+
+The training loop evaluates with the same `Evaluator`, so its numbers are these.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Float, UInt8
+
+from emotion_jax import checkpoint, cli, data, logs, registry, sharding
+from emotion_jax.data.pipeline import concatenate
+from emotion_jax.data.prepare import default_split, prepare
+from emotion_jax.data.sections import options_of
+from emotion_jax.data.table import Split
+from emotion_jax.errors import Mistake
+from emotion_jax.models import make_network
+from emotion_jax.optim import Plan
+from emotion_jax.report import sheet, tables
+from emotion_jax.scores import softmax
+from emotion_jax.step import make_eval_step
+from emotion_jax.tasks import Task, make_tasks, mirrored
+
+Outputs = dict[str, Float[np.ndarray, "n ..."]]
+Numbers = dict[str, float | int | None]
+
+
+class Evaluator:
+    """A network's outputs and their numbers: float32, every face once."""
+
+    def __init__(
+        self,
+        tasks: Mapping[str, Task],
+        model: Mapping,
+        mesh: Mesh,
+        batch_size: int = 512,
+        temperature: float = 1.0,
+    ):
+        self.tasks, self.mesh, self.temperature = tasks, mesh, temperature
+        self.batch_size = -(-batch_size // mesh.size) * mesh.size
+        network = make_network(tasks, **{**model, "dtype": "float32"})
+        self.eval_step = make_eval_step(network, mesh)
+
+    def run(self, variables: dict, image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
+        """Each task's output for every face: logits, or points in pixels."""
+        batches = []
+        for start in range(0, len(image), self.batch_size):
+            batch = image[start : start + self.batch_size]
+            padding = [(0, self.batch_size - len(batch))] + [(0, 0)] * 3
+            batch = sharding.place(np.pad(batch, padding), sharding.split(self.mesh))
+            batches.append(self.eval_step(variables, batch))
+        outputs = jax.tree.map(lambda *x: np.concatenate(x), *jax.device_get(batches))
+        return {name: output[: len(image)] for name, output in outputs.items()}
+
+    def run_tta(self, variables: dict, image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
+        """As `run`, averaged over the face and its mirror image."""
+        plain = self.run(variables, image)
+        mirror = self.run(variables, np.ascontiguousarray(image[:, :, ::-1]))
+        averaged = {}
+        for name, task in self.tasks.items():
+            if task.kind == "points":
+                back = mirror[name][:, list(mirrored(task.names))]
+                back[..., 0] = image.shape[2] - 1 - back[..., 0]
+                averaged[name] = (plain[name] + back) / 2
+            else:
+                both = softmax(plain[name]) + softmax(mirror[name])
+                averaged[name] = np.log(both / 2 + 1e-30)
+        return averaged
+
+    def report(self, outputs: Outputs, split: Split) -> Numbers:
+        """Every number of these outputs, by `task/name`."""
+        faces, found = split.faces, {}
+        for name, task in self.tasks.items():
+            numbers = task.report(
+                outputs[name],
+                faces["labels"][name],
+                faces["known"][name],
+                faces["image"].shape[2],
+                split.classes,
+                split.extra,
+                self.temperature,
+            )
+            found |= {f"{name}/{key}": value for key, value in numbers.items()}
+        return found
+
+
+class Validation:
+    """The training loop's evaluations, on the `val` rows of all sources."""
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        val: Mapping[str, Split],
+        plan: Plan,
+        *,
+        every: int | str,
+    ):
+        self.evaluator, self.split = evaluator, concatenate(list(val.values()))
+        self.every, self.last = plan.every(every), plan.total
+
+    def due(self, step: int) -> bool:
+        """At its cadence, and at the end of the run."""
+        return step % self.every == 0 or step == self.last
+
+    def numbers(self, variables: dict) -> Numbers:
+        """Every number of these variables on `val`."""
+        outputs = self.evaluator.run(variables, self.split.faces["image"])
+        return self.evaluator.report(outputs, self.split)
+
+    def check_headline(self, key: str) -> None:
+        """Raises unless this number will be there to choose the best step by."""
+        tasks, faces = self.evaluator.tasks, self.split.faces
+        labels = {name: faces["labels"][name] for name in tasks}
+        outputs = {
+            name: labels[name] if task.kind == "points" else np.log(labels[name] + 1e-9)
+            for name, task in tasks.items()
+        }
+        found = self.evaluator.report(outputs, self.split)
+        if key not in found:
+            raise registry.unknown("number in config.checkpoint.best", key, found)
+        if found[key] is None:
+            raise Mistake(f"config.checkpoint.best is {key}, but val has no such label")
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """A checkpoint made ready to evaluate, on this machine's devices."""
+
+    folder: Path
+    meta: checkpoint.Meta
+    tasks: dict[str, Task]
+    variables: dict
+    evaluator: Evaluator
+
+
+def restore(name: str) -> Restored:
+    """The network that X names, with the config that it carries."""
+    folder = checkpoint.find(name)
+    meta = checkpoint.load_meta(folder)
+    mesh, config = sharding.make_mesh(), meta.config
+    tasks = make_tasks(config["tasks"])
+    evaluator = Evaluator(tasks, config["model"], mesh, temperature=meta.temperature)
+    variables = checkpoint.load_variables(folder, mesh)
+    return Restored(folder, meta, tasks, variables, evaluator)
+
+
+def load_splits(
+    restored: Restored, wanted: Sequence[str], split: str | None
+) -> list[Split]:
+    """The faces to evaluate on: what --data names, else the run's own sources.
+
+    The run's own sources keep the run's options: a synthetic set must be drawn alike
+    for its test faces to be unseen.
+    """
+    own, splits = restored.meta.config["data"]["sources"], []
+    for source, path, options in map(data.parse_source, wanted or own):
+        section = own.get(source, {})
+        if path in ("", section.get("path")):
+            path = section.get("path", "")
+            options = options_of(section) | options
+        raw = data.load(source, path, **options)
+        name = split or (default_split(raw) if wanted else "test")
+        splits.append(prepare(raw, name, restored.tasks, restored.meta.side))
+    return splits
+
+
+def numbers_of(restored: Restored, split: Split, tta: bool) -> tuple[Outputs, Numbers]:
+    """The plain outputs, and all numbers; those with augmentation end in @tta."""
+    evaluator, image = restored.evaluator, split.faces["image"]
+    outputs = evaluator.run(restored.variables, image)
+    found = evaluator.report(outputs, split)
+    if tta:
+        augmented = evaluator.run_tta(restored.variables, image)
+        numbers = evaluator.report(augmented, split)
+        found |= {f"{k}@tta": v for k, v in numbers.items() if "@" not in k}
+    return outputs, found
+
+
+def write(
+    restored: Restored, split: Split, outputs: Outputs, found: Numbers, out: Path
+):
+    """metrics.json and the picture, in a folder made for them."""
+    out.mkdir(parents=True, exist_ok=True)
+    where = {"data": tables.source(split), "split": split.name, "labels": "original"}
+    logs.write_json(out / "metrics.json", where | found)
+    sheet.draw(out / "faces.png", split, outputs, restored.tasks)
+
+
+def main(args: list[str]) -> None:
+    """The evaluation binary."""
+    parser = cli.Parser("evaluate", __doc__)
+    add = parser.add_argument
+    add("--checkpoint", required=True, metavar="X", help="a workdir, or a step in it")
+    add("--data", **cli.SOURCES, help="default: the run's own sources")
+    add("--split", help="default: test where the data has splits, otherwise all")
+    add("--tta", action="store_true", help="also average over the mirror image")
+    add("--out", type=Path, metavar="DIR", help="default: WORKDIR/eval/SOURCE-SPLIT/")
+    flags = parser.parse(args)
+
+    restored = restore(flags.checkpoint)
+    splits = load_splits(restored, flags.data, flags.split)
+    for split in splits:
+        outputs, found = numbers_of(restored, split, flags.tta)
+        folder = f"{split.source}-{split.name}"
+        out = flags.out or restored.folder.parents[1] / "eval" / folder
+        if flags.out and len(splits) > 1:
+            out = flags.out / folder
+        write(restored, split, outputs, found, out)
+        print(f"\n{tables.describe(split)}\n\n{tables.numbers(found, restored.tasks)}")
+        print(f"\nwritten to {out}: metrics.json, faces.png")
+
+
+if __name__ == "__main__":
+    cli.main(main)

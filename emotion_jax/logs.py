@@ -1,0 +1,181 @@
+"""What a run tells: JSON lines, TensorBoard events, and lines that a person reads."""
+
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import jax
+
+from emotion_jax.errors import Stopped
+from emotion_jax.optim import Plan
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes the file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    temporary.replace(path)
+
+
+def environment() -> dict[str, object]:
+    """What the numbers of a run depend on beside its config."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False)
+    return {
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "platform": jax.default_backend(),
+        "devices": [device.device_kind for device in jax.devices()],
+        "processes": jax.process_count(),
+        "commit": commit.stdout.strip() or None,
+    }
+
+
+def cut_back(path: Path, step: int) -> None:
+    """Drops the lines after `step`, so that a resumed run tells each step once."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except (ValueError, KeyError, TypeError):
+            break  # a kill may have cut the last line
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_text("".join(line + "\n" for line in kept))
+    temporary.replace(path)
+
+
+def say(text: str) -> None:
+    """A line for the person at the console; the other processes keep quiet."""
+    if jax.process_index() == 0:
+        print(text, file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """As a person writes it: 42 s, 3 min 5 s, 2 h 7 min."""
+    seconds = round(seconds)
+    hours, minutes = seconds // 3600, seconds % 3600 // 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
+
+
+class RunLog:
+    """One run's log: every number is read one step late, so no device waits for it.
+
+    `metrics.jsonl` holds the numbers of single steps, not of windows, so that a run
+    that was killed and resumed writes the same lines as one that was not.
+    """
+
+    def __init__(self, workdir: Path, plan: Plan, *, every: int | str):
+        self.workdir, self.total, self.batch_size = workdir, plan.total, plan.batch_size
+        self.every = plan.every(every)
+        self.lead = jax.process_index() == 0
+        self.pending: tuple[int, Mapping] | None = None
+
+    def open(self, start: int) -> "RunLog":
+        """Goes on after step `start`; closes at the end of a `with`."""
+        from tensorboardX import SummaryWriter  # half a second of import
+
+        self.start, self.rate = start, 0.0
+        if self.lead:
+            path = self.workdir / "metrics.jsonl"
+            cut_back(path, start)
+            self.lines = path.open("a", buffering=1)
+            self.events = SummaryWriter(str(self.workdir), purge_step=start + 1)
+        return self
+
+    def step(self, step: int, metrics: Mapping[str, tuple]) -> None:
+        """Takes the metrics of the step just begun; logs those of the one before."""
+        self.flush()
+        self.pending = step, metrics
+
+    def flush(self) -> None:
+        """Waits for the last step taken and logs it."""
+        if self.pending is None:
+            return
+        (step, pairs), self.pending = self.pending, None
+        pairs = jax.device_get(pairs)
+        values = {k: float(t) / float(n) for k, (t, n) in pairs.items() if n > 0}
+        vital = {"loss": "loss", "grad_norm": "norm of the gradient"}
+        for key, name in vital.items():
+            if not math.isfinite(values[key]):
+                raise Stopped(
+                    f"the {name} is {values[key]} at step "
+                    f"{step}; the checkpoints before it are whole. A lower "
+                    "config.optim.learning_rate or config.optim.clip_norm=1 may help"
+                )
+        if step == self.start + 1:  # it compiled: the speed counts from here
+            self.clock, self.clock_step = time.perf_counter(), step
+        if step % self.every == 0 or step == self.total:
+            self.progress(step, values)
+            self.write(step, values, prefix="train")
+
+    def progress(self, step: int, values: Mapping[str, float]) -> None:
+        """The console's line: where the run is, how fast, how long still."""
+        now = time.perf_counter()
+        seconds, steps = now - self.clock, step - self.clock_step
+        self.clock, self.clock_step = now, step
+        self.rate = steps * self.batch_size / max(seconds, 1e-9)
+        left = (self.total - step) * seconds / max(steps, 1)
+        tasks = [f"{k} {v:.3f}" for k, v in values.items() if "/" in k]
+        say(
+            f"step {step:>{len(str(self.total))}}/{self.total}  "
+            f"loss {values['loss']:.3f}  {'  '.join(tasks)}  "
+            f"{self.rate:,.0f} images/s  {duration(left)} left"
+        )
+
+    def evaluation(self, step: int, values: Mapping[str, float | None]) -> None:
+        """The numbers of an evaluation on `val`."""
+        self.flush()
+        self.write(step, values, prefix="val")
+        headline = ("accuracy", "macro_f1", "rmse_px", "nme")
+        told = [
+            f"{key} {value:.3f}"
+            for key, value in values.items()
+            if key.endswith(headline) and value is not None
+        ]
+        say(f"step {step:>{len(str(self.total))}}/{self.total}  val: {'  '.join(told)}")
+        # The evaluation's time is none of the training's.
+        self.clock, self.clock_step = time.perf_counter(), step
+
+    def write(self, step: int, values: Mapping, prefix: str) -> None:
+        """One JSON line, and the same numbers as TensorBoard events."""
+        if not self.lead:
+            return
+        numbers = {
+            f"{prefix}/{key}": value
+            for key, value in values.items()
+            if isinstance(value, int | float)
+        }
+        timing = {"seconds": round(time.time(), 3), "images_per_s": round(self.rate, 1)}
+        self.lines.write(json.dumps({"step": step} | numbers | timing) + "\n")
+        for key, value in numbers.items():
+            self.events.add_scalar(key, value, step)
+
+    def __enter__(self) -> "RunLog":
+        return self
+
+    def __exit__(self, kind, *exception) -> None:
+        """Closes; a run that ended early has no last step to tell."""
+        if kind is not None:
+            self.pending = None
+        self.close()
+
+    def close(self) -> None:
+        """Logs the last step and closes the files."""
+        self.flush()
+        if self.lead:
+            self.lines.close()
+            self.events.close()

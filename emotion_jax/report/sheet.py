@@ -1,0 +1,46 @@
+"""A sheet of faces with what the network says of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from emotion_jax.data.table import Split
+from emotion_jax.scores import softmax
+from emotion_jax.tasks import Task
+
+ROWS, COLUMNS = 4, 8
+
+
+def draw(path: Path, split: Split, outputs: Mapping, tasks: Mapping[str, Task]) -> None:
+    """Draws evenly spaced faces of a split: true points, predicted points, classes."""
+    from matplotlib.figure import Figure  # only who draws pays for the import
+
+    faces = split.faces
+    rows = np.linspace(0, len(split) - 1, min(ROWS * COLUMNS, len(split))).astype(int)
+    figure = Figure(figsize=(COLUMNS * 1.5, ROWS * 1.75), layout="constrained")
+    axes = figure.subplots(ROWS, COLUMNS).ravel()
+    for axis in axes:
+        axis.axis("off")
+    for axis, i in zip(axes, rows, strict=False):
+        axis.imshow(faces["image"][i, :, :, 0], cmap="gray", vmin=0, vmax=255)
+        for name, task in tasks.items():
+            output, known = outputs[name][i], faces["known"][name][i]
+            label = faces["labels"][name][i]
+            if task.kind == "points":
+                axis.plot(*label[known].T, "o", color="#35c759", markersize=2.4)
+                axis.plot(*output.T, "+", color="#ff3b30", markersize=3.6)
+            else:
+                guess, sure = output.argmax(), softmax(output[None])[0].max()
+                right = not known or guess == label.argmax()
+                title = f"{task.names[guess]} {sure:.0%}"
+                if not right:
+                    title += f"\nnot {task.names[label.argmax()]}"
+                color = "black" if right else "#c01c10"
+                axis.set_title(title, fontsize=8, color=color, pad=2)
+    figure.suptitle(
+        f"{split.source}, split {split.name}: "
+        "green dots are labels, red crosses predictions",
+        fontsize=9,
+    )
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,45 @@
+"""An evaluation's numbers as text."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from emotion_jax.data.table import Split
+from emotion_jax.tasks import Task
+
+COLUMNS = {"classes": ("precision", "recall", "f1", "support"), "points": ("rmse_px",)}
+
+
+def source(split: Split) -> str:
+    """The data as a command line would name it, without the folder."""
+    return f"{split.source}={Path(split.path).name}" if split.path else split.source
+
+
+def describe(split: Split) -> str:
+    """Which faces a number is on."""
+    return f"{source(split)}, split {split.name}, {len(split):,} faces"
+
+
+def cell(value: float | int | None) -> str:
+    """One number, ten characters wide."""
+    if value is None:
+        return f"{'-':>10}"
+    return f"{value:>10,}" if isinstance(value, int) else f"{value:>10.3f}"
+
+
+def numbers(found: Mapping[str, float | int | None], tasks: Mapping[str, Task]) -> str:
+    """For each task with a known label: its numbers, then one row a name."""
+    lines = []
+    for name, task in tasks.items():
+        mine = {
+            k[len(name) + 1 :]: v for k, v in found.items() if k.startswith(f"{name}/")
+        }
+        if not mine["n"]:
+            continue
+        lines += ["", name, ""]
+        lines += [f"  {k:<26}{cell(v)}" for k, v in mine.items() if "/" not in k]
+        columns = COLUMNS[task.kind]
+        lines += ["", " " * 28 + "".join(f"{c:>10}" for c in columns)]
+        for each in task.names:
+            row = "".join(cell(mine[f"{c}/{each}"]) for c in columns)
+            lines.append(f"  {each:<26}{row}")
+    return "\n".join(lines[1:])

@@ -1,0 +1,112 @@
+"""The main job: train the network that a config describes, and evaluate it on the way.
+
+  python -m emotion_jax.train --config configs/synthetic.py --workdir runs/first
+  python -m emotion_jax.train --config configs/fer5.py --workdir runs/fer5 \\
+      --data fer2013=fer2013.csv --config.train.epochs=30
+
+Started again on the same workdir it goes on where it stopped, bit for bit.
+"""
+
+from pathlib import Path
+
+import jax
+from clu import parameter_overview
+from ml_collections import ConfigDict
+
+from emotion_jax import cli, logs, sharding, step
+from emotion_jax.checkpoint import Checkpoints, Meta, abstract
+from emotion_jax.data.augment import make_augment
+from emotion_jax.data.pipeline import make_feed
+from emotion_jax.data.sections import load_train_and_val, set_paths
+from emotion_jax.evaluate import Evaluator, Validation
+from emotion_jax.models import make_network
+from emotion_jax.optim import make_optimizer, make_plan
+from emotion_jax.registry import call
+from emotion_jax.report import tables
+from emotion_jax.tasks import make_tasks
+from emotion_jax.workdir import close_workdir, is_done, open_workdir, to_dict
+
+
+def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
+    """Trains to the end of the config's run, or to `config.stop_at`.
+
+    Raises:
+      Mistake: the config or the data cannot be trained on; the workdir is untouched.
+      Stopped: the loss is not finite, or the disk is full; the checkpoints are whole.
+    """
+    workdir = Path(workdir)
+    if is_done(workdir, config):
+        return logs.say(f"{workdir} is done: its checkpoints and logs are there")
+
+    # Everything that the config describes, checked before anything slow starts.
+    mesh, side = sharding.make_mesh(), config.data.side
+    tasks = make_tasks(config.tasks)
+    augment = make_augment(tasks, config.augment)
+    network = call("config.model", make_network, tasks, **config.model)
+    train, val = call("config.data", load_train_and_val, tasks, **config.data)
+    plan = call("config.train", make_plan, train, config.stop_at, **config.train)
+    optimizer = call("config.optim", make_optimizer, plan, **config.optim)
+    feed = call("config.feed", make_feed, train, plan, config.seed, mesh, **config.feed)
+    evaluator = Evaluator(tasks, config.model, mesh)
+    validation = call("config.eval", Validation, evaluator, val, plan, **config.eval)
+    checkpoints = call(
+        "config.checkpoint", Checkpoints, workdir, plan, **config.checkpoint
+    )
+    validation.check_headline(checkpoints.best)
+    log = call("config.log", logs.RunLog, workdir, plan, **config.log)
+    init = step.make_init(network, optimizer, config.seed, side)
+    like = abstract(init, mesh)
+
+    # The state is born on its devices, or restored to them.
+    open_workdir(workdir, config)
+    start = checkpoints.open()
+    if start:
+        state = checkpoints.restore(like)
+    else:
+        state = jax.jit(init, out_shardings=jax.tree.map(lambda x: x.sharding, like))()
+    meta = Meta(to_dict(config), {n: t.names for n, t in tasks.items()}, side)
+    train_step = step.make_train_step(
+        network, tasks, optimizer, augment, feed, mesh, config.seed
+    )
+
+    say_what_runs(like, train, val, plan, start, mesh)
+    with checkpoints, log.open(start):
+        for now, inputs in zip(range(start + 1, plan.stop + 1), feed.batches(start)):
+            state, metrics = train_step(state, inputs)
+            log.step(now, metrics)
+            values = None
+            if validation.due(now):
+                values = validation.numbers(state.variables())
+                log.evaluation(now, values)
+            if checkpoints.due(now) or values:
+                log.flush()  # raises, before it is saved, on a loss that is not finite
+                checkpoints.save(state, meta, values)
+    if plan.stop == plan.total:
+        close_workdir(workdir, state)
+
+
+def say_what_runs(like, train, val, plan, start: int, mesh) -> None:
+    """The lines above the progress: network, faces, splits, steps, devices."""
+    count = parameter_overview.count_parameters(like.params)
+    device = f"{mesh.size} x {mesh.devices.flat[0].device_kind}"
+    logs.say(f"{count:,} parameters, batches of {plan.batch_size} on {device}")
+    for use, splits in (("train", train), ("val", val)):
+        for split in splits.values():
+            logs.say(f"{use}: {tables.describe(split)}")
+    logs.say(f"steps {start + 1} to {plan.stop} of {plan.total}")
+
+
+def main(args: list[str]) -> None:
+    """The training binary."""
+    parser = cli.Parser("train", __doc__)
+    parser.add_argument("--workdir", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--data", **cli.SOURCES, help="where a source of the config is")
+    parser.add_argument("--val", **cli.SOURCES, help="a second file, for validation")
+    flags, config = parser.parse_with_config(args)
+    set_paths(config, flags.data, "path")
+    set_paths(config, flags.val, "val")
+    train_and_evaluate(config, flags.workdir)
+
+
+if __name__ == "__main__":
+    cli.main(main)

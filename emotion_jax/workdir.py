@@ -1,0 +1,93 @@
+"""A run's folder: what is in it before the first step and after the last.
+
+config.json and env.json say what ran; metrics.jsonl and the TensorBoard events what
+happened; checkpoints/ what it learnt; done.json that it came to its end.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from emotion_jax.errors import Mistake
+from emotion_jax.logs import environment, write_json
+from emotion_jax.step import TrainState
+
+# Fields that change neither the parameters nor what a log line means.
+MAY_CHANGE = ("stop_at", "log.", "checkpoint.every", "checkpoint.keep", "eval.")
+
+
+def to_dict(config: ConfigDict) -> dict:
+    """The config as plain JSON values, the same before and after a round trip."""
+    return json.loads(json.dumps(config.to_dict()))
+
+
+def flatten(section: Mapping, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Every field with its full name."""
+    for key, value in section.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def check_same(directory: Path, config: ConfigDict) -> None:
+    """Raises if the workdir was made with another config, naming what differs."""
+    path = directory / "config.json"
+    if not path.exists():
+        return
+    try:
+        before = dict(flatten(json.loads(path.read_text())))
+    except (ValueError, AttributeError):
+        raise Mistake(f"{path} is damaged; take another workdir") from None
+    now = dict(flatten(to_dict(config)))
+    differ = [
+        f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name) and not name.startswith(MAY_CHANGE)
+    ]
+    if differ:
+        raise Mistake(
+            f"{directory} was made with another config: {'; '.join(differ)}. "
+            "Take another --workdir, or the config as it was"
+        )
+
+
+def is_done(directory: Path, config: ConfigDict) -> bool:
+    """Whether the run has come to its end; raises if it was another run."""
+    if directory.exists() and not directory.is_dir():
+        raise Mistake(f"--workdir {directory} is a file")
+    check_same(directory, config)
+    return (directory / "done.json").exists()
+
+
+def open_workdir(directory: Path, config: ConfigDict) -> None:
+    """Makes the folder and writes down what runs in it."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if jax.process_index() == 0:
+            write_json(directory / "config.json", to_dict(config))
+            write_json(directory / "env.json", environment())
+    except OSError as error:
+        raise Mistake(
+            f"cannot write to --workdir {directory}: {error.strerror}"
+        ) from None
+
+
+def sha256(params: Mapping) -> str:
+    """Of all parameters: equal digests are equal bits."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(params):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
+
+
+def close_workdir(directory: Path, state: TrainState) -> None:
+    """Writes down that the run came to its end, and in which bits."""
+    if jax.process_index() == 0:
+        done = {"step": int(state.step), "sha256": sha256(state.params)}
+        write_json(directory / "done.json", done)

@@ -1,0 +1,148 @@
+"""Laws of checkpoints: the same bits back, the newest and the best kept, and found."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from emotion_jax import checkpoint, sharding
+from emotion_jax.checkpoint import Checkpoints, Meta
+from emotion_jax.errors import Mistake
+from emotion_jax.optim import Plan
+from emotion_jax.step import TrainState
+
+PLAN = Plan(batch_size=8, total=20, stop=18, epoch=5.0)
+META = Meta({"seed": 0, "b": (1, 2)}, {"emotion": ("sad", "happy")}, 24)
+KERNEL = np.array([[1.0, -0.0], [np.pi, 1e-40]], np.float32)
+
+
+def state(step, value=KERNEL, ema=False):
+    """A state of one kernel, on every device."""
+    params = {"a": {"kernel": jnp.asarray(value)}}
+    stats = {"a": {"mean": jnp.full(2, 0.5)}}
+    average = {"params": {"a": {"kernel": jnp.full((2, 2), 7.0)}}, "batch_stats": stats}
+    made = TrainState(
+        jnp.int32(step), params, stats, {"m": jnp.ones(2)}, average if ema else {}
+    )
+    return jax.device_put(made, sharding.whole(sharding.make_mesh()))
+
+
+def save(workdir, scores, keep=2, best="emotion/accuracy", **options):
+    """Saves these steps, each with its score or None."""
+    made = Checkpoints(workdir, PLAN, every=3, keep=keep, best=best)
+    made.open()
+    for step, value in scores.items():
+        made.save(
+            state(step, **options), META, value if value is None else {best: value}
+        )
+    made.close()
+
+
+def steps(workdir):
+    return sorted(int(p.name) for p in (workdir / "checkpoints").iterdir())
+
+
+def test_the_same_bits_come_back(tmp_path):
+    save(tmp_path, {3: None, 6: None}, ema=True)
+    made = Checkpoints(tmp_path, PLAN, every=3, keep=2, best="emotion/accuracy")
+    assert made.open() == 6
+    like = state(0, np.zeros((2, 2), np.float32), ema=True)
+    found, expected = made.restore(like), state(6, ema=True)
+    made.close()
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected)):
+        assert a.dtype == b.dtype and a.sharding == b.sharding
+        assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+def test_before_the_first_checkpoint_the_step_is_zero(tmp_path):
+    made = Checkpoints(tmp_path, PLAN, every=3, keep=2, best="emotion/accuracy")
+    assert made.open() == 0
+    made.close()
+
+
+def test_a_checkpoint_is_due_at_the_cadence_and_where_the_run_stops(tmp_path):
+    made = Checkpoints(tmp_path, PLAN, every=5, keep=2, best="emotion/accuracy")
+    assert [step for step in range(1, 21) if made.due(step)] == [5, 10, 15, 18, 20]
+
+
+def test_keeping_none_is_a_mistake(tmp_path):
+    with pytest.raises(
+        Mistake, match="config.checkpoint.keep is 0, must be at least 1"
+    ):
+        Checkpoints(tmp_path, PLAN, every=3, keep=0, best="emotion/accuracy")
+
+
+def test_the_newest_few_and_the_best_are_kept(tmp_path):
+    save(tmp_path, {3: 0.5, 6: 0.9, 9: 0.6, 12: None, 15: 0.7})
+    assert steps(tmp_path) == [6, 12, 15]
+    assert checkpoint.find(str(tmp_path)) == tmp_path / "checkpoints" / "6"
+
+
+def test_of_errors_the_smallest_is_the_best(tmp_path):
+    save(tmp_path, {3: 2.5, 6: 1.5, 9: 3.0, 12: 2.0}, 1, best="keypoints/rmse_px")
+    assert steps(tmp_path) == [6, 12]
+    assert checkpoint.find(str(tmp_path)).name == "6"
+
+
+def test_the_best_survives_a_second_start(tmp_path):
+    save(tmp_path, {3: 0.9, 6: 0.5}, keep=1)
+    save(tmp_path, {9: 0.6, 12: 0.7}, keep=1)
+    assert steps(tmp_path) == [3, 12]
+    assert checkpoint.find(str(tmp_path)).name == "3"
+
+
+def test_without_an_evaluation_the_newest_is_found(tmp_path):
+    save(tmp_path, {3: None, 12: None})
+    assert checkpoint.find(str(tmp_path)).name == "12"
+
+
+def test_a_steps_folder_is_found_as_itself(tmp_path):
+    save(tmp_path, {3: 0.9, 6: 0.5})
+    folder = tmp_path / "checkpoints" / "6"
+    assert checkpoint.find(str(folder)) == folder
+
+
+def test_what_is_no_checkpoint_is_a_mistake(tmp_path):
+    with pytest.raises(
+        Mistake, match="holds no checkpoint; give a workdir or one step"
+    ):
+        checkpoint.find(str(tmp_path))
+    with pytest.raises(Mistake, match="--checkpoint .*absent does not exist"):
+        checkpoint.find(str(tmp_path / "absent"))
+
+
+def test_a_checkpoint_says_what_it_is(tmp_path):
+    save(tmp_path, {3: None})
+    found = checkpoint.load_meta(checkpoint.find(str(tmp_path)))
+    assert found == Meta({"seed": 0, "b": [1, 2]}, {"emotion": ("sad", "happy")}, 24)
+    assert found.temperature == 1.0 and found.format_version == 1
+
+
+def test_a_newer_format_is_a_mistake(tmp_path, monkeypatch):
+    save(tmp_path, {3: None})
+    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 0)
+    with pytest.raises(
+        Mistake, match="format version 1, this emotion_jax reads up to 0"
+    ):
+        checkpoint.load_meta(checkpoint.find(str(tmp_path)))
+
+
+def test_evaluation_takes_the_averages_where_there_are_some(tmp_path):
+    mesh = sharding.make_mesh(jax.devices()[:2])
+    for name, ema, value in (("a", True, np.full((2, 2), 7)), ("b", False, KERNEL)):
+        save(tmp_path / name, {3: None}, ema=ema)
+        found = checkpoint.load_variables(checkpoint.find(str(tmp_path / name)), mesh)
+        assert found.keys() == {"params", "batch_stats"}
+        np.testing.assert_array_equal(found["params"]["a"]["kernel"], value)
+        np.testing.assert_array_equal(found["batch_stats"]["a"]["mean"], [0.5, 0.5])
+        assert found["params"]["a"]["kernel"].sharding == sharding.whole(mesh)
+
+
+def test_a_full_disk_stops_the_run_in_one_sentence():
+    with pytest.raises(checkpoint.Stopped, match="checkpoint: no space is left$"):
+        with checkpoint.one_sentence():
+            raise OSError(28, "No space left on device")
+    with pytest.raises(checkpoint.Stopped, match="checkpoint: Read-only file system$"):
+        with checkpoint.one_sentence():
+            raise OSError(30, "Read-only file system")

@@ -1,0 +1,202 @@
+"""Laws of the command line: every early end is a sentence and a code."""
+
+import sys
+
+import pytest
+from ml_collections import ConfigDict
+
+from emotion_jax import cli
+from emotion_jax.errors import Mistake, Stopped
+
+CONFIG = """
+from ml_collections import ConfigDict
+
+def get_config():
+    model = {"name": "resnet", "width": 64, "blocks": (1, 1)}
+    return ConfigDict({"seed": 0, "rate": 0.1, "model": model})
+"""
+
+
+def raises(error):
+    def binary(args):
+        raise error
+
+    return binary
+
+
+@pytest.mark.parametrize(
+    "error, code, told",
+    [
+        (Mistake("no such file"), 2, "emotion_jax: no such file\n"),
+        (Stopped("the disk is full"), 3, "emotion_jax: the disk is full\n"),
+        (KeyboardInterrupt(), 130, "emotion_jax: interrupted\n"),
+        (SystemExit(0), 0, ""),
+        (SystemExit(75), 75, ""),
+    ],
+)
+def test_what_ends_a_binary_early_is_a_sentence_and_a_code(capsys, error, code, told):
+    assert cli.run(raises(error), []) == code
+    assert capsys.readouterr() == ("", told)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("oh"), ValueError("oh"), OSError("oh")])
+def test_anything_else_is_a_bug_with_its_traceback(capsys, error):
+    assert cli.run(raises(error), []) == 1
+    told = capsys.readouterr().err
+    assert "Traceback" in told and f"{type(error).__name__}: oh" in told
+    assert told.endswith(
+        "this is a bug in emotion_jax; please report the lines above\n"
+    )
+
+
+def test_a_binary_that_returns_is_done_and_has_had_its_arguments():
+    seen = []
+    assert cli.run(seen.extend, ["--a", "b"]) == 0
+    assert seen == ["--a", "b"]
+
+
+def test_main_exits_with_the_code(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train", "x"])
+    with pytest.raises(SystemExit) as error:
+        cli.main(raises(Stopped("full")))
+    assert error.value.code == 3
+
+
+def parser():
+    made = cli.Parser("train", "What it does.\n\n  an example")
+    made.add_argument("--workdir", required=True)
+    made.add_argument("--data", **cli.SOURCES)
+    made.add_argument("--split")
+    return made
+
+
+def test_sources_add_up_however_they_are_written():
+    args = ["--data", "A=1", "B=2", "--workdir", "w", "--data", "C=3"]
+    assert parser().parse(args).data == ["A=1", "B=2", "C=3"]
+    assert parser().parse(["--workdir", "w"]).data == []
+
+
+@pytest.mark.parametrize(
+    "args, sentence",
+    [
+        (["--wokdir", "w"], "required: --workdir; see python -m emotion_jax.train --h"),
+        (["--workdir", "w", "--splt=val"], "unknown flag '--splt'; did you mean --spl"),
+        (["--workdir", "w", "--work", "v"], "unknown flag '--work'"),
+        (["--workdir"], "--workdir: expected one argument"),
+        (["--workdir", "w", "more"], "'more' belongs to no flag; see python -m"),
+        (["--workdir", "w", "--data"], "--data: expected at least one argument"),
+    ],
+)
+def test_a_wrong_flag_is_a_mistake(args, sentence):
+    with pytest.raises(Mistake) as error:
+        parser().parse(args)
+    assert sentence in str(error.value)
+
+
+def test_help_is_no_mistake(capsys):
+    assert cli.run(lambda args: parser().parse_with_config(args), ["--help"]) == 0
+    told = capsys.readouterr().out
+    assert "python -m emotion_jax.train" in told and "\n  an example" in told
+    assert "--config.train.batch_size=64" in told
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Writes a config file; returns its path."""
+
+    def write(text):
+        path = tmp_path / f"config{len(list(tmp_path.iterdir()))}.py"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def test_overrides_change_fields_and_leave_the_others(write):
+    overrides = [
+        "--config.model.width=32",
+        "--config.rate=1",
+        "--config.model.name=vit",
+    ]
+    config = cli.load_config(write(CONFIG), overrides)
+    assert isinstance(config, ConfigDict)
+    assert config.to_dict() == {
+        "seed": 0,
+        "rate": 1.0,
+        "model": {"name": "vit", "width": 32, "blocks": (1, 1)},
+    }
+
+
+def test_flags_and_overrides_may_come_in_any_order(write):
+    path = write(CONFIG)
+    args = ["--config.seed=3", "--workdir", "w", "--config", path, "--data", "A=1"]
+    flags, config = parser().parse_with_config(args)
+    assert (flags.workdir, flags.data, config.seed) == ("w", ["A=1"], 3)
+
+
+def test_a_shipped_config_is_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.load_config("configs/synthetic.py", []).data.side == 96
+
+
+def test_an_unknown_config_file_is_told_with_the_nearest(tmp_path):
+    with pytest.raises(Mistake, match="did you mean configs/synthetic.py") as error:
+        cli.load_config("configs/sinthetic.py", [])
+    assert "unknown config file 'configs/sinthetic.py'" in str(error.value)
+    assert "__init__" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "override, sentence",
+    [
+        ("seeed=1", "unknown field of config 'seeed'; did you mean seed?"),
+        (
+            "model.widht=1",
+            "unknown field of config.model 'widht'; did you mean width? (known: ",
+        ),
+        ("modle.width=1", "unknown field of config 'modle'; did you mean model?"),
+        ("seed=many", "--config.seed=many: invalid literal for int()"),
+        ("model.blocks=(1,", "--config.model.blocks=(1,: Error while parsing"),
+        ("rate=x", "--config.rate=x: could not convert string to float"),
+        ("model=5", "--config.model=5"),
+        ("seed", "--config.seed lacks its value: write --config.seed=VALUE"),
+        ("seed.x=1", "config.seed has no fields of its own, got --config.seed.x=1"),
+        ("seed.x.y=1", "config.seed has no fields of its own"),
+    ],
+)
+def test_a_wrong_override_is_a_mistake(write, override, sentence):
+    with pytest.raises(Mistake) as error:
+        cli.load_config(write(CONFIG), [f"--config.{override}"])
+    assert sentence in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("def get_config(:\n", "is no config: invalid syntax"),
+        ("x = 1\n", "is no config: .*get_config"),
+        ("import no_such_thing\n", "is no config: No module named 'no_such_thing'"),
+        ("def get_config():\n    return 1 / 0\n", "is no config: division by zero"),
+    ],
+)
+def test_a_file_that_is_no_config_is_a_mistake(write, text, reason):
+    with pytest.raises(Mistake, match=reason):
+        cli.load_config(write(text), [])
+
+
+def test_an_error_without_a_message_is_a_mistake_too(write):
+    with pytest.raises(Mistake, match="is no config: AssertionError"):
+        cli.load_config(write("def get_config():\n    assert False\n"), [])
+
+
+def test_a_config_that_is_no_configdict_is_a_mistake(write):
+    with pytest.raises(Mistake, match=r"is no config: .* a dict, not a ConfigDict$"):
+        cli.load_config(write("def get_config():\n    return {}\n"), [])
+
+
+def test_a_second_config_owes_nothing_to_the_first(tmp_path):
+    (tmp_path / "a.py").write_text(CONFIG)
+    (tmp_path / "b.py").write_text("x = 1\n")
+    cli.load_config(str(tmp_path / "a.py"), [])
+    with pytest.raises(Mistake, match="is no config"):
+        cli.load_config(str(tmp_path / "b.py"), [])

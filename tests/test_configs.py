@@ -1,0 +1,42 @@
+"""Every shipped config trains: shrunk to two steps, on data in its own formats."""
+
+from pathlib import Path
+
+import pytest
+
+from emotion_jax.cli import find_config, load_config
+from emotion_jax.data.sections import set_paths
+from emotion_jax.data.write_csv import write_csv
+from emotion_jax.train import train_and_evaluate
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+NAMES = sorted(p.stem for p in CONFIGS.glob("*.py") if p.stem != "__init__")
+
+
+@pytest.fixture(scope="module")
+def csvs(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("csvs")
+    write_csv(out, faces=80)
+    return out
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_config_trains_two_steps(name, csvs, tmp_path):
+    config = load_config(f"configs/{name}.py", [])
+    for source in config.data.sources:
+        if source == "synthetic":
+            config.data.sources.synthetic.faces = 80
+        else:
+            set_paths(config, [f"{source}={csvs / source}.csv"], "path")
+    config.train.update(steps=2, batch_size=16)
+    config.model.update(blocks=(1,), width=8, stem_stride=4)
+    train_and_evaluate(config, tmp_path / "run")
+    assert (tmp_path / "run" / "done.json").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_config_says_how_to_run_it_and_ends_early_nowhere(name):
+    config = load_config(f"configs/{name}.py", [])
+    assert config.stop_at == 0
+    text = find_config(f"configs/{name}.py").read_text()
+    assert f"--config configs/{name}.py" in text.split('"""')[1]

@@ -1,0 +1,182 @@
+"""Laws of the evaluation: each face once, one Evaluator, no leak by default."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from emotion_jax import evaluate
+from emotion_jax.cli import run
+from emotion_jax.data.prepare import prepare
+from emotion_jax.data.sections import set_paths
+from emotion_jax.data.table import FIVE, Raw
+from emotion_jax.data.write_csv import write_csv
+from emotion_jax.evaluate import Evaluator
+from emotion_jax.sharding import make_mesh
+from emotion_jax.tasks import make_tasks
+from emotion_jax.train import train_and_evaluate
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A finished tiny run on synthetic faces."""
+    workdir = tmp_path_factory.mktemp("runs") / "tiny"
+    train_and_evaluate(tiny.config(), workdir)
+    return workdir
+
+
+def metrics_of(out) -> dict:
+    return json.loads((out / "metrics.json").read_text())
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 8, 50, 512])
+def test_every_face_counts_once_at_any_batch_size(trained, batch_size):
+    restored = evaluate.restore(str(trained))
+    tasks, model = restored.tasks, restored.meta.config["model"]
+    image = tiny.faces(30)["image"]
+    found = Evaluator(tasks, model, make_mesh(), batch_size).run(
+        restored.variables, image
+    )
+    # One face at a time, on one device, is what it must equal.
+    alone = Evaluator(tasks, model, make_mesh(jax.devices()[:1]), 1)
+    variables = jax.device_put(restored.variables, jax.devices()[0])
+    expected = [alone.run(variables, image[i : i + 1]) for i in (0, 17, 29)]
+    for name in tasks:
+        assert len(found[name]) == 30
+        rows = np.concatenate([e[name] for e in expected])
+        np.testing.assert_allclose(found[name][[0, 17, 29]], rows, rtol=2e-4, atol=1e-4)
+
+
+def test_the_loops_numbers_are_the_binarys(trained, tmp_path):
+    args = ["--checkpoint", str(trained / "checkpoints" / "8"), "--split", "val"]
+    assert run(evaluate.main, [*args, "--out", str(tmp_path)]) == 0
+    binary = metrics_of(tmp_path)
+    lines = (trained / "metrics.jsonl").read_text().splitlines()
+    loop = [json.loads(line) for line in lines if '"val/' in line][-1]
+    assert loop["step"] == 8
+    numbers = {k[4:]: v for k, v in loop.items() if k.startswith("val/")}
+    assert len(numbers) > 30
+    for key, value in numbers.items():
+        np.testing.assert_allclose(binary[key], value, rtol=1e-6, err_msg=key)
+
+
+def test_by_default_a_run_is_evaluated_on_what_it_never_saw(trained):
+    assert run(evaluate.main, ["--checkpoint", str(trained)]) == 0
+    found = metrics_of(trained / "eval" / "synthetic-test")
+    assert (found["data"], found["split"], found["labels"]) == (
+        "synthetic",
+        "test",
+        "original",
+    )
+    assert found["emotion/n"] == found["keypoints/n"] == 6
+
+
+def test_the_keys_are_the_promised_ones_and_finite(trained, tmp_path):
+    args = ["--checkpoint", str(trained), "--tta", "--out", str(tmp_path)]
+    assert run(evaluate.main, args) == 0
+    found = metrics_of(tmp_path)
+    emotion = "n accuracy macro_f1 balanced_accuracy ece nll top2".split()
+    emotion += [f"{m}/{c}" for m in ("recall", "precision", "f1") for c in FIVE]
+    emotion += [f"support/{c}" for c in FIVE] + ["accuracy@tta", "ece@raw"]
+    keypoints = "n rmse_px rmse_px/nose_tip nme pck_10 rmse_px@tta".split()
+    for key in [f"emotion/{k}" for k in emotion] + [
+        f"keypoints/{k}" for k in keypoints
+    ]:
+        assert key in found
+    for key, value in found.items():
+        if key not in ("data", "split", "labels"):
+            assert value is None or np.isfinite(value), key
+
+
+def test_a_csv_without_splits_is_taken_whole(trained, tmp_path):
+    write_csv(tmp_path / "csv", faces=40)
+    five = f"fer2013={tmp_path / 'csv' / 'icml_face_data.csv'}"
+    points = f"keypoints={tmp_path / 'csv' / 'keypoints.csv'}"
+    args = ["--checkpoint", str(trained), "--data", five, points]
+    assert run(evaluate.main, [*args, "--out", str(tmp_path / "out")]) == 0
+    emotion = metrics_of(tmp_path / "out" / "fer2013-all")
+    keypoints = metrics_of(tmp_path / "out" / "keypoints-all")
+    assert emotion["emotion/n"] == 40 and emotion["keypoints/n"] == 0
+    assert keypoints["keypoints/n"] == 40 and keypoints["emotion/accuracy"] is None
+    assert emotion["data"] == "fer2013=icml_face_data.csv"
+
+
+def test_a_file_with_splits_of_its_own_is_taken_by_its_test_rows(trained, tmp_path):
+    write_csv(tmp_path / "csv", faces=40)
+    data = f"fer2013={tmp_path / 'csv' / 'fer2013.csv'}"
+    args = ["--checkpoint", str(trained), "--data", data, "--out", str(tmp_path / "o")]
+    assert run(evaluate.main, args) == 0
+    assert metrics_of(tmp_path / "o")["split"] == "test"
+    assert metrics_of(tmp_path / "o")["emotion/n"] == 4
+
+
+def test_a_seven_class_model_is_renormalised_on_five_classes():
+    tasks = make_tasks({"emotion": {"classes": 7}})
+    labels = np.eye(5, dtype=np.float32)
+    raw = Raw(
+        "fer2013",
+        "",
+        np.zeros((5, 24, 24, 1), np.uint8),
+        {"emotion": labels},
+        {"emotion": np.ones(5, bool)},
+        FIVE,
+    )
+    split = prepare(raw, "all", tasks, 24)
+    evaluator = Evaluator(tasks, tiny.MODEL, make_mesh())
+    logits = np.zeros((5, 7), np.float32)
+    logits[:, 2] = logits[:, 6] = 9.0  # fear and neutral: not in this file
+    logits[:, 3] = 1.0
+    found = evaluator.report({"emotion": logits}, split)
+    assert found["emotion/accuracy"] == 0.2  # all are taken for happy
+    top = np.e / (np.e + 4)
+    np.testing.assert_allclose(found["emotion/ece"], top - 0.2)
+    assert found["emotion/recall/happy"] == 1.0
+    assert found["emotion/recall/fear"] is None
+
+
+def test_tta_of_a_mirrored_face_is_the_mirrored_answer(trained):
+    restored = evaluate.restore(str(trained))
+    image = tiny.faces(6)["image"]
+    mirror = np.ascontiguousarray(image[:, :, ::-1])
+    plain = restored.evaluator.run_tta(restored.variables, image)
+    found = restored.evaluator.run_tta(restored.variables, mirror)
+    np.testing.assert_allclose(found["emotion"], plain["emotion"], atol=1e-5)
+    # The left eye's centre becomes the right one's, at side - 1 - x.
+    left, right = plain["keypoints"][:, 0], found["keypoints"][:, 1]
+    np.testing.assert_allclose(right[:, 0], 23 - left[:, 0], atol=1e-4)
+    np.testing.assert_allclose(right[:, 1], left[:, 1], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "args, sentence",
+    [
+        (["--checkpoint", "nowhere"], "--checkpoint nowhere does not exist"),
+        (["--split", "tset"], "split 'tset' does not exist; there is"),
+        (["--data", "fer2013=none.csv"], "none.csv"),
+        (["--data", "fer203=x.csv"], "fer2013"),
+        (["--dat", "x"], "--data"),
+    ],
+)
+def test_mistakes_are_told_and_nothing_is_written(
+    trained, tmp_path, args, sentence, capsys
+):
+    where = [] if "--checkpoint" in args else ["--checkpoint", str(trained)]
+    out = tmp_path / "out"
+    assert run(evaluate.main, [*where, *args, "--out", str(out)]) == 2
+    told = capsys.readouterr().err
+    assert sentence in told and "Traceback" not in told
+    assert not out.exists()
+
+
+def test_a_config_remembers_where_its_data_was(tmp_path):
+    write_csv(tmp_path, faces=80)
+    config = tiny.config(**{"data.sources": {"keypoints": {"path": ""}}})
+    config.tasks = {"keypoints": {}}
+    config.checkpoint.best = "keypoints/rmse_px"
+    set_paths(config, [f"keypoints={tmp_path / 'keypoints.csv'}"], "path")
+    train_and_evaluate(config, tmp_path / "run")
+    assert run(evaluate.main, ["--checkpoint", str(tmp_path / "run")]) == 0
+    found = metrics_of(tmp_path / "run" / "eval" / "keypoints-test")
+    assert 0 < found["keypoints/n"] < 80

@@ -1,0 +1,188 @@
+"""Laws of the main job: the same bits after any stop, nothing lost, no TensorFlow."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tiny
+
+from emotion_jax import cli, train
+from emotion_jax.checkpoint import Checkpoints
+from emotion_jax.errors import Mistake, Stopped
+from emotion_jax.train import train_and_evaluate
+
+TIMINGS = ("seconds", "images_per_s")
+
+
+def log_of(workdir) -> list[dict]:
+    """The run's log without its timings."""
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    return [
+        {k: v for k, v in json.loads(line).items() if k not in TIMINGS}
+        for line in lines
+    ]
+
+
+def done(workdir) -> dict:
+    return json.loads((workdir / "done.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run of 8 steps that nothing interrupted."""
+    workdir = tmp_path_factory.mktemp("runs") / "whole"
+    train_and_evaluate(tiny.config(), workdir)
+    return workdir
+
+
+def test_five_steps_a_restore_and_three_steps_are_eight_bit_for_bit(whole, tmp_path):
+    train_and_evaluate(tiny.config(stop_at=5), tmp_path)
+    assert not (tmp_path / "done.json").exists()
+    train_and_evaluate(tiny.config(), tmp_path)
+    assert done(tmp_path) == done(whole)
+    assert done(whole)["step"] == 8
+    assert log_of(tmp_path) == log_of(whole)
+
+
+def test_a_kill_between_checkpoints_costs_nothing(whole, tmp_path, monkeypatch):
+    """Killed at step 5, two steps after the checkpoint: the log is cut back."""
+    flush, killed = train.logs.RunLog.step, []
+
+    def step(self, now, metrics):
+        flush(self, now, metrics)
+        if now == 6 and not killed:
+            killed.append(now)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(train.logs.RunLog, "step", step)
+    with pytest.raises(KeyboardInterrupt):
+        train_and_evaluate(tiny.config(), tmp_path)
+    assert log_of(tmp_path)[-1]["step"] == 5
+    train_and_evaluate(tiny.config(), tmp_path)
+    assert done(tmp_path) == done(whole)
+    assert log_of(tmp_path) == log_of(whole)
+
+
+def test_a_finished_run_is_left_as_it_is(whole):
+    before = {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
+    train_and_evaluate(tiny.config(), whole)
+    after = {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
+    assert after == before
+
+
+def test_the_newest_checkpoints_and_the_best_are_kept(whole):
+    steps = {int(p.name) for p in (whole / "checkpoints").iterdir()}
+    values = {
+        line["step"]: line["val/emotion/accuracy"]
+        for line in log_of(whole)
+        if "val/loss" not in line and "val/emotion/accuracy" in line
+    }
+    assert {6, 8} <= steps and len(steps) <= 3
+    best = max(values, key=lambda s: (values[s], s))
+    assert best in steps
+
+
+def test_another_config_is_refused_with_the_fields_that_differ(whole):
+    with pytest.raises(Mistake, match="optim.learning_rate was 0.05 and is 0.1"):
+        train_and_evaluate(tiny.config(**{"optim.learning_rate": 0.1}), whole)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_its_step(tmp_path):
+    config = tiny.config(**{"optim.learning_rate": 1e30, "optim.clip_norm": 0.0})
+    with pytest.raises(Stopped, match=r"is (nan|inf) at step \d"):
+        train_and_evaluate(config, tmp_path)
+    assert not (tmp_path / "done.json").exists()
+    # What was saved before is finite.
+    for folder in (tmp_path / "checkpoints").iterdir():
+        metrics = json.loads((folder / "metrics" / "metrics").read_text())
+        assert all(np.isfinite(v) for v in metrics.values())
+
+
+@pytest.mark.parametrize(
+    "fields, sentence",
+    [
+        ({"train.batch_size": 12}, "12.*does not split evenly over 8 devices"),
+        ({"train.steps": 0}, "steps or epochs above 0"),
+        ({"optim.name": "sdg"}, "unknown optimizer 'sdg'; did you mean sgd"),
+        ({"checkpoint.best": "emotion/acuracy"}, "did you mean emotion/accuracy"),
+        ({"checkpoint.every": "3 weeks"}, "'3 weeks' is no duration"),
+        ({"data.sources": {"synthetic": {"facs": 60}}}, "'facs'"),
+        ({"data.sources": {"fer2013": {"path": "no.csv"}}}, "no.csv"),
+        ({"model.name": "vit"}, "unknown model 'vit'"),
+        ({"feed.name": "piped"}, "resident, streamed"),
+        ({"tasks": {"gender": {}}}, "unknown task 'gender'"),
+        ({"eval.evry": 2}, "'evry'; did you mean every"),
+    ],
+)
+def test_a_mistake_is_told_before_the_workdir_is_made(fields, sentence, tmp_path):
+    with pytest.raises(Mistake, match=sentence):
+        train_and_evaluate(tiny.config(**fields), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_streamed_feed_trains_to_the_same_bits(whole, tmp_path):
+    train_and_evaluate(tiny.config(**{"feed.name": "streamed"}), tmp_path)
+    assert done(tmp_path) == done(whole)
+
+
+def test_a_workdir_holds_what_it_promises(whole):
+    names = {p.name.split(".")[0] for p in whole.iterdir()}
+    assert {"config", "metrics", "events", "checkpoints", "env", "done"} <= names
+    env = json.loads((whole / "env.json").read_text())
+    assert len(env["devices"]) == 8 and "jax" in env["packages"]
+
+
+def test_checkpoints_open_where_a_save_was_cut_off(whole, tmp_path):
+    """A half-written folder, as a kill leaves it, is not taken for a checkpoint."""
+    train_and_evaluate(tiny.config(stop_at=3), tmp_path)
+    half = tmp_path / "checkpoints" / "6.orbax-checkpoint-tmp"
+    half.mkdir()
+    (half / "state").mkdir()
+    train_and_evaluate(tiny.config(), tmp_path)
+    assert done(tmp_path) == done(whole)
+
+
+def test_training_imports_no_tensorflow(tmp_path):
+    code = (
+        "import sys, tiny; from emotion_jax.train import train_and_evaluate;"
+        f"train_and_evaluate(tiny.config(), {str(tmp_path / 'run')!r});"
+        "print(sorted(m for m in sys.modules if m.split('.')[0] == 'tensorflow'))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tiny.__file__.rsplit("/", 1)[0],
+    )
+    assert found.stdout.strip() == "[]", found.stderr
+
+
+def test_importing_the_package_is_light():
+    code = (
+        "import sys, emotion_jax; print('jax' in sys.modules, 'numpy' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.stdout.split() == ["False", "False"]
+
+
+def test_the_binary_takes_config_overrides_and_says_where_it_is(tmp_path, capsys):
+    args = ["--config", "configs/synthetic.py", "--workdir", str(tmp_path / "run")]
+    args += ["--config.data.sources.synthetic.faces=60", "--config.train.steps=2"]
+    args += ["--config.train.batch_size=16", "--config.data.side=24"]
+    args += ["--config.model.width=8", "--config.model.blocks=1"]
+    assert cli.run(train.main, args) == 0
+    told = capsys.readouterr().err
+    assert "train: synthetic, split train, 48 faces" in told
+    assert "val: synthetic, split val, 6 faces" in told
+    assert "step 2/2" in told
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["model"]["width"] == 8 and config["model"]["blocks"] == [1]
+
+
+def test_the_newest_step_is_where_a_run_goes_on(whole):
+    plan = train.make_plan({"a": range(48)}, 0, batch_size=16, steps=8)
+    checkpoints = Checkpoints(whole, plan, every=3, keep=2, best="emotion/accuracy")
+    assert checkpoints.open() == 8
+    checkpoints.close()

@@ -1,0 +1,107 @@
+"""Laws of a run's folder: one run in one folder, and what it says of itself."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from ml_collections import ConfigDict
+
+from emotion_jax import workdir
+from emotion_jax.errors import Mistake
+from emotion_jax.step import TrainState
+
+
+def test_a_workdir_takes_its_own_config_again(tmp_path):
+    workdir.open_workdir(tmp_path / "a" / "b", tiny.config())
+    workdir.check_same(tmp_path / "a" / "b", tiny.config())
+    assert {p.name for p in (tmp_path / "a" / "b").iterdir()} == {
+        "config.json",
+        "env.json",
+    }
+
+
+def test_a_config_is_the_same_before_and_after_a_round_trip():
+    config = tiny.config()
+    assert json.loads(json.dumps(workdir.to_dict(config))) == workdir.to_dict(config)
+    assert workdir.to_dict(config)["model"]["blocks"] == [1]
+
+
+def test_another_config_is_a_mistake_that_lists_what_differs(tmp_path):
+    workdir.open_workdir(tmp_path, tiny.config())
+    other = tiny.config(**{"seed": 1, "train.steps": 9, "stop_at": 4})
+    with pytest.raises(Mistake) as error:
+        workdir.check_same(tmp_path, other)
+    differ = "another config: seed was 0 and is 1; train.steps was 8 and is 9. Take"
+    assert differ in str(error.value)
+
+
+def test_a_field_that_came_or_went_differs(tmp_path):
+    workdir.open_workdir(tmp_path, ConfigDict({"a": 1, "b": {"c": 2}}))
+    with pytest.raises(Mistake, match="b.c was 2 and is None; b.d was None and is 3"):
+        workdir.check_same(tmp_path, ConfigDict({"a": 1, "b": {"d": 3}}))
+
+
+def test_an_empty_section_that_went_differs(tmp_path):
+    workdir.open_workdir(tmp_path, ConfigDict({"augment": {"flip": {}}}))
+    with pytest.raises(Mistake, match="augment"):
+        workdir.check_same(tmp_path, ConfigDict({"augment": {}}))
+
+
+def test_what_changes_no_parameter_may_change(tmp_path):
+    workdir.open_workdir(tmp_path, tiny.config())
+    other = {"stop_at": 5, "log.every": 7, "checkpoint.every": 1, "eval.every": 2}
+    workdir.check_same(tmp_path, tiny.config(**other, **{"checkpoint.keep": 9}))
+
+
+def test_what_the_kept_checkpoints_were_ranked_by_may_not_change(tmp_path):
+    workdir.open_workdir(tmp_path, tiny.config())
+    with pytest.raises(Mistake, match="checkpoint.best was 'emotion/accuracy'"):
+        workdir.check_same(
+            tmp_path, tiny.config(**{"checkpoint.best": "keypoints/rmse_px"})
+        )
+
+
+def test_a_damaged_config_is_a_mistake(tmp_path):
+    (tmp_path / "config.json").write_text('{"seed": ')
+    with pytest.raises(Mistake, match="config.json is damaged; take another workdir"):
+        workdir.is_done(tmp_path, tiny.config())
+
+
+def test_a_workdir_that_is_a_file_is_a_mistake(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(Mistake, match="--workdir .*file is a file"):
+        workdir.is_done(tmp_path / "file", tiny.config())
+    with pytest.raises(Mistake, match="cannot write to --workdir .*under"):
+        workdir.open_workdir(tmp_path / "file" / "under", tiny.config())
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_run_is_done_once_it_is_closed(tmp_path):
+    config, params = tiny.config(), {"kernel": jnp.ones(3)}
+    assert not workdir.is_done(tmp_path / "new", config)
+    assert not (tmp_path / "new").exists()
+    workdir.open_workdir(tmp_path, config)
+    assert not workdir.is_done(tmp_path, config)
+    workdir.close_workdir(tmp_path, TrainState(jnp.int32(8), params, {}, {}, {}))
+    assert workdir.is_done(tmp_path, config)
+    assert json.loads((tmp_path / "done.json").read_text()) == {
+        "step": 8,
+        "sha256": workdir.sha256(params),
+    }
+    with pytest.raises(Mistake, match="seed was 0 and is 1"):
+        workdir.is_done(tmp_path, tiny.config(seed=1))
+
+
+def test_one_bit_changes_the_digest():
+    kernel = np.ones((2, 3), np.float32)
+    params = {"a": {"kernel": kernel}, "b": np.zeros(2, np.float32)}
+    other = kernel.copy()
+    other.view(np.uint8)[0, 0] ^= 1
+    digest = workdir.sha256(params)
+    assert digest == workdir.sha256(
+        {"a": {"kernel": jnp.ones((2, 3))}, "b": params["b"]}
+    )
+    assert digest != workdir.sha256({"a": {"kernel": other}, "b": params["b"]})
+    assert len(digest) == 64
