@@ -1,0 +1,1 @@
+"""The runs worth repeating, one file each."""

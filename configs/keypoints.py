@@ -1,0 +1,54 @@
+"""The fifteen keypoints, on Kaggle's Facial Keypoints CSV.
+
+  python -m emotion_jax.train --config configs/keypoints.py --workdir runs/keypoints \\
+      --data keypoints=training.csv
+  python -m emotion_jax.evaluate --checkpoint runs/keypoints
+
+Missing coordinates are masked: every face that knows one point is trained on.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The whole run; any field can be set on the command line."""
+    config = ConfigDict()
+    config.seed = 0
+    config.stop_at = 0  # end this run early at this step; 0: at its end
+
+    config.data = {
+        "side": 96,
+        "dedupe": False,
+        "sources": {"keypoints": {"path": ""}},
+    }
+    config.feed = {"name": "resident", "shares": {}}
+    config.tasks = {"keypoints": {"delta_px": 2.0}}
+    config.model = {
+        "name": "resnet",
+        "blocks": (1, 1, 1, 1),
+        "width": 32,
+        "stem_stride": 4,
+    }
+    config.augment = {
+        "flip": {},
+        "rotate": {"degrees": 10.0},
+        "zoom": {"low": 0.9, "high": 1.1},
+        "translate": {"fraction": 0.06},
+        "brightness": {"delta": 0.1},
+        "contrast": {"low": 0.8, "high": 1.25},
+        "erase": {"probability": 0.25, "low": 0.02, "high": 0.1},
+    }
+    config.train = {"steps": 0, "epochs": 30.0, "batch_size": 64}
+    config.optim = {
+        "name": "sgd",
+        "learning_rate": 0.05,
+        "weight_decay": 5e-4,
+        "clip_norm": 5.0,
+        "ema_decay": 0.99,
+        "schedule": {"name": "cosine", "warmup": "20%"},
+        "options": {"momentum": 0.9},
+    }
+    config.eval = {"every": "5 epochs"}
+    config.checkpoint = {"every": "5 epochs", "keep": 2, "best": "keypoints/rmse_px"}
+    config.log = {"every": "20"}
+    return config
