@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     config.data = {
         "side": 48,
         "dedupe": False,
-        "sources": {"synthetic": {"faces": 10000, "seed": 0}},
+        "sources": {"synthetic": {"faces": 8000, "seed": 0}},
     }
     config.feed = {"name": "resident", "shares": {}}
     config.tasks = {
@@ -35,7 +35,7 @@ def get_config() -> ConfigDict:
         "zoom": {"low": 0.95, "high": 1.05},
         "translate": {"fraction": 0.03},
     }
-    config.train = {"steps": 0, "epochs": 12.0, "batch_size": 128}
+    config.train = {"steps": 0, "epochs": 13.0, "batch_size": 128}
     config.optim = {
         "name": "adamw",
         "learning_rate": 3e-3,
@@ -46,6 +46,6 @@ def get_config() -> ConfigDict:
         "options": {},
     }
     config.eval = {"every": "2 epochs"}
-    config.checkpoint = {"every": "40", "keep": 2, "best": "emotion/accuracy"}
+    config.checkpoint = {"every": "30", "keep": 2, "best": "emotion/accuracy"}
     config.log = {"every": "20"}
     return config

@@ -74,13 +74,14 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
         for now, inputs in zip(range(start + 1, plan.stop + 1), feed.batches(start)):
             state, metrics = train_step(state, inputs)
             log.step(now, metrics)
+            if not (validation.due(now) or checkpoints.due(now)):
+                continue
+            log.flush()  # raises on a loss that is not finite, before it is saved
             values = None
             if validation.due(now):
                 values = validation.numbers(state.variables())
                 log.evaluation(now, values)
-            if checkpoints.due(now) or values:
-                log.flush()  # raises, before it is saved, on a loss that is not finite
-                checkpoints.save(state, meta, values)
+            checkpoints.save(state, meta, values)
     if plan.stop == plan.total:
         close_workdir(workdir, state)
 

@@ -136,7 +136,7 @@ def test_flags_and_overrides_may_come_in_any_order(write):
 
 def test_a_shipped_config_is_found_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert cli.load_config("configs/synthetic.py", []).data.side == 96
+    assert cli.load_config("configs/synthetic.py", []).data.side == 48
 
 
 def test_an_unknown_config_file_is_told_with_the_nearest(tmp_path):

@@ -24,6 +24,7 @@ def draw(path: Path, split: Split, outputs: Mapping, tasks: Mapping[str, Task]) 
         axis.axis("off")
     for axis, i in zip(axes, rows, strict=False):
         axis.imshow(faces["image"][i, :, :, 0], cmap="gray", vmin=0, vmax=255)
+        axis.set(autoscale_on=False)  # a point may lie outside its image
         for name, task in tasks.items():
             output, known = outputs[name][i], faces["known"][name][i]
             label = faces["labels"][name][i]
