@@ -22,7 +22,7 @@ def get_config() -> ConfigDict:
         "dedupe": True,  # no face of a test split is trained on under another row
         "sources": {"fer2013": {"path": ""}, "keypoints": {"path": ""}},
     }
-    config.feed = {"name": "resident", "shares": {"fer2013": 0.75, "keypoints": 0.25}}
+    config.feed = {"name": "resident", "shares": {"fer2013": 0.8, "keypoints": 0.2}}
     config.tasks = {
         "emotion": {"classes": 5, "label_smoothing": 0.1},
         "keypoints": {"delta_px": 2.0, "weight": 0.2},
@@ -42,10 +42,10 @@ def get_config() -> ConfigDict:
         "contrast": {"low": 0.8, "high": 1.25},
         "erase": {"probability": 0.25},
     }
-    config.train = {"steps": 0, "epochs": 9.0, "batch_size": 128}
+    config.train = {"steps": 0, "epochs": 9.5, "batch_size": 128}
     config.optim = {
         "name": "sgd",
-        "learning_rate": 0.05,
+        "learning_rate": 0.1,
         "weight_decay": 5e-4,
         "clip_norm": 5.0,
         "ema_decay": 0.99,

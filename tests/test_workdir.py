@@ -51,7 +51,7 @@ def test_an_empty_section_that_went_differs(tmp_path):
 
 def test_what_changes_no_parameter_may_change(tmp_path):
     workdir.open_workdir(tmp_path, tiny.config())
-    other = {"stop_at": 5, "log.every": 7, "checkpoint.every": 1, "eval.every": 2}
+    other = {"stop_at": 5, "log.every": "7", "checkpoint.every": "1", "eval.every": "2"}
     workdir.check_same(tmp_path, tiny.config(**other, **{"checkpoint.keep": 9}))
 
 
