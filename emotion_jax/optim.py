@@ -1,104 +1,22 @@
-"""Optax optimizers and schedules by name, and durations a person would write."""
+"""Optax optimizers by name, and what goes around any of them."""
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float, Int
+from optax import contrib
 
 from emotion_jax import registry
 from emotion_jax.errors import Mistake
+from emotion_jax.plan import Plan
+from emotion_jax.schedules import SCHEDULES, Schedule
 
-Schedule = Callable[[jax.Array], jax.Array]
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """How long a run is, in steps.
-
-    Attributes:
-      total: steps of the whole run, which the schedule spans.
-      stop: where this run ends, at most `total`.
-      epoch: steps in which as many faces pass as there are.
-    """
-
-    batch_size: int
-    total: int
-    stop: int
-    epoch: float
-
-    def to_steps(self, duration: int | float | str) -> int:
-        """A duration in steps: 500, "500 steps", "5%" of the run, or "2 epochs"."""
-        unit = {"%": self.total / 100, "epoch": self.epoch, "step": 1}
-        match = re.fullmatch(r"([0-9.]+) ?(%|epochs?|steps?|)", str(duration).strip())
-        try:
-            return round(float(match[1]) * unit[match[2].rstrip("s") or "step"])
-        except (TypeError, ValueError):
-            raise Mistake(
-                f"{duration!r} is no duration; write 500, '5%' or '2 epochs'"
-            ) from None
-
-    def every(self, duration: int | float | str) -> int:
-        """A cadence: as `to_steps`, at least one."""
-        return max(1, self.to_steps(duration))
-
-
-def make_plan(
-    train: Mapping[str, Sized],
-    stop_at: int,
-    *,
-    batch_size: int,
-    steps: int = 0,
-    epochs: float = 0.0,
-) -> Plan:
-    """The plan of a config's `train` section; steps win over epochs."""
-    if batch_size < 1:
-        raise Mistake(f"config.train.batch_size is {batch_size}, must be at least 1")
-    if stop_at < 0:
-        raise Mistake(f"config.stop_at is {stop_at}, must be 0 or a step")
-    epoch = sum(len(split) for split in train.values()) / batch_size
-    total = steps or round(epochs * epoch)
-    if total < 1:
-        raise Mistake(
-            "config.train needs steps or epochs above 0, "
-            f"got steps={steps}, epochs={epochs}"
-        )
-    return Plan(batch_size, total, min(stop_at or total, total), epoch)
-
-
-def cosine(peak: float, total: int, warmup: int, floor: float = 0.0) -> Schedule:
-    """Linear from 0 to the peak in `warmup` steps, then a half cosine to the floor."""
-    return optax.warmup_cosine_decay_schedule(
-        0.0 if warmup else peak, peak, warmup, max(total, warmup + 1), floor * peak
-    )
-
-
-def constant(peak: float, total: int, warmup: int) -> Schedule:
-    """Linear from 0 to the peak in `warmup` steps, then the peak."""
-    return optax.warmup_constant_schedule(0.0 if warmup else peak, peak, warmup)
-
-
-def sgd(
-    schedule: Schedule, weight_decay: float, momentum: float = 0.9
-) -> optax.GradientTransformation:
-    """Nesterov momentum; the decay is coupled, as usual with SGD."""
-    return optax.chain(
-        optax.add_decayed_weights(weight_decay, kernels),
-        optax.sgd(schedule, momentum, nesterov=True),
-    )
-
-
-def adamw(
-    schedule: Schedule, weight_decay: float, b1: float = 0.9, b2: float = 0.999
-) -> optax.GradientTransformation:
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
-    return optax.adamw(schedule, b1, b2, weight_decay=weight_decay, mask=kernels)
-
-
-OPTIMIZERS = {"sgd": sgd, "adamw": adamw}
-SCHEDULES = {"cosine": cosine, "constant": constant}
+Transformation = optax.GradientTransformation
 
 
 def kernels(params):
@@ -106,13 +24,209 @@ def kernels(params):
     return jax.tree.map(lambda p: jnp.ndim(p) > 1, params)
 
 
+def sgd(rate: Schedule, weight_decay: float, momentum: float = 0.9) -> Transformation:
+    """Nesterov momentum; the decay is coupled, as usual with SGD."""
+    return optax.chain(
+        optax.add_decayed_weights(weight_decay, kernels),
+        optax.sgd(rate, momentum, nesterov=True),
+    )
+
+
+def adamw(
+    rate: Schedule, weight_decay: float, b1: float = 0.9, b2: float = 0.999
+) -> Transformation:
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+    return optax.adamw(rate, b1, b2, weight_decay=weight_decay, mask=kernels)
+
+
+def lion(
+    rate: Schedule, weight_decay: float, b1: float = 0.9, b2: float = 0.99
+) -> Transformation:
+    """The sign of a momentum (Chen et al. 2023): a tenth of Adam's rate, ten times
+    its decay."""
+    return optax.lion(rate, b1, b2, weight_decay=weight_decay, mask=kernels)
+
+
+def lamb(
+    rate: Schedule, weight_decay: float, b1: float = 0.9, b2: float = 0.999
+) -> Transformation:
+    """Adam, its steps scaled to each array's norm (You et al. 2020): large batches."""
+    return optax.lamb(rate, b1, b2, weight_decay=weight_decay, mask=kernels)
+
+
+def muon(
+    rate: Schedule,
+    weight_decay: float,
+    beta: float = 0.95,
+    adam_scale: float = 0.15,
+) -> Transformation:
+    """Orthogonal steps for kernels (Jordan et al. 2024), Adam for the rest.
+
+    A convolution is one matrix from its whole window to its channels. Biases, scales
+    and the heads' last layers get Adam's steps with Nesterov momentum, at `adam_scale`
+    times the rate and without decay.
+    """
+
+    def matrices(params):
+        """Which axes of a parameter make its matrix; None leaves it to Adam."""
+
+        def axes(path, p):
+            if jnp.ndim(p) < 2 or "output" in jax.tree_util.keystr(path):
+                return None
+            return contrib.MuonDimensionNumbers(tuple(range(p.ndim - 1)), (p.ndim - 1,))
+
+        return jax.tree_util.tree_map_with_path(axes, params)
+
+    return contrib.muon(
+        rate,
+        beta=beta,
+        weight_decay=weight_decay,
+        weight_decay_mask=kernels,
+        adam_learning_rate=lambda step: adam_scale * rate(step),
+        muon_weight_dimension_numbers=matrices,
+    )
+
+
+def schedule_free(
+    rate: Schedule, weight_decay: float, b1: float = 0.9, b2: float = 0.999
+) -> Transformation:
+    """AdamW that averages instead of decaying its rate (Defazio et al. 2024).
+
+    Wants the schedule `constant` with a warm-up; the average is what is evaluated.
+    """
+    base = optax.adamw(rate, 0.0, b2, weight_decay=weight_decay, mask=kernels)
+    return contrib.schedule_free(base, rate, b1)
+
+
+OPTIMIZERS = {
+    "sgd": sgd,
+    "adamw": adamw,
+    "lion": lion,
+    "lamb": lamb,
+    "muon": muon,
+    "schedule_free": schedule_free,
+}
+
+
+def with_lookahead(
+    tx: Transformation, every: int = 5, pull: float = 0.5
+) -> Transformation:
+    """Each `every` steps, back from the fast parameters to slow ones that follow them.
+
+    Zhang et al. 2019, algorithm 1. Optax's own keeps pairs of parameters, which a
+    network, a checkpoint and an average could not read.
+    """
+
+    if every < 1:
+        raise Mistake(f"config.optim.lookahead.every is {every}, must be at least 1")
+
+    def init(params):
+        return tx.init(params), params, jnp.zeros((), jnp.int32)
+
+    def update(grads, state, params=None):
+        inner, slow, count = state
+        updates, inner = tx.update(grads, inner, params)
+        sync = (count + 1) % every == 0
+
+        def meet(slow, param, update):
+            target = slow + pull * (param + update - slow)
+            return jnp.where(sync, target, slow), jnp.where(
+                sync, target - param, update
+            )
+
+        both = jax.tree.map(meet, slow, params, updates)
+        slow, updates = jax.tree.transpose(
+            jax.tree.structure(params), jax.tree.structure((0, 0)), both
+        )
+        return updates, (inner, slow, count + 1)
+
+    return optax.GradientTransformation(init, update)
+
+
+def by_group(groups: Sequence[tuple[str, float]]) -> Transformation:
+    """Each update times its group's factor: 0 freezes, decay included.
+
+    Args:
+      groups: regular expressions and factors. An expression is searched in a
+        parameter's path, such as trunk/stem/kernel; the first that is found counts,
+        and no match means 1.
+    """
+
+    for pattern, _ in groups:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise Mistake(f"config.optim.groups has {pattern!r}: {error}") from None
+
+    def factor(path: str) -> float:
+        return next((f for p, f in groups if re.search(p, path)), 1.0)
+
+    def init(params):
+        names = [path_name(p) for p, _ in jax.tree_util.tree_leaves_with_path(params)]
+        for pattern, _ in groups:
+            if not any(re.search(pattern, name) for name in names):
+                raise Mistake(
+                    f"config.optim.groups has {pattern!r}, which matches no parameter "
+                    f"of {len(names)}, such as {', '.join(names[:3])}"
+                )
+        return optax.EmptyState()
+
+    def update(updates, state, params=None):
+        def scale(path, value):
+            return value * factor(path_name(path))
+
+        return jax.tree_util.tree_map_with_path(scale, updates), state
+
+    return optax.GradientTransformation(init, update)
+
+
+def path_name(path) -> str:
+    """A leaf's place in a tree of parameters, as trunk/stem/kernel."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
     """How the parameters move: the transformation, its rate by step, the average."""
 
-    tx: optax.GradientTransformation
+    tx: Transformation
     rate: Schedule
-    ema_decay: float
+    ema_decay: float = 0.0
+    averages_itself: bool = False  # schedule-free evaluates its own average
+
+    @property
+    def averages(self) -> bool:
+        """Whether other parameters are evaluated than those that move."""
+        return self.ema_decay > 0 or self.averages_itself
+
+    def average(
+        self, before: Any, now: Any, opt_state: Any, step: Int[Array, ""]
+    ) -> Any:
+        """The variables to evaluate: {} where they are the moving ones."""
+        if self.averages_itself:
+            found = jax.tree.leaves(opt_state, is_leaf=is_schedule_free)
+            state = next(s for s in found if is_schedule_free(s))
+            params = contrib.schedule_free_eval_params(state, now["params"])
+            return now | {"params": params}
+        if self.ema_decay > 0:
+            rest = 1.0 - ema_decay(self.ema_decay, step)
+            return optax.incremental_update(now, before, rest)
+        return {}
+
+
+def is_schedule_free(state: Any) -> bool:
+    """Whether this part of an optimizer's state keeps schedule-free's average."""
+    return isinstance(state, contrib.ScheduleFreeState)
+
+
+def ema_decay(decay: float, step: Int[Array, ""]) -> Float[Array, ""]:
+    """The decay, smaller over the first steps so that the average forgets the start."""
+    return jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+
+
+def scaled_rate(rate: float, batch_size: int, base_batch_size: int) -> float:
+    """The rate for this batch, linear in its size (Goyal et al. 2017, 2.1)."""
+    return rate * batch_size / base_batch_size if base_batch_size else rate
 
 
 def make_optimizer(
@@ -125,6 +239,10 @@ def make_optimizer(
     weight_decay: float = 0.0,
     clip_norm: float = 0.0,
     ema_decay: float = 0.0,
+    accumulate: int = 1,
+    base_batch_size: int = 0,
+    lookahead: Mapping | None = None,
+    groups: Sequence[Sequence] = (),
 ) -> Optimizer:
     """The optimizer of a config's `optim` section.
 
@@ -133,20 +251,45 @@ def make_optimizer(
       schedule: its name, its warm-up as a duration, and its own fields.
       options: the optimizer's own fields.
       clip_norm: gradients of a larger global norm are scaled down to it; 0 is off.
-      ema_decay: evaluate an exponential average of the parameters; 0 is off.
+      ema_decay: a step; evaluate an exponential average of the parameters; 0 is off.
+      accumulate: steps whose gradients are averaged into one update. Schedules then
+        count updates, and BatchNorm still sees one step's batch.
+      base_batch_size: the faces an update that `learning_rate` is meant for; it is
+        scaled to this run's. 0 takes it as it is.
+      lookahead: slow parameters, with fields of their own; absent is off.
+      groups: for fine-tuning, (("trunk", 0.1), ("stem", 0.0)): factors of the rate by
+        parameter; 0 freezes.
     """
-    shape = {k: v for k, v in schedule.items() if k != "name"}
-    if "warmup" in shape:
-        shape["warmup"] = plan.to_steps(shape["warmup"])
+    if accumulate < 1:
+        raise Mistake(f"config.optim.accumulate is {accumulate}, must be at least 1")
+    if accumulate > plan.total:
+        raise Mistake(
+            f"config.optim.accumulate is {accumulate}, more than the run's "
+            f"{plan.total} steps"
+        )
+    averages_itself = name == "schedule_free"
+    if averages_itself and (ema_decay > 0 or groups or lookahead is not None):
+        raise Mistake(
+            "schedule_free averages by itself: it goes without config.optim.ema_decay, "
+            "groups and lookahead"
+        )
+    plan = plan.accumulated(accumulate)
     rate = registry.call(
         "config.optim.schedule",
         registry.pick("schedule", schedule.get("name", ""), SCHEDULES),
-        learning_rate,
-        plan.total,
-        **shape,
+        scaled_rate(learning_rate, plan.batch_size, base_batch_size),
+        plan,
+        **{k: v for k, v in schedule.items() if k != "name"},
     )
     make = registry.pick("optimizer", name, OPTIMIZERS)
     tx = registry.call("config.optim.options", make, rate, weight_decay, **options)
     if clip_norm > 0:
         tx = optax.chain(optax.clip_by_global_norm(clip_norm), tx)
-    return Optimizer(tx, rate, ema_decay)
+    if groups:
+        tx = optax.chain(tx, by_group(groups))
+    if lookahead is not None:
+        section = "config.optim.lookahead"
+        tx = registry.call(section, with_lookahead, tx, **lookahead)
+    if accumulate > 1:
+        tx = optax.MultiSteps(tx, accumulate).gradient_transformation()
+    return Optimizer(tx, lambda n: rate(n // accumulate), ema_decay, averages_itself)

@@ -1,13 +1,16 @@
-"""Laws of the rate, the decay and the durations."""
+"""Laws of what goes around any optimizer."""
+
+from math import comb
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from emotion_jax import optim
 from emotion_jax.errors import Mistake
-from emotion_jax.optim import Plan
+from emotion_jax.plan import Plan
 
 PLAN = Plan(batch_size=8, total=200, stop=200, epoch=12.5)
 OPTIM = {
@@ -16,6 +19,7 @@ OPTIM = {
     "schedule": {"name": "constant", "warmup": 0},
     "options": {"momentum": 0.0},
 }
+MOMENTUM = {"momentum": 0.9}
 PARAMS = {
     "conv": {"kernel": jnp.full((3, 2), 2.0), "bias": jnp.full(2, 2.0)},
     "norm": {"scale": jnp.full(2, 2.0)},
@@ -26,176 +30,209 @@ def make(**fields):
     return optim.make_optimizer(PLAN, **(OPTIM | fields))
 
 
-def one_update(optimizer, gradient):
-    """What one step adds to PARAMS, if each number has this gradient."""
-    gradients = {
-        module: {name: jnp.full_like(value, gradient) for name, value in named.items()}
-        for module, named in PARAMS.items()
-    }
-    return optimizer.tx.update(gradients, optimizer.tx.init(PARAMS), PARAMS)[0]
+def walk(optimizer, gradients):
+    """(PARAMS, state) after each of these gradients, each the same for all numbers."""
+    params, state = PARAMS, optimizer.tx.init(PARAMS)
+    found = []
+    for gradient in gradients:
+        grads = jax.tree.map(lambda p, g=gradient: np.full_like(p, g), PARAMS)
+        moved, state = optimizer.tx.update(grads, state, params)
+        params = optax.apply_updates(params, moved)
+        found.append((params, state))
+    return found
 
 
-def test_cosine_goes_from_zero_to_the_peak_to_the_floor():
-    rate = optim.cosine(0.8, total=100, warmup=20, floor=0.25)
-    assert rate(0) == 0
-    np.testing.assert_allclose(rate(5), 0.8 / 4, rtol=1e-6)
-    np.testing.assert_allclose(rate(20), 0.8, rtol=1e-6)
-    np.testing.assert_allclose(rate(60), (0.8 + 0.2) / 2, rtol=1e-6)
-    np.testing.assert_allclose(
-        rate(40), 0.2 + 0.6 * (1 + np.cos(np.pi / 4)) / 2, rtol=1e-6
-    )
-    np.testing.assert_allclose(rate(100), 0.2, rtol=1e-6)
-    np.testing.assert_allclose(rate(150), 0.2, rtol=1e-6)
+def scales(optimizer, gradients):
+    """One number of PARAMS that starts at 2 and never decays, after each of them."""
+    return [float(p["norm"]["scale"][0]) for p, _ in walk(optimizer, gradients)]
 
 
-def test_cosine_without_warmup_starts_at_the_peak_and_ends_at_zero():
-    rate = optim.cosine(0.8, total=100, warmup=0)
-    np.testing.assert_allclose([rate(0), rate(50)], [0.8, 0.4], rtol=1e-6)
-    np.testing.assert_allclose(rate(100), 0, atol=1e-7)
-
-
-def test_a_warmup_longer_than_the_run_is_cut_off_by_its_end():
-    rate = optim.cosine(0.8, total=10, warmup=40)
-    np.testing.assert_allclose(rate(10), 0.2, rtol=1e-6)
-
-
-def test_constant_goes_from_zero_to_the_peak_and_stays():
-    rate = optim.constant(0.8, total=100, warmup=20)
-    np.testing.assert_allclose(
-        [rate(s) for s in (0, 10, 20, 99)], [0, 0.4, 0.8, 0.8], rtol=1e-6
-    )
-    assert optim.constant(0.8, total=100, warmup=0)(0) == jnp.float32(0.8)
-
-
-@pytest.mark.parametrize(
-    "duration, steps",
-    [
-        (500, 500),
-        (500.0, 500),
-        ("500", 500),
-        ("500 steps", 500),
-        ("1 step", 1),
-        ("5%", 10),
-        ("5 %", 10),
-        ("0.5%", 1),
-        ("2 epochs", 25),
-        ("1 epoch", 12),
-        ("0.5 epochs", 6),
-        (0, 0),
-    ],
-)
-def test_a_duration_in_steps(duration, steps):
-    assert PLAN.to_steps(duration) == steps
-
-
-@pytest.mark.parametrize(
-    "duration", ["soon", "", "-5", -5, "5 hours", "1.2.3", "epochs", "%5", "nan", "."]
-)
-def test_what_is_no_duration_is_a_mistake(duration):
-    with pytest.raises(Mistake, match="is no duration; write 500, '5%' or '2 epochs'"):
-        PLAN.to_steps(duration)
-
-
-def test_a_cadence_is_at_least_one():
-    assert PLAN.every("0.1%") == 1 and PLAN.every(0) == 1 and PLAN.every(7) == 7
-
-
-def test_epochs_count_the_faces_of_all_sources():
-    train = {"a": range(60), "b": range(40)}
-    plan = optim.make_plan(train, 0, batch_size=8, epochs=3.0)
-    assert plan == Plan(batch_size=8, total=38, stop=38, epoch=12.5)
-
-
-def test_steps_win_over_epochs():
-    plan = optim.make_plan({"a": range(80)}, 0, batch_size=8, steps=7, epochs=3.0)
-    assert plan.total == plan.stop == 7
-
-
-@pytest.mark.parametrize("stop_at, stop", [(0, 20), (5, 5), (20, 20), (99, 20)])
-def test_stop_at_ends_the_run_and_leaves_its_length(stop_at, stop):
-    plan = optim.make_plan({"a": range(80)}, stop_at, batch_size=8, steps=20)
-    assert (plan.total, plan.stop) == (20, stop)
-
-
-@pytest.mark.parametrize(
-    "fields, sentence",
-    [
-        ({"batch_size": 0, "steps": 5}, "config.train.batch_size is 0, must be at le"),
-        ({"batch_size": 8}, "needs steps or epochs above 0, got steps=0, epochs=0.0"),
-        ({"batch_size": 8, "steps": -1}, "needs steps or epochs above 0, got steps=-1"),
-        ({"batch_size": 8, "epochs": -1.0}, "needs steps or epochs above 0"),
-    ],
-)
-def test_a_run_of_no_length_is_a_mistake(fields, sentence):
-    with pytest.raises(Mistake, match=sentence):
-        optim.make_plan({"a": range(80)}, 0, **fields)
-
-
-def test_a_negative_stop_at_is_a_mistake():
-    with pytest.raises(Mistake, match="stop_at"):
-        optim.make_plan({"a": range(80)}, -3, batch_size=8, steps=20)
-
-
-@pytest.mark.parametrize("name, options", [("sgd", {"momentum": 0.0}), ("adamw", {})])
-def test_only_kernels_decay(name, options):
-    moved = one_update(make(name=name, options=options, weight_decay=0.1), 0.0)
-    np.testing.assert_allclose(moved["conv"]["kernel"], -0.5 * 0.1 * 2, rtol=1e-6)
-    np.testing.assert_array_equal(moved["conv"]["bias"], 0)
-    np.testing.assert_array_equal(moved["norm"]["scale"], 0)
-
-
-def test_sgd_is_nesterovs():
-    moved = one_update(make(options={"momentum": 0.9}), 1.0)
-    np.testing.assert_allclose(moved["norm"]["scale"], -0.5 * 1.9, rtol=1e-6)
+def length(params):
+    """How far PARAMS went."""
+    squares = jax.tree.map(lambda a, b: np.square(a - b).sum(), params, PARAMS)
+    return np.sqrt(sum(jax.tree.leaves(squares)))
 
 
 @pytest.mark.parametrize("gradient, norm", [(1.0, 2.0), (0.1, np.sqrt(10) / 10)])
 def test_a_gradient_longer_than_clip_norm_is_scaled_to_it(gradient, norm):
-    moved = one_update(make(clip_norm=2.0), gradient)  # ten numbers in all
-    squares = [np.square(x).sum() for x in jax.tree.leaves(moved)]
-    np.testing.assert_allclose(np.sqrt(sum(squares)), 0.5 * norm, rtol=1e-5)
+    [(moved, _)] = walk(make(clip_norm=2.0), [gradient])  # ten numbers in all
+    np.testing.assert_allclose(length(moved), 0.5 * norm, rtol=1e-5)
 
 
 def test_clip_norm_zero_is_off():
-    moved = one_update(make(clip_norm=0.0), 100.0)
-    np.testing.assert_allclose(moved["norm"]["scale"], -50, rtol=1e-6)
+    assert scales(make(clip_norm=0.0), [100.0]) == [-48]
 
 
 def test_the_rate_that_is_logged_is_the_rate_that_is_used():
-    schedule = {"name": "cosine", "warmup": "10%", "floor": 0.1}
-    optimizer = make(schedule=schedule, ema_decay=0.99)
-    np.testing.assert_allclose(
-        [optimizer.rate(s) for s in (0, 20, 200)], [0, 0.5, 0.05], rtol=1e-6
+    schedule = {"name": "linear", "warmup": "1%", "floor": 0.5}
+    optimizer = make(schedule=schedule)
+    found = -np.diff([2.0, *scales(optimizer, [1.0] * 4)])
+    np.testing.assert_allclose(found, [0, 0.25, 0.5, 0.5 - 0.25 / 198], rtol=1e-5)
+    rates = [optimizer.rate(step) for step in range(4)]
+    np.testing.assert_allclose(rates, found, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "accumulate, base, rate",
+    [(1, 0, 0.5), (4, 0, 0.5), (1, 16, 0.25), (1, 8, 0.5), (4, 16, 1.0), (3, 8, 1.5)],
+)
+def test_the_rate_is_linear_in_the_faces_of_an_update(accumulate, base, rate):
+    optimizer = make(accumulate=accumulate, base_batch_size=base)
+    np.testing.assert_allclose(optimizer.rate(7), rate, rtol=1e-6)
+    moved = scales(optimizer, [1.0] * accumulate)[-1]
+    np.testing.assert_allclose(moved, 2 - rate, rtol=1e-6)
+
+
+def test_accumulated_gradients_move_once_by_their_mean():
+    optimizer = make(accumulate=4, options=MOMENTUM)
+    found = scales(optimizer, [1.0, 2.0, 3.0, 6.0, 1.0, 1.0, 1.0, 1.0])
+    first, second = 2 - 0.5 * 1.9 * 3, 2 - 0.5 * (1.9 * 3 + 1.9 + 0.81 * 3)
+    np.testing.assert_allclose(found, [2] * 3 + [first] * 4 + [second], rtol=1e-6)
+
+
+def test_accumulation_clips_the_mean_not_each_gradient():
+    found = scales(make(accumulate=2, clip_norm=1.0), [10.0, -9.8])[-1]
+    np.testing.assert_allclose(found, 2 - 0.5 * 0.1, rtol=1e-4)
+
+
+def test_an_accumulating_schedule_counts_updates():
+    schedule = {"name": "linear", "warmup": "8 epochs"}  # 50 updates of 16 faces
+    optimizer = make(schedule=schedule, accumulate=2)
+    steps = [0, 1, 2, 49, 50, 51, 99, 100, 101, 150, 151, 199, 200]
+    updates = np.array([0, 0, 1, 24, 25, 25, 49, 50, 50, 75, 75, 99, 100])
+    expected = 0.5 * np.minimum(updates / 50, (100 - updates) / 50)
+    found = [optimizer.rate(jnp.int32(step)) for step in steps]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    moved = scales(optimizer, [1.0] * 6)
+    np.testing.assert_allclose(moved, [2, 2, 2, 1.99, 1.99, 1.97], rtol=1e-6)
+
+
+@pytest.mark.parametrize("every, pull", [(2, 0.5), (3, 0.25)])
+def test_lookahead_pulls_back_slow_parameters_that_follow(every, pull):
+    lookahead = {"every": every, "pull": pull}
+    gradients = [1.0, -0.5, 2.0, 0.25, -1.0, 3.0]
+    found = scales(make(lookahead=lookahead, options=MOMENTUM), gradients)
+    slow = fast = 2.0
+    momentum, expected = 0.0, []
+    for count, g in enumerate(gradients, 1):
+        momentum = 0.9 * momentum + g
+        fast -= 0.5 * (g + 0.9 * momentum)
+        if count % every == 0:
+            slow = fast = slow + pull * (fast - slow)
+        expected.append(fast)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("lookahead", [None, {"every": 2}])
+@pytest.mark.parametrize("name", ["sgd", "adamw", "lion", "lamb", "muon"])
+def test_a_factor_of_zero_freezes_to_the_bit(name, lookahead):
+    optimizer = make(
+        name=name,
+        options={},
+        weight_decay=0.1,
+        groups=(("conv", 0.0),),
+        lookahead=lookahead,
     )
-    np.testing.assert_array_equal(one_update(optimizer, 1.0)["norm"]["scale"], 0)
-    assert optimizer.ema_decay == 0.99
+    moved, _ = walk(optimizer, [0.3, -0.7, 1.1, 0.2])[-1]
+    for part, start in PARAMS["conv"].items():
+        np.testing.assert_array_equal(moved["conv"][part], start)
+    assert (moved["norm"]["scale"] != 2).all()
+
+
+@pytest.mark.parametrize(
+    "fields", [{"ema_decay": 0.9}, {"groups": (("conv", 0.0),)}, {"lookahead": {}}]
+)
+def test_schedule_free_goes_alone(fields):
+    """A group's factor would not reach the average, and a pull would shift it."""
+    with pytest.raises(Mistake, match="goes without config.optim.ema_decay, groups"):
+        make(name="schedule_free", options={}, **fields)
+
+
+def test_a_factor_scales_the_first_group_that_matches():
+    groups = (("^conv/k", 0.5), ("conv", 0.25), ("bias|kernel", 9.0))
+    optimizer = make(options=MOMENTUM, weight_decay=0.1, groups=groups)
+    [(moved, _)] = walk(optimizer, [1.0])
+    step = 0.5 * 1.9  # and a kernel's gradient is 1 + 0.1 * 2 with its decay
+    np.testing.assert_allclose(moved["conv"]["kernel"], 2 - 0.5 * 1.2 * step, rtol=1e-6)
+    np.testing.assert_allclose(moved["conv"]["bias"], 2 - 0.25 * step, rtol=1e-6)
+    np.testing.assert_allclose(moved["norm"]["scale"], 2 - step, rtol=1e-6)
+
+
+def test_a_group_that_matches_nothing_is_named():
+    optimizer = make(groups=(("conv", 0.5), ("trnk/", 0.0)))
+    with pytest.raises(Mistake) as error:
+        optimizer.tx.init(PARAMS | {"head": {"kernel": jnp.ones((2, 2))}})
+    assert str(error.value) == (
+        "config.optim.groups has 'trnk/', which matches no parameter of 4, "
+        "such as conv/bias, conv/kernel, head/kernel"
+    )
+
+
+@pytest.mark.parametrize(
+    "step, decay", [(0, 0.1), (8, 0.5), (80, 0.9), (81, 0.9), (10**6, 0.9)]
+)
+def test_the_averages_decay_warms_up(step, decay):
+    np.testing.assert_allclose(optim.ema_decay(0.9, jnp.int32(step)), decay, rtol=1e-6)
+
+
+def test_the_average_forgets_its_start_as_one_over_a_binomial():
+    optimizer = make(ema_decay=0.999)
+    average, now = {"params": jnp.zeros(2)}, {"params": jnp.ones(2)}
+    for n in range(6):  # what is left is the product of (1 + n) / (10 + n)
+        average = optimizer.average(average, now, None, jnp.int32(n))
+        left = 1 / comb(n + 10, 9)
+        np.testing.assert_allclose(average["params"], 1 - left, rtol=1e-6)
+    for late in map(jnp.int32, range(10**5, 10**5 + 3)):
+        average = optimizer.average(average, {"params": jnp.zeros(2)}, None, late)
+    expected = (1 - left) * 0.999**3
+    np.testing.assert_allclose(average["params"], expected, rtol=1e-6)
+
+
+def test_without_a_decay_nothing_is_averaged():
+    assert not make().averages and make(ema_decay=0.9).averages
+    assert make().average({}, {"params": PARAMS}, None, jnp.int32(3)) == {}
+
+
+OPTIONS, SCHEDULE = "config.optim.options", "config.optim.schedule"
 
 
 @pytest.mark.parametrize(
     "fields, sentence",
     [
-        ({"name": "sdg"}, "unknown optimizer 'sdg'; did you mean sgd?"),
+        ({"name": "sdg"}, "unknown optimizer 'sdg'; did you mean sgd? (known: sgd, ad"),
         (
             {"options": {"momentun": 0.9}},
-            "unknown field of config.optim.options 'momentun'; did you mean momentum?",
+            f"unknown field of {OPTIONS} 'momentun'; did you mean momentum?",
         ),
         (
-            {"schedule": {"name": "cosin", "warmup": 0}},
-            "unknown schedule 'cosin'; did you mean cosine? (known: cosine, constant)",
+            {"name": "muon", "options": {"momentum": 0.9}},
+            f"unknown field of {OPTIONS} 'momentum' (known: beta, adam_scale)",
         ),
         (
-            {"schedule": {"name": "cosine", "warmup": 0, "flor": 0.1}},
-            "unknown field of config.optim.schedule 'flor'; did you mean floor?",
+            {"schedule": {"name": "cosin"}},
+            "unknown schedule 'cosin'; did you mean cosine? (known: cosine, linear, ",
         ),
         (
-            {"schedule": {"name": "cosine"}},
-            "config.optim.schedule lacks the field 'warmup'",
+            {"schedule": {"name": "cosine", "flor": 0.1}},
+            f"unknown field of {SCHEDULE} 'flor'; did you mean floor?",
         ),
         ({"schedule": {"warmup": 0}}, "unknown schedule ''"),
         ({"schedule": {"name": "constant", "warmup": "soon"}}, "'soon' is no duration"),
+        ({"accumulate": 0}, "config.optim.accumulate is 0, must be at least 1"),
+        (
+            {"lookahead": {"evry": 5}},
+            "unknown field of config.optim.lookahead 'evry'; did you mean every?",
+        ),
+        ({"lookahead": {"every": 0}}, "lookahead.every is 0, must be at least 1"),
+        ({"groups": (("(", 0.0),)}, "config.optim.groups has '(': missing )"),
     ],
 )
 def test_a_wrong_field_is_told_with_the_nearest_right_one(fields, sentence):
     with pytest.raises(Mistake) as error:
         make(**fields)
-    assert sentence in str(error.value)
+    assert sentence in str(error.value) and "\n" not in str(error.value)
+
+
+def test_accumulating_more_steps_than_the_run_has_is_a_mistake():
+    with pytest.raises(Mistake, match="accumulate"):
+        make(accumulate=201, schedule={"name": "one_cycle"})

@@ -1,0 +1,71 @@
+"""How long a run is, and durations a person would write."""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sized
+
+from emotion_jax.errors import Mistake
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How long a run is, in steps.
+
+    Attributes:
+      total: steps of the whole run, which the schedule spans.
+      stop: where this run ends, at most `total`.
+      epoch: steps in which as many faces pass as there are.
+    """
+
+    batch_size: int
+    total: int
+    stop: int
+    epoch: float
+
+    def to_steps(self, duration: int | float | str) -> int:
+        """A duration in steps: 500, "500 steps", "5%" of the run, or "2 epochs"."""
+        unit = {"%": self.total / 100, "epoch": self.epoch, "step": 1}
+        match = re.fullmatch(r"([0-9.]+) ?(%|epochs?|steps?|)", str(duration).strip())
+        try:
+            return round(float(match[1]) * unit[match[2].rstrip("s") or "step"])
+        except (TypeError, ValueError):
+            raise Mistake(
+                f"{duration!r} is no duration; write 500, '5%' or '2 epochs'"
+            ) from None
+
+    def every(self, duration: int | float | str) -> int:
+        """A cadence: as `to_steps`, at least one."""
+        return max(1, self.to_steps(duration))
+
+    def accumulated(self, count: int) -> "Plan":
+        """The same run counted in updates, each of `count` steps' gradients."""
+        return dataclasses.replace(
+            self,
+            batch_size=self.batch_size * count,
+            total=self.total // count,
+            stop=self.stop // count,
+            epoch=self.epoch / count,
+        )
+
+
+def make_plan(
+    train: Mapping[str, Sized],
+    stop_at: int,
+    *,
+    batch_size: int,
+    steps: int = 0,
+    epochs: float = 0.0,
+) -> Plan:
+    """The plan of a config's `train` section; steps win over epochs."""
+    if batch_size < 1:
+        raise Mistake(f"config.train.batch_size is {batch_size}, must be at least 1")
+    if stop_at < 0:
+        raise Mistake(f"config.stop_at is {stop_at}, must be 0 or a step")
+    epoch = sum(len(split) for split in train.values()) / batch_size
+    total = steps or round(epochs * epoch)
+    if total < 1:
+        raise Mistake(
+            "config.train needs steps or epochs above 0, "
+            f"got steps={steps}, epochs={epochs}"
+        )
+    return Plan(batch_size, total, min(stop_at or total, total), epoch)

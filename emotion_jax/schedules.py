@@ -1,0 +1,96 @@
+"""Learning rates by step: each begins with a linear warm-up from 0 to its peak."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from emotion_jax.errors import Mistake
+from emotion_jax.plan import Plan
+
+Schedule = Callable[[jax.Array], jax.Array]
+Duration = int | float | str
+
+
+def warmed_up(peak: float, warmup: int, after: Schedule) -> Schedule:
+    """Linear from 0 to the peak in `warmup` steps, then `after`, counted from there."""
+    if warmup < 1:
+        return after
+    return optax.join_schedules(
+        [optax.linear_schedule(0.0, peak, warmup), after], [warmup]
+    )
+
+
+def cosine(
+    peak: float, plan: Plan, warmup: Duration = 0, floor: float = 0.0
+) -> Schedule:
+    """Half a cosine from the peak to `floor` times it (Loshchilov & Hutter 2017)."""
+    warmup = plan.to_steps(warmup)
+    decay = optax.cosine_decay_schedule(peak, max(plan.total - warmup, 1), floor)
+    return warmed_up(peak, warmup, decay)
+
+
+def linear(
+    peak: float, plan: Plan, warmup: Duration = 0, floor: float = 0.0
+) -> Schedule:
+    """A straight line from the peak to `floor` times it."""
+    warmup = plan.to_steps(warmup)
+    length = max(plan.total - warmup, 1)
+    return warmed_up(peak, warmup, optax.linear_schedule(peak, floor * peak, length))
+
+
+def one_cycle(
+    peak: float,
+    plan: Plan,
+    warmup: Duration = "30%",
+    start: float = 0.04,
+    floor: float = 4e-6,
+) -> Schedule:
+    """Cosines up from `start` and down to `floor` of the peak (Smith & Topin 2018)."""
+    warmup = max(plan.to_steps(warmup), 1)
+
+    def up(n):
+        return peak * (1 - (1 - start) * 0.5 * (1 + jnp.cos(jnp.pi * n / warmup)))
+
+    down = optax.cosine_decay_schedule(peak, max(plan.total - warmup, 1), floor)
+    return optax.join_schedules([up, down], [warmup])
+
+
+def piecewise(
+    peak: float,
+    plan: Plan,
+    warmup: Duration = 0,
+    at: Sequence[Duration] = ("50%", "75%"),
+    factor: float = 0.1,
+) -> Schedule:
+    """The peak, times `factor` at each of these moments of the run."""
+    warmup, steps = plan.to_steps(warmup), [plan.to_steps(moment) for moment in at]
+    if steps != sorted(set(steps)) or (steps and steps[0] <= warmup):
+        raise Mistake(
+            f"config.optim.schedule.at is {tuple(at)}, steps {steps} of {plan.total}: "
+            f"they must grow, and come after the warm-up's {warmup}"
+        )
+    drops = {step - warmup: factor for step in steps}
+    return warmed_up(peak, warmup, optax.piecewise_constant_schedule(peak, drops))
+
+
+def inverse_sqrt(peak: float, plan: Plan, warmup: Duration = "5%") -> Schedule:
+    """peak sqrt(warmup / step), after it: knows no end (Vaswani et al. 2017, 5.3)."""
+    warmup = max(plan.to_steps(warmup), 1)
+    return warmed_up(peak, warmup, lambda n: peak * jnp.sqrt(warmup / (n + warmup)))
+
+
+def constant(peak: float, plan: Plan, warmup: Duration = 0) -> Schedule:
+    """The peak."""
+    return warmed_up(peak, plan.to_steps(warmup), optax.constant_schedule(peak))
+
+
+SCHEDULES = {
+    "cosine": cosine,
+    "linear": linear,
+    "one_cycle": one_cycle,
+    "piecewise": piecewise,
+    "inverse_sqrt": inverse_sqrt,
+    "constant": constant,
+}
