@@ -44,6 +44,8 @@ def check_fields(
     parameters = list(inspect.signature(function).parameters.values())[given:]
     fields = {p.name: p for p in parameters if p.kind is not p.VAR_KEYWORD}
     takes_any = len(fields) < len(parameters)
+    if "parent" in fields:  # Flax's own, of every module
+        fields = {n: p for n, p in fields.items() if n not in ("parent", "name")}
     for option in options:
         if option not in fields and not takes_any:
             raise unknown(f"field of {section}", option, fields)

@@ -7,7 +7,7 @@ line in TASKS. `output` below is what the task's head gives: logits, or pixels.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 import jax
@@ -16,7 +16,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float
 
-from emotion_jax import registry, scores
+from emotion_jax import losses, registry, scores
 from emotion_jax.data.table import FIVE, POINTS, SEVEN
 from emotion_jax.errors import Mistake
 
@@ -26,12 +26,23 @@ CLASSES = {5: FIVE, 7: SEVEN}
 
 @dataclasses.dataclass(frozen=True)
 class Emotion:
-    """Which of k expressions a face shows."""
+    """Which of k expressions a face shows.
+
+    Attributes:
+      classes: 5, 7, or the names themselves.
+      weight: of the loss beside other tasks'; "learned" weighs by uncertainty.
+      focal_gamma: above 0, faces that are easy already count less.
+      class_weights: "", "inverse", "effective", or a weight a class.
+      counts: faces of each class in training; `with_counts` counts them.
+    """
 
     classes: int | Sequence[str] = 5
     head: str = "pooled"
-    weight: float = 1.0
+    weight: float | str = 1.0
     label_smoothing: float = 0.0
+    focal_gamma: float = 0.0
+    class_weights: str | Sequence[float] = ""
+    counts: Sequence[int] = ()
 
     kind: ClassVar[str] = "classes"
     headline: ClassVar[str] = "accuracy"
@@ -41,6 +52,22 @@ class Emotion:
             raise Mistake(
                 f"tasks.emotion.classes is 5, 7 or a tuple of names, got {self.classes}"
             )
+        check_weight("emotion", self.weight)
+        if self.focal_gamma < 0 or not 0 <= self.label_smoothing < 1:
+            raise Mistake(
+                "tasks.emotion wants focal_gamma of at least 0 and label_smoothing in "
+                f"[0, 1), got {self.focal_gamma} and {self.label_smoothing}"
+            )
+        given, known = self.class_weights, ("", "inverse", "effective")
+        if isinstance(given, str) and given not in known:
+            raise registry.unknown("tasks.emotion.class_weights", given, known)
+        if not isinstance(given, str) and (
+            len(given) != len(self.names) or min(given) < 0 or max(given) <= 0
+        ):
+            raise Mistake(
+                f"tasks.emotion.class_weights has {len(given)} weights for "
+                f"{len(self.names)} classes, at least 0 each; got {tuple(given)}"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -49,7 +76,7 @@ class Emotion:
             return CLASSES[self.classes]
         return tuple(self.classes)
 
-    def loss(
+    def loss_of(
         self,
         output: Float[Array, "b k"],
         label: Float[Array, "b k"],
@@ -58,7 +85,11 @@ class Emotion:
     ) -> tuple[Float[Array, " b"], Bool[Array, " b"]]:
         """Cross-entropy with the smoothed distribution; and which values count."""
         smooth = optax.smooth_labels(label, self.label_smoothing)
-        return optax.softmax_cross_entropy(output, smooth), known
+        value = losses.focal(output, smooth, self.focal_gamma)
+        if self.class_weights:
+            counts = np.array(self.counts, float)
+            value *= label @ losses.class_weights(self.class_weights, counts)
+        return value, known
 
     def metrics(self, output, label, known, side: int) -> dict[str, tuple]:
         """(per-example values, mask) of what the step logs beside the loss."""
@@ -93,34 +124,61 @@ class Emotion:
 
 @dataclasses.dataclass(frozen=True)
 class Keypoints:
-    """Where a face's fifteen points are."""
+    """Where a face's fifteen points are.
+
+    Attributes:
+      weight: of the loss beside other tasks'; "learned" weighs by uncertainty.
+      loss: of POINT_LOSSES, or "heatmap", which wants the head "heatmap".
+      delta_px: beyond it an error counts linearly; the width of the heat map's
+        target. In pixels of the 96-pixel frame.
+    """
 
     head: str = "flat"
-    weight: float = 1.0
-    delta_px: float = 2.0  # beyond it an error counts linearly, 96-pixel frame
+    weight: float | str = 1.0
+    loss: str = "smooth_l1"
+    delta_px: float = 2.0
 
     kind: ClassVar[str] = "points"
     headline: ClassVar[str] = "rmse_px"
     names: ClassVar[tuple[str, ...]] = POINTS
 
-    def loss(
+    def __post_init__(self):
+        check_weight("keypoints", self.weight)
+        if self.delta_px <= 0:
+            raise Mistake(
+                f"tasks.keypoints.delta_px is {self.delta_px}, must be above 0"
+            )
+        known = (*losses.POINT_LOSSES, "heatmap")
+        if self.loss not in known:
+            raise registry.unknown("tasks.keypoints.loss", self.loss, known)
+        if self.loss == "heatmap" and self.head != "heatmap":
+            raise Mistake(
+                "tasks.keypoints.loss is 'heatmap', which needs the head "
+                f"'heatmap', got {self.head!r}"
+            )
+
+    def loss_of(
         self,
-        output: Float[Array, "b p 2"],
+        output: Float[Array, "b p ..."],
         label: Float[Array, "b p 2"],
         known: Bool[Array, "b p"],
         side: int,
     ) -> tuple[Float[Array, "b p"], Bool[Array, "b p"]]:
-        """Huber's loss of the distance, in units of delta; and which values count.
+        """The loss of x and y together, a point; and which values count.
 
         Unknown labels are 0, never NaN: a NaN would survive the mask's gradient.
         """
-        error = (output - label) * (FRAME / side / self.delta_px)
-        return optax.huber_loss(error).sum(-1), known
+        if self.loss == "heatmap":
+            sigma = self.delta_px * side / FRAME
+            return losses.heatmap(output, label, side, sigma), known
+        error = (as_points(output, side) - label) * (FRAME / side)
+        value = losses.POINT_LOSSES[self.loss](error, self.delta_px)
+        return value.sum(-1), known
 
     def metrics(self, output, label, known, side: int) -> dict[str, tuple]:
         """(per-example values, mask) of what the step logs beside the loss."""
-        square = jnp.square((output - label) * (FRAME / side)).mean(-1)
-        return {"square_px": (square, known)}
+        error = (as_points(output, side) - label) * (FRAME / side)
+        return {"square_px": (jnp.square(error).mean(-1), known)}
 
     def report(
         self,
@@ -177,6 +235,34 @@ def total_and_count(
     return jnp.where(mask, values, 0.0).sum(), mask.sum().astype(jnp.float32)
 
 
+def as_points(output: Float[Array, "b p ..."], side: int) -> Float[Array, "b p 2"]:
+    """Pixels as they are; heat maps, which their head gives in training, as pixels."""
+    return output if output.ndim == 3 else losses.soft_argmax(output, side)
+
+
+def check_weight(task: str, weight: float | str) -> None:
+    """Raises unless a task's weight is a number or learned."""
+    if weight != "learned" and (isinstance(weight, str) or weight < 0):
+        raise Mistake(
+            f'tasks.{task}.weight is at least 0, or "learned"; got {weight!r}'
+        )
+
+
+def with_counts(tasks: Mapping[str, Task], splits: Iterable) -> dict[str, Task]:
+    """The tasks, told how many faces of each class they are trained on."""
+
+    def count(name: str) -> tuple[int, ...]:
+        faces = [split.faces for split in splits]
+        known = [f["labels"][name][f["known"][name]] for f in faces]
+        return tuple(np.concatenate(known).sum(0).round().astype(int).tolist())
+
+    made = dict(tasks)
+    for name, task in tasks.items():
+        if task.kind == "classes":
+            made[name] = dataclasses.replace(task, counts=count(name))
+    return made
+
+
 def losses_and_metrics(
     tasks: Mapping[str, Task], outputs: dict, labels: dict, known: dict, side: int
 ) -> tuple[Float[Array, ""], dict[str, tuple[jax.Array, jax.Array]]]:
@@ -184,8 +270,12 @@ def losses_and_metrics(
     loss, metrics = jnp.zeros(()), {}
     for name, task in tasks.items():
         args = outputs[name], labels[name], known[name], side
-        total, count = total_and_count(*task.loss(*args))
-        loss += task.weight * total / jnp.maximum(count, 1.0)
+        total, count = total_and_count(*task.loss_of(*args))
+        mean = total / jnp.maximum(count, 1.0)
+        if task.weight == "learned":
+            loss += losses.uncertain(mean, outputs["log_variance"][name])
+        else:
+            loss += task.weight * mean
         metrics[f"{name}/loss"] = total, count
         for key, (values, mask) in task.metrics(*args).items():
             metrics[f"{name}/{key}"] = total_and_count(values, mask)

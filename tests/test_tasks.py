@@ -1,5 +1,9 @@
-"""Laws of the tasks: their losses in NumPy, masks, mirrors and reports."""
+"""Laws of the tasks together: masks, sums, learned weights, mirrors, sections."""
 
+from functools import partial
+from types import SimpleNamespace
+
+import by_hand
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +11,9 @@ import pytest
 import tiny
 
 from emotion_jax import tasks
-from emotion_jax.data.table import FIVE, POINTS, SEVEN
+from emotion_jax.data.table import POINTS, SEVEN
 from emotion_jax.errors import Mistake
+from emotion_jax.models import make_network
 from emotion_jax.tasks import Emotion, Keypoints
 
 BOTH = tasks.make_tasks({"emotion": {"label_smoothing": 0.1}, "keypoints": {}})
@@ -28,40 +33,6 @@ def batch(n=6, side=24):
 @jax.jit
 def measure(outputs, labels, known):
     return tasks.losses_and_metrics(BOTH, outputs, labels, known, 24)
-
-
-def test_the_loss_of_classes_is_the_cross_entropy_with_the_smoothed_votes():
-    logits = np.array([[2.0, 0.5, -1.0], [0.0, 3.0, 1.0]])
-    votes = np.array([[1.0, 0, 0], [0.25, 0.5, 0.25]])
-    smooth = votes * 0.7 + 0.3 / 3
-    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    task = Emotion(classes=("a", "b", "c"), label_smoothing=0.3)
-    known = jnp.array([True, False])
-    loss, mask = task.loss(jnp.array(logits), jnp.array(votes), known, 24)
-    np.testing.assert_allclose(loss, -(smooth * log_p).sum(1), rtol=1e-5)
-    np.testing.assert_array_equal(mask, [True, False])
-
-
-def test_the_loss_of_points_is_hubers_in_the_96_pixel_frame():
-    # Side 48: every pixel counts two. With delta 4 px, an error of 1 px is half a
-    # delta, one of 6 px is three.
-    error = np.array([[[1.0, 0.0], [-6.0, 1.0]]], np.float32)
-    label = np.full((1, 2, 2), 20.0, np.float32)
-    known = jnp.ones((1, 2), bool)
-    loss, mask = Keypoints(delta_px=4.0).loss(
-        jnp.array(label + error), jnp.array(label), known, 48
-    )
-    np.testing.assert_allclose(loss, [[0.5**2 / 2, (3 - 0.5) + 0.5**2 / 2]], rtol=1e-5)
-    assert mask.all()
-
-
-def test_step_metrics_are_hits_and_squared_pixels_of_the_96_pixel_frame():
-    known = jnp.array([True, True])
-    found = Emotion().metrics(jnp.eye(5)[:2], jnp.eye(5)[jnp.array([0, 3])], known, 24)
-    np.testing.assert_array_equal(found["accuracy"][0], [1, 0])
-    error = jnp.array([[[3.0, 4.0]]])
-    found = Keypoints().metrics(error, jnp.zeros((1, 1, 2)), jnp.ones((1, 1), bool), 48)
-    np.testing.assert_allclose(found["square_px"][0], [[(6**2 + 8**2) / 2]])
 
 
 def test_mirroring_twice_is_no_change():
@@ -107,6 +78,36 @@ def test_class_names_may_come_from_json():
         ),
         ({"emotion": {"classes": 6}}, "classes is 5, 7 or a tuple of names, got 6"),
         ({"keypoints": {"classes": 5}}, "unknown field of config.tasks.keypoints"),
+        (
+            {"emotion": {"weight": "lernt"}},
+            "tasks.emotion.weight is at least 0, or \"learned\"; got 'lernt'",
+        ),
+        (
+            {"keypoints": {"weight": ""}},
+            "tasks.keypoints.weight is at least 0, or \"learned\"; got ''",
+        ),
+        ({"emotion": {"weight": -1.0}}, 'weight is at least 0, or "learned"; got -1.0'),
+        ({"emotion": {"focal_gamma": -1.0}}, "wants focal_gamma of at least 0"),
+        ({"emotion": {"label_smoothing": 1.0}}, "label_smoothing in [0, 1), got 0.0"),
+        ({"keypoints": {"delta_px": 0.0}}, "delta_px is 0.0, must be above 0"),
+        (
+            {"emotion": {"class_weights": "invers"}},
+            "unknown tasks.emotion.class_weights 'invers'; did you mean inverse?",
+        ),
+        (
+            {"emotion": {"class_weights": (1.0, 2.0)}},
+            "tasks.emotion.class_weights has 2 weights for 5 classes, at least 0 each",
+        ),
+        (
+            {"keypoints": {"loss": "wingg"}},
+            "unknown tasks.keypoints.loss 'wingg'; did you mean wing? "
+            "(known: squared, smooth_l1, wing, heatmap)",
+        ),
+        (
+            {"keypoints": {"loss": "heatmap", "head": "flat"}},
+            "tasks.keypoints.loss is 'heatmap', which needs the head 'heatmap', "
+            "got 'flat'",
+        ),
     ],
 )
 def test_a_wrong_section_is_told_in_a_sentence(sections, sentence):
@@ -156,60 +157,63 @@ def test_where_nothing_is_known_loss_and_gradient_are_zero():
         np.testing.assert_array_equal(leaf, 0)
 
 
-def test_seven_classes_on_data_of_five_are_renormalised_over_the_five():
-    rng = np.random.default_rng(0)
-    n, task = 60, Emotion(classes=7)
-    logits = rng.normal(size=(n, 7)).astype(np.float32)
-    five = [SEVEN.index(name) for name in FIVE]
-    truth = rng.choice(five, n)
-    known = rng.random(n) < 0.9
-    found = task.report(
-        logits, np.eye(7, dtype=np.float32)[truth], known, 48, FIVE, {}, 2.0
+def split(labels, known):
+    return SimpleNamespace(faces={"labels": labels, "known": known})
+
+
+def test_counts_are_of_the_known_faces_of_all_splits():
+    hard = np.eye(3, dtype=np.float32)[[0, 0, 1, 2]]
+    votes = np.array([[0.6, 0.4, 0], [0.7, 0.3, 0]], np.float32)
+    splits = {
+        "first": split({"emotion": hard}, {"emotion": np.array([True] * 3 + [False])}),
+        "second": split({"emotion": votes}, {"emotion": np.array([True, True])}),
+        "no label": split({"emotion": hard}, {"emotion": np.zeros(4, bool)}),
+    }
+    before = {"emotion": Emotion(("a", "b", "c"), weight=2.0), "keypoints": Keypoints()}
+    after = tasks.with_counts(before, splits.values())
+    assert after["emotion"].counts == (3, 2, 0)  # 2 + 1.3, 1 + 0.7 and none
+    assert after["emotion"].weight == 2.0 and before["emotion"].counts == ()
+    assert after["keypoints"] == before["keypoints"]
+
+
+LEARNED = tasks.make_tasks(
+    {"emotion": {"weight": "learned"}, "keypoints": {"weight": "learned"}}
+)
+
+
+def test_a_learned_weight_starts_at_one_and_has_a_gradient():
+    network = make_network(LEARNED, **tiny.MODEL)
+    table = jax.tree.map(jnp.array, tiny.faces(8))
+    image = table["image"] / 64.0 - 2
+    variables = by_hand.beginning(network, image)
+    params = variables["params"]
+    learnt = [f"log_variance_{name}" for name in LEARNED]
+
+    @jax.jit
+    @partial(jax.value_and_grad, has_aux=True)
+    def loss(learnt):
+        given = variables | {"params": params | learnt}
+        outputs, _ = network.apply(given, image, train=True, mutable=["batch_stats"])
+        labels, known = table["labels"], table["known"]
+        return tasks.losses_and_metrics(LEARNED, outputs, labels, known, 24)
+
+    (value, metrics), gradient = loss({name: params[name] for name in learnt})
+    means = {k: float(t / n) for k, (t, n) in metrics.items()}
+    assert value == pytest.approx(means["emotion/loss"] + means["keypoints/loss"])
+    for name in LEARNED:
+        # exp(-s) loss + s / 2 has this slope at s = 0.
+        slope = 0.5 - means[f"{name}/loss"]
+        found = gradient[f"log_variance_{name}"]
+        assert found == pytest.approx(slope, rel=1e-5) and slope != 0
+
+
+def test_a_learned_weight_is_one_over_the_noise():
+    outputs, labels, known = batch()
+    noise = {"emotion": jnp.log(2.0), "keypoints": jnp.log(0.5)}
+    outputs["log_variance"] = noise
+    loss, metrics = jax.jit(partial(tasks.losses_and_metrics, LEARNED, side=24))(
+        outputs, labels, known
     )
-    p = np.exp(logits[known] / 2.0)
-    p[:, [2, 6]] = 0  # fear and neutral
-    p /= p.sum(1, keepdims=True)
-    truth = truth[known]
-    assert found["n"] == known.sum()
-    assert found["accuracy"] == pytest.approx((p.argmax(1) == truth).mean())
-    nll = -np.log(p[np.arange(len(truth)), truth]).mean()
-    assert found["nll"] == pytest.approx(nll, rel=1e-5)
-    assert found["support/fear"] == 0 and found["recall/neutral"] is None
-
-
-def test_temperature_changes_the_confidence_and_not_the_choice():
-    rng = np.random.default_rng(3)
-    logits = rng.normal(size=(50, 5)).astype(np.float32)
-    label = np.eye(5, dtype=np.float32)[rng.integers(0, 5, 50)]
-    args = logits, label, np.ones(50, bool), 48, FIVE, {}
-    plain, hot = Emotion().report(*args), Emotion().report(*args, temperature=4.0)
-    assert hot["accuracy"] == plain["accuracy"] and hot["ece"] != plain["ece"]
-    assert hot["ece@raw"] == pytest.approx(plain["ece"], rel=1e-5)
-    assert plain["ece@raw"] == plain["ece"]
-
-
-def test_known_intensity_gives_the_accuracy_by_thirds():
-    logits = np.eye(5, dtype=np.float32)[[0, 1, 2, 3]]
-    label = np.eye(5, dtype=np.float32)[[0, 1, 2, 4]]
-    known = np.array([True, True, False, True])
-    extra = {"intensity": np.array([0.9, 0.5, 0.0, 0.1])}
-    found = Emotion().report(logits, label, known, 48, FIVE, extra)
-    thirds = [found[f"accuracy@{name}"] for name in ("weak", "medium", "strong")]
-    assert thirds == [0.0, 1.0, 1.0]
-
-
-def test_points_are_reported_in_the_96_pixel_frame():
-    # Side 48, eyes 15 px apart: 30 px in the frame. Every point is 1.5 px off: 3 px.
-    label = np.zeros((2, 15, 2), np.float32)
-    label[:, 0], label[:, 1] = [30, 20], [15, 20]
-    known = np.ones((2, 15), bool)
-    known[1, 0] = False  # face 1 lacks an eye centre: no ruler there
-    output = label + np.array([1.5, 0], np.float32)
-    output[1] += 100 * ~known[1, :, None]
-    found = Keypoints().report(output, label, known, 48, (), {})
-    assert found["n"] == 2
-    assert found["rmse_px"] == pytest.approx(3 / np.sqrt(2))
-    assert found["nme"] == pytest.approx(3 / 30) and found["pck_10"] == 1.0
-    output[1, 5] += 50
-    again = Keypoints().report(output, label, known, 48, (), {})
-    assert again["rmse_px"] > 3 and again["nme"] == found["nme"]
+    emotion, points = (float(np.divide(*metrics[f"{name}/loss"])) for name in LEARNED)
+    expected = emotion / 2 + np.log(2) / 2 + points * 2 - np.log(2) / 2
+    assert loss == pytest.approx(expected, rel=1e-5)

@@ -5,6 +5,7 @@ combined prediction of every task that the config names.
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -12,32 +13,60 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from emotion_jax import registry
-from emotion_jax.models.heads import HEADS
+from emotion_jax.errors import Mistake
+from emotion_jax.models.course import CourseHead, CourseTrunk
+from emotion_jax.models.heads import Flat, HeatMap, Pooled
 from emotion_jax.models.resnet import ResNet
 from emotion_jax.tasks import Task
 
-MODELS = {"resnet": ResNet}
+# He et al. 2015, table 1; ResNet-10 and -26 have one or two blocks a stage.
+MODELS = {
+    "resnet": ResNet,
+    "resnet10": partial(ResNet, blocks=(1, 1, 1, 1)),
+    "resnet18": partial(ResNet, blocks=(2, 2, 2, 2)),
+    "resnet26": partial(ResNet, blocks=(2, 2, 2, 2), block="bottleneck"),
+    "resnet34": partial(ResNet, blocks=(3, 4, 6, 3)),
+    "resnet50": partial(ResNet, blocks=(3, 4, 6, 3), block="bottleneck"),
+    "course": CourseTrunk,
+}
+HEADS = {"pooled": Pooled, "flat": Flat, "heatmap": HeatMap, "course": CourseHead}
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 class Network(nn.Module):
-    """A trunk of features and a head per task; float32 in and out."""
+    """A trunk of features and a head per task; float32 in and out.
+
+    Attributes:
+      dropout: share of the features that a training step hides from the heads.
+      learned: tasks whose loss is weighed by a noise that is learnt here.
+    """
 
     trunk: nn.Module
     heads: Mapping[str, nn.Module]
+    dropout: float = 0.0
+    learned: tuple[str, ...] = ()
 
-    def __call__(
-        self, image: Float[Array, "b h w 1"], train: bool = False
-    ) -> dict[str, Float[Array, "b ..."]]:
+    @nn.compact
+    def __call__(self, image: Float[Array, "b h w 1"], train: bool = False) -> dict:
+        """Each task's output; in training, "log_variance" too, of those `learned`."""
         features = self.trunk(image, train=train)
-        return {
+        features = nn.Dropout(self.dropout, deterministic=not train)(features)
+        outputs = {
             name: head(features, side=image.shape[1], train=train)
             for name, head in self.heads.items()
         }
+        zeros = nn.initializers.zeros
+        learnt = {n: self.param(f"log_variance_{n}", zeros, ()) for n in self.learned}
+        return outputs | ({"log_variance": learnt} if train else {})
 
 
 def make_network(
-    tasks: Mapping[str, Task], *, name: str, dtype: str = "auto", **options
+    tasks: Mapping[str, Task],
+    *,
+    name: str,
+    dtype: str = "auto",
+    dropout: float = 0.0,
+    **options,
 ) -> Network:
     """The network that a config's `model` section describes.
 
@@ -46,11 +75,19 @@ def make_network(
     """
     if dtype == "auto":
         dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    if not 0 <= dropout < 1:
+        raise Mistake(f"config.model.dropout is {dropout}, must be in [0, 1)")
     make_trunk = registry.pick("model", name, MODELS)
     precision = registry.pick("dtype", dtype, DTYPES)
     trunk = registry.call("config.model", make_trunk, dtype=precision, **options)
-    heads = {
-        name: registry.pick("head", task.head, HEADS)(task.kind, task.names)
-        for name, task in tasks.items()
-    }
-    return Network(trunk, heads)
+    heads = {name: make_head(task) for name, task in tasks.items()}
+    learned = tuple(name for name, task in tasks.items() if task.weight == "learned")
+    return Network(trunk, heads, dropout, learned)
+
+
+def make_head(task: Task) -> nn.Module:
+    """The head that a task names."""
+    make = registry.pick("head", task.head, HEADS)
+    if make is HeatMap and task.kind != "points":
+        raise Mistake("the head 'heatmap' finds points; classes take pooled or flat")
+    return make(task.kind, task.names)

@@ -4,6 +4,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from emotion_jax.losses import soft_argmax
+
 
 class Head(nn.Module):
     """What every head ends in: logits of classes, or points in pixels of the image.
@@ -43,4 +45,22 @@ class Flat(Head):
         return self.output(features.reshape(len(features), -1), side)
 
 
-HEADS = {"pooled": Pooled, "flat": Flat}
+class HeatMap(Head):
+    """Transposed convolutions to a quarter of the side, and a map a point.
+
+    Xiao et al. 2018 (Simple Baselines), 2; the points are each map's soft-argmax. In
+    training it gives the maps themselves, for the loss to see.
+    """
+
+    width: int = 64
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "b h w c"], side: int, train: bool):
+        x = features.astype(jnp.float32)
+        while x.shape[1] * 4 < side:
+            x = nn.ConvTranspose(self.width, (4, 4), (2, 2), name=f"up{x.shape[1]}")(x)
+            x = nn.relu(nn.LayerNorm(name=f"norm{x.shape[1]}")(x))
+        zeros = nn.initializers.zeros
+        x = nn.Conv(len(self.names), (1, 1), kernel_init=zeros, name="output")(x)
+        heat = jnp.moveaxis(x, -1, 1)
+        return heat if train else soft_argmax(heat, side)

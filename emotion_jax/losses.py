@@ -1,0 +1,108 @@
+"""Losses: functions of arrays, one value a label, in float32; tasks choose."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+
+def focal(
+    logits: Float[Array, "b k"], target: Float[Array, "b k"], gamma: float
+) -> Float[Array, " b"]:
+    """Cross-entropy, each class's term times (1 - p)^gamma (Lin et al. 2017, eq. 5).
+
+    With gamma 0 it is the cross-entropy; targets may be any distribution.
+    """
+    log_p = jax.nn.log_softmax(logits)
+    # expm1 keeps 1 - p above 0, whose power would otherwise have no gradient there.
+    rest = jnp.maximum(-jnp.expm1(log_p), 1e-6) ** gamma if gamma else 1.0
+    return -(target * rest * log_p).sum(-1)
+
+
+def squared(error: Float[Array, "*n"], delta: float) -> Float[Array, "*n"]:
+    """Half the square, in units of delta."""
+    return 0.5 * jnp.square(error / delta)
+
+
+def smooth_l1(error: Float[Array, "*n"], delta: float) -> Float[Array, "*n"]:
+    """`squared` up to delta, then straight on (Huber 1964), in units of delta."""
+    size = jnp.abs(error / delta)
+    return jnp.where(size < 1, 0.5 * jnp.square(size), size - 0.5)
+
+
+def wing(
+    error: Float[Array, "*n"], delta: float, curvature: float = 0.2
+) -> Float[Array, "*n"]:
+    """A logarithm up to delta, then straight on (Feng et al. 2018, eq. 5).
+
+    Small errors weigh more than under any power. In units of delta; the paper's
+    epsilon is `curvature` times it, 2 to 10 there too.
+    """
+    size = jnp.abs(error / delta)
+    offset = 1.0 - jnp.log1p(1.0 / curvature)
+    return jnp.where(size < 1, jnp.log1p(size / curvature), size - offset)
+
+
+POINT_LOSSES = {"squared": squared, "smooth_l1": smooth_l1, "wing": wing}
+
+
+def grid(size: int, side: int) -> Float[np.ndarray, " s"]:
+    """Where the `size` cells of a heat map lie, in pixels of an image."""
+    return ((np.arange(size) + 0.5) * side / size - 0.5).astype(np.float32)
+
+
+def soft_argmax(heat: Float[Array, "b p h w"], side: int) -> Float[Array, "b p 2"]:
+    """The mean place of each map's softmax, in pixels (Sun et al. 2018, eq. 2)."""
+    share = jax.nn.softmax(heat.reshape(*heat.shape[:2], -1)).reshape(heat.shape)
+    x = share.sum(2) @ grid(heat.shape[3], side)
+    y = share.sum(3) @ grid(heat.shape[2], side)
+    return jnp.stack([x, y], -1)
+
+
+def heatmap(
+    heat: Float[Array, "b p h w"], label: Float[Array, "b p 2"], side: int, sigma: float
+) -> Float[Array, "b p"]:
+    """Cross-entropy of each map with a Gaussian of `sigma` pixels about the label."""
+
+    def bump(centre, size: int):
+        square = jnp.square((grid(size, side)[None, None] - centre[..., None]) / sigma)
+        return jax.nn.softmax(-0.5 * square)
+
+    x, y = bump(label[..., 0], heat.shape[3]), bump(label[..., 1], heat.shape[2])
+    target = y[..., :, None] * x[..., None, :]
+    log_share = jax.nn.log_softmax(heat.reshape(*heat.shape[:2], -1))
+    return -(target.reshape(log_share.shape) * log_share).sum(-1)
+
+
+def class_weights(
+    kind: str | Sequence[float], counts: Float[np.ndarray, " k"], beta: float = 0.999
+) -> Float[np.ndarray, " k"]:
+    """What a face of each class weighs in the loss; 1 on average over the faces.
+
+    Args:
+      kind: "inverse" weighs by one over a class's count; "effective" by one over its
+        effective number, (1 - beta^n) / (1 - beta) (Cui et al. 2019, eq. 6); or the
+        weights themselves.
+      counts: faces of each class; a class without any weighs nothing.
+    """
+    if kind == "inverse":
+        number = counts
+    elif kind == "effective":
+        number = (1 - beta**counts) / (1 - beta)
+    else:
+        number = 1.0 / np.maximum(np.array(kind, float), 1e-9)
+    weights = np.where(counts > 0, 1.0 / np.maximum(number, 1e-9), 0.0)
+    mean = (weights * counts).sum() / max(counts.sum(), 1)
+    return (weights / max(mean, 1e-12)).astype(np.float32)
+
+
+def uncertain(
+    loss: Float[Array, ""], log_variance: Float[Array, ""]
+) -> Float[Array, ""]:
+    """A task's loss under a learnt noise (Kendall et al. 2018, eq. 10).
+
+    At its best the noise equals twice the loss, so tasks weigh alike in the end.
+    """
+    return jnp.exp(-log_variance) * loss + 0.5 * log_variance
