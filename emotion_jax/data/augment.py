@@ -1,176 +1,193 @@
-"""Augmentation on the device, inside the step: functions of one example, vmapped.
+"""Augmentation on the device, inside the step, as a config's `augment` section says.
 
-Geometry is composed before it touches a pixel: each geometric augmentation gives a 3x3
-matrix (homogeneous, about the image's centre), their product warps the image once and
-moves whatever labels are points. Photometric ones map the image, in [0, 1].
+A section names augmentations and their fields. Any of them takes `probability`, how
+often it applies to a face; `policy` says how they go together.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from emotion_jax import registry
+from emotion_jax.data import geometry
+from emotion_jax.data.geometry import GEOMETRY
+from emotion_jax.data.mixing import MIXING
+from emotion_jax.data.photometry import PHOTOMETRY, SHAPES
+from emotion_jax.errors import Mistake
 from emotion_jax.tasks import Task, mirrored
 
-Matrix = Float[Array, "3 3"]
-Image = Float[Array, "h w 1"]
+AUGMENTATIONS = GEOMETRY | PHOTOMETRY | MIXING
+PROBABILITY = {"flip": 0.5, "flip_vertical": 0.5, "erase": 0.5, "cutout": 0.5}
+PROBABILITY |= {"mixup": 0.5, "cutmix": 0.5}
+FLIPS = ("flip", "alternating_flip", "flip_vertical")  # no policy weakens these
 
 
-def affine(a=1.0, b=0.0, c=0.0, d=0.0, e=1.0, f=0.0) -> Matrix:
-    """x' = a x + b y + c, y' = d x + e y + f."""
-    rows = [[a, b, c], [d, e, f], [0.0, 0.0, 1.0]]
-    return jnp.stack(
-        [jnp.stack([jnp.asarray(v, jnp.float32) for v in r]) for r in rows]
-    )
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """How the augmentations go together.
 
-
-def flip(key: PRNGKeyArray, side: int, probability: float = 0.5) -> Matrix:
-    """Mirror left and right."""
-    flipped = jax.random.bernoulli(key, probability)
-    return affine(a=jnp.where(flipped, -1.0, 1.0))
-
-
-def rotate(key: PRNGKeyArray, side: int, degrees: float = 15.0) -> Matrix:
-    """Turn by an angle uniform in +-degrees."""
-    angle = jnp.deg2rad(jax.random.uniform(key, minval=-degrees, maxval=degrees))
-    cos, sin = jnp.cos(angle), jnp.sin(angle)
-    return affine(a=cos, b=-sin, d=sin, e=cos)
-
-
-def zoom(key: PRNGKeyArray, side: int, low: float = 0.9, high: float = 1.1) -> Matrix:
-    """Scale by a factor uniform in its logarithm; above 1 the face grows."""
-    bounds = {"minval": jnp.log(low), "maxval": jnp.log(high)}
-    factor = jnp.exp(jax.random.uniform(key, **bounds))
-    return affine(a=factor, e=factor)
-
-
-def translate(key: PRNGKeyArray, side: int, fraction: float = 0.1) -> Matrix:
-    """Shift by up to a fraction of the side, each way."""
-    shift = jax.random.uniform(key, (2,), minval=-fraction, maxval=fraction) * side
-    return affine(c=shift[0], f=shift[1])
-
-
-def brightness(key: PRNGKeyArray, image: Image, delta: float = 0.2) -> Image:
-    """Add a constant uniform in +-delta of the full range."""
-    return image + jax.random.uniform(key, minval=-delta, maxval=delta)
-
-
-def contrast(
-    key: PRNGKeyArray, image: Image, low: float = 0.7, high: float = 1.4
-) -> Image:
-    """Scale the differences from the image's mean."""
-    factor = jax.random.uniform(key, minval=low, maxval=high)
-    return (image - image.mean()) * factor + image.mean()
-
-
-def erase(
-    key: PRNGKeyArray,
-    image: Image,
-    probability: float = 0.5,
-    low: float = 0.02,
-    high: float = 0.2,
-) -> Image:
-    """Fill a rectangle of low..high of the area with noise (Zhong et al. 2017).
-
-    A covered keypoint stays labelled: the network learns to infer it.
+    Attributes:
+      count: apply this many of them to each face, drawn anew (RandAugment, Cubuk et al.
+        2020); 0 is all of them. Flips and mixing are not counted.
+      strength: pairs of an epoch and a factor of every probability, joined by straight
+        lines: ((0, 0.0), (5, 1.0)) grows over five epochs.
     """
-    side = image.shape[0]
-    keys = jax.random.split(key, 5)
-    area = jax.random.uniform(keys[0], minval=low, maxval=high)
-    aspect = jnp.exp(jax.random.uniform(keys[1], minval=-1.2, maxval=1.2))
-    half = jnp.sqrt(area * jnp.stack([aspect, 1 / aspect])) * side / 2
-    centre = jax.random.uniform(keys[2], (2,), maxval=side)
-    inside = [jnp.abs(jnp.arange(side) - centre[i]) <= half[i] for i in (0, 1)]
-    mask = inside[1][:, None] & inside[0][None, :]
-    mask &= jax.random.bernoulli(keys[3], probability)
-    noise = jax.random.uniform(keys[4], image.shape)
-    return jnp.where(mask[..., None], noise, image)
 
+    count: int = 0
+    strength: Sequence[Sequence[float]] = ()
 
-# Applied in this order, whatever the order in the config.
-GEOMETRY = {"flip": flip, "rotate": rotate, "zoom": zoom, "translate": translate}
-PHOTOMETRY = {"brightness": brightness, "contrast": contrast, "erase": erase}
-AUGMENTATIONS = GEOMETRY | PHOTOMETRY
-
-
-def determinant(matrix: Matrix) -> Float[Array, ""]:
-    """Of the linear part: negative where the map mirrors."""
-    return matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]
-
-
-def inverse(matrix: Matrix) -> Matrix:
-    """In closed form: a batched LU would cost an accelerator more than the warp."""
-    (a, b, c), (d, e, f) = matrix[0], matrix[1]
-    rows = affine(e, -b, b * f - c * e, -d, a, c * d - a * f) / determinant(matrix)
-    return rows.at[2].set(jnp.array([0.0, 0.0, 1.0]))
-
-
-def centred(matrix: Matrix, side: int) -> Matrix:
-    """The same map with the origin at pixel (0, 0) instead of the image's centre."""
-    middle = (side - 1) / 2
-    return affine(c=middle, f=middle) @ matrix @ affine(c=-middle, f=-middle)
-
-
-def warp(image: Image, matrix: Matrix) -> Image:
-    """The image moved by `matrix` (source to target), bilinear, edges repeated."""
-    side = image.shape[0]
-    (a, b, c), (d, e, f) = inverse(matrix)[:2]
-    y, x = jnp.mgrid[:side, :side].astype(jnp.float32)
-    source_x, source_y = a * x + b * y + c, d * x + e * y + f
-    at = partial(jax.scipy.ndimage.map_coordinates, order=1, mode="nearest")
-    return at(image[..., 0], [source_y, source_x])[..., None]
-
-
-def move_points(
-    points: Float[Array, "p 2"], matrix: Matrix, mirror: tuple[int, ...]
-) -> Float[Array, "p 2"]:
-    """Points under `matrix`; left and right trade names where it mirrors."""
-    moved = points @ matrix[:2, :2].T + matrix[None, :2, 2]
-    return jnp.where(determinant(matrix) < 0, moved[jnp.array(mirror)], moved)
+    def factor(self, epoch: Float[Array, ""]) -> Float[Array, ""] | float:
+        """The strength at this moment of a face's epochs."""
+        if not self.strength:
+            return 1.0
+        at, value = zip(*self.strength)
+        return jnp.interp(epoch, jnp.array(at, float), jnp.array(value, float))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # jit tells two of them by identity
 class Augment:
     """The augmentation that a config's `augment` section describes."""
 
-    geometry: Mapping[str, Callable]
-    photometry: Mapping[str, Callable]
+    functions: Mapping[str, Callable]
+    probability: Mapping[str, float]
+    policy: Policy
     tasks: Mapping[str, Task]
 
-    def __call__(self, key: PRNGKeyArray, face: dict) -> dict:
-        """One face, image float32[h w 1] in [0, 1], augmented."""
-        image, labels, known = face["image"], dict(face["labels"]), dict(face["known"])
-        side = image.shape[0]
-        keys = dict(zip(AUGMENTATIONS, jax.random.split(key, len(AUGMENTATIONS))))
-        if self.geometry:
-            matrix = affine()
-            for name, function in self.geometry.items():
-                matrix = function(keys[name], side) @ matrix
-            matrix = centred(matrix, side)
-            image = warp(image, matrix)
-            for name, task in self.tasks.items():
-                if task.kind == "points":
-                    mirror = mirrored(task.names)
-                    swapped = known[name][jnp.array(mirror)]
-                    labels[name] = move_points(labels[name], matrix, mirror)
-                    mirrors = determinant(matrix) < 0
-                    known[name] = jnp.where(mirrors, swapped, known[name])
-        for name, function in self.photometry.items():
-            image = jnp.clip(function(keys[name], image), 0.0, 1.0)
-        return {"image": image, "labels": labels, "known": known}
+    def __call__(self, key: PRNGKeyArray, batch: dict) -> dict:
+        """A batch augmented.
+
+        Each face has a key of its own, by its place in the global batch: the number
+        of devices changes nothing.
+
+        Args:
+          batch: image float32[b h w 1] in [0, 1], labels, known, row and epoch.
+        """
+        keys = jax.random.split(key, len(batch["image"]))
+        batch = jax.vmap(self.alter)(keys, batch)
+        mixing = self.named(MIXING)
+        return self.mix(keys, batch, mixing) if mixing else batch
+
+    def named(self, table: Mapping[str, Callable]) -> dict[str, Callable]:
+        """The augmentations in use that a table has, in its order."""
+        return {name: self.functions[name] for name in table if name in self.functions}
+
+    def alter(self, key: PRNGKeyArray, face: dict) -> dict:
+        """One face through all that concerns one face."""
+        applies = self.draw(key, face["epoch"])
+        face = self.move(key, face, applies)
+        image = face["image"]
+        for name, function in self.named(PHOTOMETRY).items():
+            altered = jnp.clip(function(key_of(key, name), image), 0.0, 1.0)
+            image = choose(applies[name], altered, image)
+        return face | {"image": image}
+
+    def draw(self, key: PRNGKeyArray, epoch: Float[Array, ""]) -> dict:
+        """Which augmentations this face gets; True where there is no doubt."""
+        names = [n for n in (*GEOMETRY, *PHOTOMETRY) if n in self.functions]
+        counted = [name for name in names if name not in FLIPS]
+        dice = key_of(key, "applies")
+        rank = jax.random.permutation(key_of(key, "policy"), max(len(counted), 1))
+        applies = {}
+        for name in names:
+            likely = self.probability[name]
+            if name not in FLIPS:
+                likely = likely * self.policy.factor(epoch)
+            sure = isinstance(likely, float) and likely >= 1
+            chance = jax.random.uniform(key_of(dice, name))
+            applies[name] = True if sure else chance < likely
+            if self.policy.count and name in counted:
+                applies[name] &= rank[counted.index(name)] < self.policy.count
+        return applies
+
+    def move(self, key: PRNGKeyArray, face: dict, applies: Mapping) -> dict:
+        """One face through the geometry: the pixels once, and all that is points."""
+        functions, still = self.named(GEOMETRY), geometry.affine()
+        if not functions:
+            return face
+        matrix, side = still, face["image"].shape[0]
+        for name, function in functions.items():
+            drawn = function(key_of(key, name), face)
+            matrix = choose(applies[name], drawn, still) @ matrix
+        matrix = geometry.centred(matrix, side)
+        labels, known = dict(face["labels"]), dict(face["known"])
+        for name, task in self.tasks.items():
+            if task.kind == "points":
+                mirror = mirrored(task.names)
+                swapped = known[name][jnp.array(mirror)]
+                mirrors = geometry.determinant(matrix) < 0
+                labels[name] = geometry.move_points(labels[name], matrix, mirror)
+                known[name] = jnp.where(mirrors, swapped, known[name])
+        image = geometry.warp(face["image"], matrix)
+        return face | {"image": image, "labels": labels, "known": known}
+
+    def mix(self, keys: Key[Array, " b"], batch: dict, mixing: Mapping) -> dict:
+        """Faces mixed with the one before in the batch, where both have their classes.
+
+        A face gets one kind of mixing at most; where it does, its points count no more.
+        """
+        classes = [n for n, task in self.tasks.items() if task.kind == "classes"]
+        other = jax.tree.map(lambda x: jnp.roll(x, 1, 0), batch)
+        able = jnp.all(
+            jnp.stack([batch["known"][n] & other["known"][n] for n in classes]), 0
+        )
+        chance = jax.vmap(lambda k: jax.random.uniform(key_of(k, "mix")))(keys)
+        chance = chance / jax.vmap(self.policy.factor)(batch["epoch"])
+        image, share, start = batch["image"], jnp.ones(len(able)), 0.0
+        for name, function in mixing.items():
+            inside = (
+                able & (chance >= start) & (chance < start + self.probability[name])
+            )
+            start += self.probability[name]
+            own = jax.vmap(lambda k, n=name: key_of(k, n))(keys)
+            mixed, left = jax.vmap(function)(own, batch["image"], other["image"])
+            image = jnp.where(inside[:, None, None, None], mixed, image)
+            share = jnp.where(inside, left, share)
+        labels, known = dict(batch["labels"]), dict(batch["known"])
+        for name, task in self.tasks.items():
+            if task.kind == "classes":
+                part = share[:, None] * labels[name]
+                labels[name] = part + (1 - share)[:, None] * other["labels"][name]
+            else:
+                known[name] = known[name] & (share == 1)[:, None]
+        return batch | {"image": image, "labels": labels, "known": known}
+
+
+def key_of(key: PRNGKeyArray, name: str) -> PRNGKeyArray:
+    """A face's key for one augmentation: a new one changes nothing for the others."""
+    return jax.random.fold_in(key, zlib.crc32(name.encode()))
+
+
+def choose(applies, altered: Array, plain: Array) -> Array:
+    """`jnp.where`, without it where there is no doubt."""
+    return altered if applies is True else jnp.where(applies, altered, plain)
 
 
 def make_augment(tasks: Mapping[str, Task], sections: Mapping[str, Mapping]) -> Augment:
     """The config's augmentations, each bound to its section's fields."""
+    functions, probability = {}, {}
+    sections = {name: dict(section) for name, section in sections.items()}
+    policy = registry.call(
+        "config.augment.policy", Policy, **sections.pop("policy", {})
+    )
     for name, options in sections.items():
         function = registry.pick("augmentation", name, AUGMENTATIONS)
-        registry.check_fields(f"config.augment.{name}", function, 2, options)
-    geometry, photometry = (
-        {n: partial(f, **sections[n]) for n, f in table.items() if n in sections}
-        for table in (GEOMETRY, PHOTOMETRY)
-    )
-    return Augment(geometry, photometry, tasks)
+        given = 3 if name in MIXING else 2
+        likely = float(options.pop("probability", PROBABILITY.get(name, 1.0)))
+        if not 0 <= likely <= 1:
+            raise Mistake(f"config.augment.{name}.probability is {likely}, not in 0..1")
+        registry.check_fields(f"config.augment.{name}", function, given, options)
+        if name == "cutout":
+            shape = options.get("shape", "square")
+            registry.pick("config.augment.cutout.shape", shape, SHAPES)
+        functions[name], probability[name] = partial(function, **options), likely
+    mixing = [name for name in MIXING if name in functions]
+    if mixing and not any(task.kind == "classes" for task in tasks.values()):
+        raise Mistake(f"config.augment.{mixing[0]} mixes classes, and no task has any")
+    if sum(probability[name] for name in mixing) > 1:
+        raise Mistake("the probabilities of mixup and cutmix add up to more than 1")
+    return Augment(functions, probability, policy, tasks)

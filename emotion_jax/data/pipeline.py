@@ -7,18 +7,18 @@ the host. Both give the same bits.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from emotion_jax import registry, sharding
 from emotion_jax.data.table import Faces, Split
 from emotion_jax.errors import Mistake
-from emotion_jax.optim import Plan
+from emotion_jax.plan import Plan
 
 
 def concatenate(splits: list[Split]) -> Split:
@@ -45,29 +45,30 @@ def epoch_order(seed: int, source: int, epoch: int, size: int) -> np.ndarray:
 
 
 def batch_indices(
-    step: int, seed: int, sizes: tuple[int, ...], counts: tuple[int, ...]
-) -> Int[np.ndarray, " b"]:
-    """The rows of one batch in the concatenated table of all sources.
+    step: int, seed: int, groups: Sequence[np.ndarray], counts: Sequence[int]
+) -> tuple[Int[np.ndarray, " b"], Float[np.ndarray, " b"]]:
+    """The rows of one batch in the concatenated table, and the epoch each is in.
 
-    Every face comes once per epoch of its source, and every batch holds `counts[i]`
-    faces of source i; an epoch may end inside a batch.
+    Every face comes once per epoch of its group, and every batch holds `counts[i]`
+    faces of group i; an epoch may end inside a batch.
 
     Args:
-      sizes: number of faces of each source.
-      counts: faces that each source gives to a batch.
+      groups: the rows of each source; of each class in it, if they are balanced.
+      counts: faces that each group gives to a batch.
     """
-    rows, offset = [], 0
-    for source, (size, count) in enumerate(zip(sizes, counts, strict=True)):
+    rows, epochs = [], []
+    for number, (group, count) in enumerate(zip(groups, counts, strict=True)):
+        size = len(group)
         positions = np.arange(step * count, (step + 1) * count)
         for epoch in range(positions[0] // size, positions[-1] // size + 1):
             inside = positions[positions // size == epoch] % size
-            rows.append(offset + epoch_order(seed, source, epoch, size)[inside])
-        offset += size
-    return np.concatenate(rows).astype(np.int32)
+            rows.append(group[epoch_order(seed, number, epoch, size)[inside]])
+        epochs.append(positions / size)
+    return np.concatenate(rows).astype(np.int32), np.float32(np.concatenate(epochs))
 
 
 def batch_counts(batch_size: int, weights: tuple[float, ...]) -> tuple[int, ...]:
-    """How many faces each source gives to a batch: largest remainders."""
+    """How many faces each group gives to a batch: largest remainders."""
     if min(weights) <= 0:
         raise Mistake(f"config.feed.shares must be above 0, got {weights}")
     exact = batch_size * np.array(weights) / sum(weights)
@@ -76,8 +77,8 @@ def batch_counts(batch_size: int, weights: tuple[float, ...]) -> tuple[int, ...]
         counts[i] += 1
     if not counts.all():
         raise Mistake(
-            f"a batch of {batch_size} leaves no place for a source; raise "
-            "config.train.batch_size, or set config.feed.shares"
+            f"a batch of {batch_size} leaves no place for a source or a class of one; "
+            "raise config.train.batch_size, or config.feed.shares or balance"
         )
     return tuple(int(count) for count in counts)
 
@@ -87,11 +88,13 @@ class Order:
     """Which rows of the concatenated table each step takes."""
 
     seed: int
-    sizes: tuple[int, ...]
-    counts: tuple[int, ...]
+    groups: Sequence[np.ndarray]
+    counts: Sequence[int]
 
-    def __call__(self, step: int) -> Int[np.ndarray, " b"]:
-        return batch_indices(step, self.seed, self.sizes, self.counts)
+    def __call__(self, step: int) -> dict[str, np.ndarray]:
+        """Each face's `row`, int32[b], and `epoch`, float32[b], the one it is in."""
+        rows, epochs = batch_indices(step, self.seed, self.groups, self.counts)
+        return {"row": rows, "epoch": epochs}
 
 
 class Resident:
@@ -111,8 +114,10 @@ class Resident:
     @staticmethod
     def gather(inputs: tuple) -> Faces:
         """The batch, inside the step."""
-        tables, rows = inputs
-        return jax.tree.map(lambda t: t.at[rows].get(mode="promise_in_bounds"), tables)
+        tables, order = inputs
+        row = order["row"]
+        batch = jax.tree.map(lambda t: t.at[row].get(mode="promise_in_bounds"), tables)
+        return batch | order
 
 
 class Streamed:
@@ -131,10 +136,9 @@ class Streamed:
             step += 1
 
     def _load(self, step: int) -> Faces:
-        rows = self.order(step)
-        return sharding.place(
-            jax.tree.map(lambda table: table[rows], self.faces), self.split
-        )
+        order = self.order(step)
+        batch = jax.tree.map(lambda table: table[order["row"]], self.faces)
+        return sharding.place(batch | order, self.split)
 
     @staticmethod
     def gather(inputs: Faces) -> Faces:
@@ -154,17 +158,49 @@ def make_feed(
     *,
     name: str,
     shares: Mapping[str, float],
+    balance: Mapping[str, float] | None = None,
 ) -> Feed:
     """The feed of a config's `feed` section, over all sources.
 
     Args:
       shares: each source's share of a batch; empty means by its number of faces.
+      balance: a task of classes and how far to level them, {"emotion": 1.0}: 0 leaves
+        each class its share, 1 gives all of a source's the same, 0.5 is between.
     """
     sharding.check_divides(plan.batch_size, mesh, "train.batch_size")
     for source in (shares.keys() ^ train.keys()) if shares else ():
         raise registry.unknown("or missing source in config.feed.shares", source, train)
-    sizes = tuple(len(split) for split in train.values())
-    weights = tuple(shares.get(n, len(s)) for n, s in train.items())
-    order = Order(seed, sizes, batch_counts(plan.batch_size, weights))
+    groups, weights, offset = [], [], 0
+    for source, split in train.items():
+        share = shares.get(source, len(split))
+        for rows, weight in balanced(split.faces, balance or {}):
+            groups.append(offset + rows)
+            weights.append(share * weight)
+        offset += len(split)
+    order = Order(seed, groups, batch_counts(plan.batch_size, tuple(weights)))
     faces = concatenate(list(train.values())).faces
     return registry.pick("feed", name, FEEDS)(faces, order, mesh)
+
+
+def balanced(
+    faces: Faces, balance: Mapping[str, float]
+) -> list[tuple[np.ndarray, float]]:
+    """A source's rows in groups, each with its share of the source."""
+    size = len(faces["image"])
+    if not balance:
+        return [(np.arange(size), 1.0)]
+    (task, power), *more = balance.items()
+    classes = {name for name, label in faces["labels"].items() if label.ndim == 2}
+    if more or task not in classes:
+        found = ", ".join(sorted(classes)) or "none"
+        raise Mistake(
+            f"config.feed.balance names one task of classes (there is {found}), "
+            f"got {', '.join(balance)}"
+        )
+    if not 0 <= power <= 1:
+        raise Mistake(f"config.feed.balance.{task} is {power}, must be in [0, 1]")
+    label = faces["labels"][task].argmax(-1)
+    label[~faces["known"][task]] = -1  # faces without a class are a group of their own
+    rows = [np.flatnonzero(label == value) for value in np.unique(label)]
+    weights = np.array([len(group) ** (1.0 - power) for group in rows])
+    return list(zip(rows, weights / weights.sum()))

@@ -1,170 +1,195 @@
-"""Laws of the augmentation: pixels and points move together."""
+"""Laws of the augmentation: what applies to whom, in which order, on any devices."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from emotion_jax.data import augment
-from emotion_jax.data.augment import AUGMENTATIONS, GEOMETRY, PHOTOMETRY, make_augment
-from emotion_jax.data.table import POINTS
+from emotion_jax import sharding
+from emotion_jax.data.augment import AUGMENTATIONS, GEOMETRY, key_of, make_augment
 from emotion_jax.errors import Mistake
-from emotion_jax.tasks import Keypoints
+from emotion_jax.tasks import make_tasks
 
-SIDE = 48
-TASKS = {"keypoints": Keypoints()}
-STRONG = {
-    "flip": {"probability": 1.0},
-    "rotate": {"degrees": 30.0},
-    "zoom": {"low": 0.8, "high": 1.25},
-    "translate": {"fraction": 0.1},
-}
+TASKS = make_tasks({"emotion": {}, "keypoints": {}})
+# Where each of POINTS finds its label once the face is mirrored.
+MIRROR = [1, 0, 4, 5, 2, 3, 8, 9, 6, 7, 10, 12, 11, 13, 14]
 
 
-def dots(points: np.ndarray) -> np.ndarray:
-    """Small bright blobs, centred on the points to a fraction of a pixel."""
-    y, x = np.mgrid[:SIDE, :SIDE]
-    far = [(x - px) ** 2 + (y - py) ** 2 for px, py in points]
-    return np.exp(-np.min(far, 0) / 2)[..., None].astype(np.float32)
+def applied(sections, epoch=0.0, n=600) -> dict[str, np.ndarray]:
+    """Which of n faces, each in its epoch, each augmentation applies to."""
+    draw = jax.jit(jax.vmap(make_augment(TASKS, sections).draw))
+    keys = jax.random.split(jax.random.key(0), n)
+    drawn = draw(keys, np.broadcast_to(np.float32(epoch), n))
+    return {name: np.broadcast_to(faces, n) for name, faces in drawn.items()}
 
 
-def centre_of_mass(image: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """Where the blob near a point is, x and y."""
-    y, x = np.mgrid[:SIDE, :SIDE]
-    weight = image[..., 0] * (np.hypot(x - near[0], y - near[1]) < 4)
-    return np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
+def run(sections, batch, seed=0) -> dict:
+    """A batch augmented."""
+    augment = jax.jit(make_augment(TASKS, sections))
+    return jax.device_get(augment(jax.random.key(seed), batch))
 
 
-def face(point: np.ndarray) -> dict:
-    """A black image with one dot, which is the left eye's centre; the rest unknown."""
-    labels = np.zeros((15, 2), np.float32)
-    labels[0] = point
-    return on_device(dots(point[None]), labels, np.arange(15) == 0)
-
-
-def on_device(image, points, known) -> dict:
-    """One face as the step hands it over."""
-    face = {"image": image, "labels": {"keypoints": points}}
-    return jax.tree.map(jnp.asarray, face | {"known": {"keypoints": known}})
-
-
-@pytest.mark.parametrize("names", [*[(n,) for n in GEOMETRY], tuple(GEOMETRY)])
-def test_a_bright_dot_stays_under_its_keypoint(names):
-    moved = jax.jit(make_augment(TASKS, {name: STRONG[name] for name in names}))
-    rng = np.random.default_rng(0)
-    for seed in range(10):
-        after = moved(jax.random.key(seed), face(rng.uniform(16, 32, 2)))
-        known = np.asarray(after["known"]["keypoints"])
-        assert known.sum() == 1
-        expected = after["labels"]["keypoints"][known][0]
-        found = centre_of_mass(np.asarray(after["image"]), np.asarray(expected))
-        assert np.abs(found - expected).max() < 0.5
-        assert POINTS[known.argmax()].startswith("right" if "flip" in names else "left")
-
-
-@pytest.mark.parametrize("name", PHOTOMETRY)
-def test_photometry_moves_no_point(name):
-    before = face(np.array([20.0, 30.0]))
-    after = make_augment(TASKS, {name: {}})(jax.random.key(0), before)
-    np.testing.assert_array_equal(
-        after["labels"]["keypoints"], before["labels"]["keypoints"]
-    )
-
-
-def test_flipping_twice_is_the_identity():
-    flip = make_augment(TASKS, {"flip": {"probability": 1.0}})
-    rng = np.random.default_rng(0)
-    known = rng.random(15) < 0.5
-    points = np.where(known[:, None], rng.uniform(0, 47, (15, 2)), 0)
-    image = rng.random((SIDE, SIDE, 1), np.float32)
-    before = on_device(image, points.astype(np.float32), known)
-    once = flip(jax.random.key(0), before)
-    twice = flip(jax.random.key(1), once)
-    np.testing.assert_array_equal(once["image"], before["image"][:, ::-1])
-    np.testing.assert_allclose(twice["image"], before["image"], atol=1e-6)
+@pytest.mark.parametrize("axis, name", [(0, "flip"), (1, "flip_vertical")])
+def test_mirroring_trades_left_and_right_and_twice_is_no_change(axis, name, ten):
+    known = np.random.default_rng(0).random((10, 15)) < 0.5
+    points = ten["labels"]["keypoints"]
+    batch = ten | {"known": ten["known"] | {"keypoints": known}}
+    once = run({name: {"probability": 1.0}}, batch)
+    expected = points[:, MIRROR].copy()
+    expected[..., axis] = 23 - expected[..., axis]
+    np.testing.assert_allclose(once["labels"]["keypoints"], expected, atol=1e-5)
+    np.testing.assert_array_equal(once["known"]["keypoints"], known[:, MIRROR])
+    np.testing.assert_array_equal(once["image"], np.flip(ten["image"], 2 - axis))
+    twice = run({name: {"probability": 1.0}}, once, seed=1)
+    np.testing.assert_array_equal(twice["image"], ten["image"])
     np.testing.assert_array_equal(twice["known"]["keypoints"], known)
-    np.testing.assert_allclose(
-        twice["labels"]["keypoints"][known], points[known], atol=1e-4
-    )
+    np.testing.assert_allclose(twice["labels"]["keypoints"], points, atol=1e-5)
 
 
-def test_a_flip_maps_x_to_side_minus_one_minus_x_and_swaps_sides():
-    flip = make_augment(TASKS, {"flip": {"probability": 1.0}})
-    after = flip(jax.random.key(0), face(np.array([10.0, 20.0])))
-    right_eye = POINTS.index("right_eye_center")
-    np.testing.assert_allclose(after["labels"]["keypoints"][right_eye], [37, 20])
+def test_upside_down_left_stays_left(ten):
+    always = {"probability": 1.0}
+    after = run({"flip": always, "flip_vertical": always}, ten)
+    points = ten["labels"]["keypoints"]
+    np.testing.assert_allclose(after["labels"]["keypoints"], 23 - points, atol=1e-5)
 
 
-def test_the_warp_is_scipys_affine_transform():
-    rng = np.random.default_rng(0)
-    image = rng.random((SIDE, SIDE, 1), np.float32)
-    matrix = augment.affine(0.9, -0.2, 3.0, 0.25, 1.1, -2.0)
-    found = augment.warp(jnp.asarray(image), matrix)[..., 0]
-    inverse = np.linalg.inv(np.asarray(matrix, np.float64))
-    swap = [1, 0]  # SciPy counts rows first
-    expected = ndimage.affine_transform(
-        image[..., 0].astype(np.float64),
-        inverse[:2, :2][swap][:, swap],
-        inverse[:2, 2][swap],
-        order=1,
-        mode="nearest",
-    )
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+def test_all_geometry_is_one_warp_in_one_order_whatever_the_configs(ten):
+    order = ["rotate", "shear", "zoom", "translate"]
+    after = run({name: {} for name in reversed(order)}, ten)
+
+    @jax.jit
+    @jax.vmap
+    def draw(key, image):
+        return [GEOMETRY[n](key_of(key, n), {"image": image}) for n in order]
+
+    drawn = np.float64(draw(jax.random.split(jax.random.key(0), 10), ten["image"]))
+    assert np.abs(drawn - np.eye(3)).max((2, 3)).min() > 0  # all of them do something
+    for i, (image, points) in enumerate(zip(ten["image"], ten["labels"]["keypoints"])):
+        whole = np.linalg.multi_dot(drawn[::-1, i])
+        whole[:2, 2] += [11.5, 11.5] - whole[:2, :2] @ [11.5, 11.5]
+        moved = points @ whole[:2, :2].T + whole[:2, 2]
+        np.testing.assert_allclose(after["labels"]["keypoints"][i], moved, atol=1e-4)
+        swap = np.array([1, 0, 2])  # SciPy counts rows first
+        expected = ndimage.affine_transform(
+            image[..., 0].astype(np.float64),
+            np.linalg.inv(whole)[swap][:, swap],
+            order=1,
+            mode="nearest",
+        )
+        np.testing.assert_allclose(after["image"][i, ..., 0], expected, atol=1e-4)
 
 
-def test_zoom_grows_the_face_and_translation_is_within_its_fraction():
-    keys = jax.random.split(jax.random.key(0), 200)
-    zooms = jax.vmap(lambda k: augment.zoom(k, SIDE, 1.1, 1.2)[0, 0])(keys)
-    assert 1.1 <= zooms.min() and zooms.max() <= 1.2 + 1e-6
-    shifts = jax.vmap(lambda k: augment.translate(k, SIDE, 0.1)[:2, 2])(keys)
-    assert 4.0 < jnp.abs(shifts).max() <= 4.8
+def test_an_augmentation_applies_as_often_as_its_probability_each_by_itself():
+    chances = {"flip": 0.7, "rotate": 0.2, "blur": 0.5, "erase": 0.5}
+    sections = {name: {"probability": chance} for name, chance in chances.items()}
+    never, always = {"shear": {"probability": 0.0}}, {"noise": {"probability": 1.0}}
+    found = applied(sections | never | always)
+    assert found.pop("noise").all() and not found.pop("shear").any()
+    for name, faces in found.items():
+        assert faces.mean() == pytest.approx(chances[name], abs=0.06), name
+    together = np.corrcoef(np.array(list(found.values()), float))
+    assert np.abs(together - np.eye(4)).max() < 0.15
 
 
-def test_rotation_is_within_its_degrees():
-    keys = jax.random.split(jax.random.key(0), 200)
-    matrices = jax.vmap(lambda k: augment.rotate(k, SIDE, 20.0))(keys)
-    degrees = np.rad2deg(np.arctan2(matrices[:, 1, 0], matrices[:, 0, 0]))
-    assert 18 < np.abs(degrees).max() <= 20
-    np.testing.assert_allclose(jax.vmap(augment.determinant)(matrices), 1, atol=1e-5)
+def test_flips_and_covers_apply_half_of_the_time_unless_told():
+    found = applied({name: {} for name in AUGMENTATIONS if "mix" not in name})
+    sometimes = {"flip", "flip_vertical", "erase", "cutout"}
+    for name, faces in found.items():
+        expected = 0.5 if name in sometimes else 1.0
+        assert faces.mean() == pytest.approx(expected, abs=0.06), name
 
 
-def test_brightness_and_contrast_do_what_they_say():
-    image = jnp.array([0.2, 0.4, 0.6, 0.8]).reshape(2, 2, 1)
-    brighter = augment.brightness(jax.random.key(0), image, 0.1) - image
-    assert np.ptp(brighter) < 1e-6 and 0 < abs(brighter.mean()) <= 0.1
-    flatter = augment.contrast(jax.random.key(0), image, 0.5, 0.5)
-    np.testing.assert_allclose(flatter.ravel(), [0.35, 0.45, 0.55, 0.65], atol=1e-6)
+THREE = {"rotate": {}, "blur": {}, "cutout": {"probability": 1.0}}
 
 
-def test_erasing_covers_about_its_area_and_keeps_the_rest():
-    image = jnp.full((SIDE, SIDE, 1), 2.0)  # noise is below 1
-    keys = jax.random.split(jax.random.key(0), 300)
-    erased = jax.vmap(lambda k: augment.erase(k, image, 0.5, 0.1, 0.1))(keys)
-    covered = (erased != 2.0).mean((1, 2, 3))
-    assert 0.4 < (covered > 0).mean() < 0.6
-    assert 0.05 < covered[covered > 0].mean() < 0.12  # some reach over the edge
+@pytest.mark.parametrize("count, applying", [(2, 2), (9, 3)])
+def test_a_policy_applies_its_count_of_augmentations_to_each_face(count, applying):
+    found = applied(THREE | {"flip": {}, "policy": {"count": count}})
+    flipped = found.pop("flip")
+    assert flipped.mean() == pytest.approx(0.5, abs=0.06)
+    np.testing.assert_array_equal(np.sum(list(found.values()), 0), applying)
+    for faces in found.values():  # none is preferred
+        assert faces.mean() == pytest.approx(applying / 3, abs=0.06)
 
 
-@pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_another_key_gives_another_face(name):
-    function = make_augment(TASKS, {name: {}})
-    before = face(np.array([20.0, 30.0]))
-    before["image"] = jax.random.uniform(jax.random.key(0), (SIDE, SIDE, 1))
-    faces = [np.asarray(function(jax.random.key(k), before)["image"]) for k in range(8)]
-    assert any((f != faces[0]).any() for f in faces)
+def test_strength_grows_over_the_epochs_and_leaves_flips_alone():
+    factors = {0.0: 0, 1.0: 0.5, 1.5: 0.75, 2.0: 1, 9.0: 1}
+    epochs = np.repeat(list(factors), 600)
+    flips = {"flip": {}, "flip_vertical": {"probability": 1.0}}
+    policy = {"policy": {"strength": ((0, 0.0), (2, 1.0))}}
+    found = applied(THREE | flips | policy, epochs, len(epochs))
+    for epoch, factor in factors.items():
+        mean = {name: faces[epochs == epoch].mean() for name, faces in found.items()}
+        assert mean.pop("flip") == pytest.approx(0.5, abs=0.06)
+        assert mean.pop("flip_vertical") == 1
+        for frequency in mean.values():
+            assert frequency == pytest.approx(factor, abs=0.06 * (factor % 1 > 0))
 
 
-def test_images_stay_in_range():
-    sections = {name: {} for name in AUGMENTATIONS}
-    image = jax.random.uniform(jax.random.key(0), (SIDE, SIDE, 1))
-    before = face(np.array([20.0, 30.0])) | {"image": image}
-    after = make_augment(TASKS, sections)(jax.random.key(0), before)["image"]
-    assert after.min() >= 0 and after.max() <= 1 and after.dtype == jnp.float32
+def test_strength_follows_each_faces_own_epoch(ten):
+    epochs = np.array([0, 2] * 5, np.float32)
+    section = {"policy": {"strength": ((0, 0.0), (2, 1.0))}, "brightness": {}}
+    after = run(section, ten | {"epoch": epochs})
+    changed = (after["image"] != ten["image"]).any((1, 2, 3))
+    np.testing.assert_array_equal(changed, epochs == 2)
 
 
-def test_wrong_sections_are_told():
-    with pytest.raises(Mistake, match="unknown augmentation 'flp'; did you mean flip"):
-        make_augment(TASKS, {"flp": {}})
-    with pytest.raises(Mistake, match="field of config.augment.zoom 'lo'.*low, high"):
-        make_augment(TASKS, {"zoom": {"lo": 0.5}})
+def test_a_new_augmentation_does_not_change_what_another_draws(ten):
+    alone = run({"rotate": {}, "noise": {}}, ten)
+    never = {"probability": 0.0}
+    others = {"shear": never, "zoom": {"low": 1.0, "high": 1.0}, "stretch": never}
+    beside = run({"rotate": {}, "noise": {}} | others, ten)
+    for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(beside), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_new_augmentation_does_not_change_which_faces_another_applies_to():
+    half = {"probability": 0.5}
+    alone = applied({"shear": half, "blur": half})
+    beside = applied({"shear": half, "blur": half, "rotate": half, "noise": half})
+    for name, faces in alone.items():
+        np.testing.assert_array_equal(faces, beside[name], name)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("alternating_flip", "rotate", "noise", "cutmix"),
+        pytest.param(tuple(AUGMENTATIONS), marks=pytest.mark.long),
+    ],
+)
+def test_the_number_of_devices_changes_nothing(names, ten):
+    """Mixing too, which reaches from one device to the next."""
+    eight = jax.tree.map(lambda x: x[:8].copy(), ten)
+    eight["known"]["emotion"][3] = False  # neither it nor 4 is mixed
+    augment = make_augment(TASKS, {name: {"probability": 0.5} for name in names})
+    augment = jax.jit(augment, compiler_options={"xla_backend_optimization_level": 0})
+    results = []
+    for count in (1, 4, 8):
+        mesh = sharding.make_mesh(jax.devices()[:count])
+        batch = sharding.place(eight, sharding.split(mesh))
+        results.append(jax.device_get(augment(jax.random.key(3), batch)))
+    one, *others = results
+    assert (one["image"] != eight["image"]).any((1, 2, 3)).sum() > 4
+    assert one["image"].min() >= 0 and one["image"].max() <= 1 + 1e-6
+    mixed = ~one["known"]["keypoints"].any(1)
+    assert mixed.any() and not mixed[[3, 4]].any()
+    for other in others:
+        for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5)  # rounding only
+
+
+@pytest.mark.parametrize(
+    "sections, sentence",
+    [
+        ({"flp": {}}, "unknown augmentation 'flp'; did you mean flip"),
+        ({"zoom": {"lo": 0.5}}, "field of config.augment.zoom 'lo'.*low, high"),
+        ({"mixup": {"beta": 0.5}}, "field of config.augment.mixup 'beta'.*alpha"),
+        ({"policy": {"cout": 2}}, "field of config.augment.policy 'cout'.*count"),
+        ({"blur": {"probability": 1.5}}, "config.augment.blur.probability is 1.5"),
+        ({"blur": {"probability": -0.1}}, "config.augment.blur.probability is -0.1"),
+    ],
+)
+def test_wrong_sections_are_told(sections, sentence):
+    with pytest.raises(Mistake, match=sentence):
+        make_augment(TASKS, sections)

@@ -16,14 +16,18 @@ from emotion_jax.data.pipeline import (
     concatenate,
     make_feed,
 )
-from emotion_jax.data.table import Split
+from emotion_jax.data.table import FIVE, Split
 from emotion_jax.errors import Mistake
-from emotion_jax.optim import Plan
+from emotion_jax.plan import Plan
 from emotion_jax.sharding import make_mesh
 
 
+def rows_of(*args) -> np.ndarray:
+    return batch_indices(*args)[0]
+
+
 def test_the_order_of_seed_0_is_this_one():
-    found = [batch_indices(step, 0, (5,), (3,)).tolist() for step in range(4)]
+    found = [rows_of(step, 0, [np.arange(5)], [3]).tolist() for step in range(4)]
     assert found == GOLDEN, "changing the order breaks every run begun before"
 
 
@@ -31,30 +35,46 @@ GOLDEN = [[0, 3, 4], [2, 1, 2], [4, 0, 3], [1, 0, 3]]
 
 
 @pytest.mark.parametrize("size, count", [(10, 4), (7, 7), (5, 12), (1, 3)])
-def test_each_face_comes_once_per_epoch(size, count):
+def test_each_face_comes_once_per_epoch_of_its_group(size, count):
     steps = -(-3 * size // count)
-    rows = np.concatenate(
-        [batch_indices(s, 1, (size,), (count,)) for s in range(steps)]
-    )
+    group = 100 + 7 * np.arange(size)
+    batches = [batch_indices(s, 1, [group], [count]) for s in range(steps)]
+    rows, epochs = map(np.concatenate, zip(*batches))
     for epoch in range(3):
-        inside = rows[epoch * size : (epoch + 1) * size]
-        assert sorted(inside) == list(range(size))
+        inside = slice(epoch * size, (epoch + 1) * size)
+        assert sorted(rows[inside]) == group.tolist()
+        np.testing.assert_array_equal(np.floor(epochs[inside]), epoch)
+
+
+def test_a_faces_epoch_is_its_position_over_the_size_of_its_group():
+    groups = [np.arange(5), np.arange(5, 7)]
+    rows, epochs = batch_indices(2, 0, groups, [3, 1])
+    np.testing.assert_allclose(epochs, [6 / 5, 7 / 5, 8 / 5, 2 / 2], rtol=1e-6)
+    assert rows.dtype == np.int32 and epochs.dtype == np.float32
+    late = batch_indices(10_000, 0, [np.arange(1000)], [1000])[1]
+    np.testing.assert_array_equal(np.floor(late), 10_000)  # also of the last face
 
 
 def test_epochs_and_seeds_differ():
-    first, second = (batch_indices(s, 0, (50,), (50,)) for s in (0, 1))
-    other = batch_indices(0, 1, (50,), (50,))
+    first, second = (rows_of(s, 0, [np.arange(50)], [50]) for s in (0, 1))
+    other = rows_of(0, 1, [np.arange(50)], [50])
     assert (first != second).any() and (first != other).any()
+
+
+def test_groups_of_one_size_have_orders_of_their_own():
+    rows = rows_of(0, 0, [np.arange(50), np.arange(50, 100)], [50, 50])
+    assert (rows[:50] != rows[50:] - 50).any()
 
 
 def test_a_mixture_has_the_same_composition_in_every_batch():
     for step in range(20):
-        rows = batch_indices(step, 0, (10, 100), (2, 6))
+        rows = rows_of(step, 0, [np.arange(10), np.arange(10, 110)], [2, 6])
         assert (rows < 10).sum() == 2 and (rows >= 10).sum() == 6
 
 
 def test_each_source_of_a_mixture_keeps_its_own_epochs():
-    rows = np.concatenate([batch_indices(s, 0, (4, 9), (2, 3)) for s in range(6)])
+    groups = [np.arange(4), np.arange(4, 13)]
+    rows = np.concatenate([rows_of(s, 0, groups, [2, 3]) for s in range(6)])
     small, large = rows[rows < 4], rows[rows >= 4] - 4
     assert sorted(small[:4]) == sorted(small[4:8]) == list(range(4))
     assert sorted(large[:9]) == sorted(large[9:18]) == list(range(9))
@@ -80,19 +100,25 @@ def test_a_source_without_a_place_in_the_batch_is_told():
 
 def test_resident_and_streamed_give_the_same_bits():
     table, mesh = tiny.faces(20), make_mesh()
-    order = Order(3, (20,), (8,))
+    order = Order(3, [np.arange(12), np.arange(12, 20)], [6, 2])
     resident, streamed = Resident(table, order, mesh), Streamed(table, order, mesh)
     for a, b in islice(zip(resident.batches(5), streamed.batches(5)), 6):
-        same = jax.tree.map(np.array_equal, resident.gather(a), streamed.gather(b))
-        assert jax.tree.all(same)
+        a, b = resident.gather(a), streamed.gather(b)
+        assert set(a) == set(b) == {"image", "labels", "known", "row", "epoch"}
+        for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+            assert x.dtype == y.dtype
+            np.testing.assert_array_equal(x, y)
 
 
 def test_a_batch_holds_the_rows_of_its_step():
     table = tiny.faces(20)
-    order = Order(3, (20,), (8,))
+    order = Order(3, [np.arange(20)], [8])
     feed = Streamed(table, order, make_mesh())
     for step, batch in islice(enumerate(feed.batches(4), 4), 3):
-        np.testing.assert_array_equal(batch["image"], table["image"][order(step)])
+        row = order(step)["row"]
+        np.testing.assert_array_equal(batch["image"], table["image"][row])
+        np.testing.assert_array_equal(batch["row"], row)
+        np.testing.assert_array_equal(batch["epoch"], order(step)["epoch"])
 
 
 def test_a_batch_that_does_not_split_over_the_devices_is_told():
@@ -107,6 +133,103 @@ def test_shares_name_every_source():
     with pytest.raises(Mistake, match="'b'"):
         train = {"a": split, "b": split}
         make_feed(train, plan, 0, make_mesh(), name="resident", shares={"a": 1.0})
+
+
+def labelled(*counts: int, unknown: int = 0) -> Split:
+    """A source of so many faces a class, mixed, and some without one."""
+    label = np.repeat(np.arange(len(counts) + 1), (*counts, unknown))
+    label = np.random.default_rng(0).permutation(label)
+    n, known = len(label), label < len(counts)
+    faces = {
+        "image": np.zeros((n, 2, 2, 1), np.uint8),
+        "labels": {
+            "emotion": np.eye(5, dtype=np.float32)[label % 5] * known[:, None],
+            "keypoints": np.zeros((n, 15, 2), np.float32),
+        },
+        "known": {"emotion": known, "keypoints": np.ones((n, 15), bool)},
+    }
+    return Split("synthetic", "", "train", faces, np.arange(n), FIVE, {})
+
+
+def drawn(train, batch_size, balance, shares, steps) -> list[list[list[int]]]:
+    """Faces of each class, then without one, that each source gives to each batch."""
+    plan = Plan(batch_size, 10, 10, 2.0)
+    feed = make_feed(
+        train, plan, 0, make_mesh(), name="streamed", shares=shares, balance=balance
+    )
+    ends = np.cumsum([len(split) for split in train.values()])
+    found = []
+    for step in steps:
+        row = feed.order(step)["row"]
+        found.append([])
+        for end, split in zip(ends, train.values(), strict=True):
+            mine = row[(row >= end - len(split)) & (row < end)] - end + len(split)
+            emotion = split.faces["labels"]["emotion"][mine]
+            counts = np.bincount(emotion.argmax(1)[emotion.any(1)], minlength=5)
+            found[-1].append([*counts.tolist(), int((~emotion.any(1)).sum())])
+    return found
+
+
+@pytest.mark.parametrize(
+    "batch, power, counts",
+    [
+        (128, 1.0, [26, 26, 26, 25, 25, 0]),
+        (120, 0.5, [40, 20, 30, 10, 20, 0]),  # as 20 : 10 : 15 : 5 : 10
+        (120, 0.0, [56, 14, 32, 4, 14, 0]),  # as 400 : 100 : 225 : 25 : 100
+    ],
+)
+def test_balance_levels_the_classes_of_every_batch(batch, power, counts):
+    train = {"a": labelled(400, 100, 225, 25, 100)}
+    found = drawn(train, batch, {"emotion": power}, {}, (0, 1, 13))
+    assert found == [[counts]] * 3
+
+
+def test_faces_without_a_class_are_a_group_of_their_own():
+    train = {"a": labelled(40, 10, 30, 5, 5, unknown=90)}
+    assert drawn(train, 48, {"emotion": 1.0}, {}, [2]) == [[[8, 8, 8, 8, 8, 8]]]
+
+
+def test_each_source_keeps_its_share_and_is_balanced_within():
+    train = {"a": labelled(50, 10), "b": labelled(5, 5, 90)}
+    level = {"emotion": 1.0}
+    shared = drawn(train, 48, level, {"a": 3.0, "b": 1.0}, [0, 5])
+    assert shared == [[[18, 18, 0, 0, 0, 0], [4, 4, 4, 0, 0, 0]]] * 2
+    by_size = drawn(train, 16, level, {}, [0])  # 60 : 100 faces
+    assert by_size == [[[3, 3, 0, 0, 0, 0], [4, 3, 3, 0, 0, 0]]]
+
+
+def test_balance_shows_a_face_again_only_once_its_class_is_through():
+    split = labelled(40, 8)
+    plan = Plan(16, 10, 10, 2.0)
+    feed = make_feed(
+        {"a": split},
+        plan,
+        0,
+        make_mesh(),
+        name="resident",
+        shares={},
+        balance={"emotion": 1.0},
+    )
+    rows = np.concatenate([feed.order(step)["row"] for step in range(5)])
+    seen = np.bincount(rows, minlength=48)
+    label = split.faces["labels"]["emotion"].argmax(1)
+    assert (seen[label == 0] == 1).all() and (seen[label == 1] == 5).all()
+
+
+@pytest.mark.parametrize(
+    "balance",
+    [{"emotions": 1.0}, {"keypoints": 1.0}, {"emotion": 1.0, "keypoints": 1.0}],
+)
+def test_balance_names_one_task_of_classes(balance):
+    with pytest.raises(Mistake, match=f"there is emotion.*got {', '.join(balance)}"):
+        drawn({"a": labelled(8, 8)}, 8, balance, {}, [])
+
+
+def test_a_class_too_rare_for_the_batch_is_told():
+    train = {"a": labelled(500, 1)}
+    with pytest.raises(Mistake, match="batch of 8 leaves no place"):
+        drawn(train, 8, {"emotion": 0.0}, {}, [])
+    assert drawn(train, 8, {"emotion": 1.0}, {}, [0]) == [[[4, 4, 0, 0, 0, 0]]]
 
 
 def make_split(n: int, **extra) -> Split:

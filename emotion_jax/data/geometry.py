@@ -1,0 +1,163 @@
+"""Where pixels and points go: each augmentation of geometry draws a 3x3 matrix.
+
+Matrices are homogeneous, about the image's centre, from source to target. They compose
+before they touch a pixel: one warp moves the image, and points move by the same matrix.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PRNGKeyArray
+
+Matrix = Float[Array, "3 3"]
+Image = Float[Array, "h w 1"]
+
+
+def affine(a=1.0, b=0.0, c=0.0, d=0.0, e=1.0, f=0.0) -> Matrix:
+    """x' = a x + b y + c, y' = d x + e y + f."""
+    rows = [[a, b, c], [d, e, f], [0.0, 0.0, 1.0]]
+    return jnp.stack(
+        [jnp.stack([jnp.asarray(v, jnp.float32) for v in r]) for r in rows]
+    )
+
+
+def between(key: PRNGKeyArray, low: ArrayLike, high: ArrayLike, shape=()) -> Array:
+    """Uniform."""
+    return jax.random.uniform(key, shape, minval=low, maxval=high)
+
+
+def log_between(key: PRNGKeyArray, low: float, high: float) -> Float[Array, ""]:
+    """Uniform in the logarithm: as often twice as large as half as large."""
+    return jnp.exp(between(key, jnp.log(low), jnp.log(high)))
+
+
+def flip(key: PRNGKeyArray, face: dict) -> Matrix:
+    """Mirror left and right, half of the time."""
+    return affine(a=-1.0)
+
+
+def alternating_flip(key: PRNGKeyArray, face: dict) -> Matrix:
+    """Mirror each face in every other epoch, so that two epochs show both sides.
+
+    A random flip shows a face the same way in both with even odds (Jordan 2024,
+    airbench, 3.6).
+    """
+    first = jax.random.bernoulli(jax.random.fold_in(jax.random.key(0), face["row"]))
+    flipped = (first + jnp.floor(face["epoch"])) % 2 == 1
+    return affine(a=jnp.where(flipped, -1.0, 1.0))
+
+
+def flip_vertical(key: PRNGKeyArray, face: dict) -> Matrix:
+    """Mirror top and bottom, as the course does; no photo shows a face that way."""
+    return affine(e=-1.0)
+
+
+def rotate(key: PRNGKeyArray, face: dict, degrees: float = 15.0) -> Matrix:
+    """Turn by an angle uniform in +-degrees."""
+    angle = jnp.deg2rad(between(key, -degrees, degrees))
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    return affine(a=cos, b=-sin, d=sin, e=cos)
+
+
+def shear(key: PRNGKeyArray, face: dict, degrees: float = 10.0) -> Matrix:
+    """Slant the vertical by an angle uniform in +-degrees."""
+    return affine(b=jnp.tan(jnp.deg2rad(between(key, -degrees, degrees))))
+
+
+def zoom(key: PRNGKeyArray, face: dict, low: float = 0.9, high: float = 1.1) -> Matrix:
+    """Scale by a factor uniform in its logarithm; above 1 the face grows."""
+    factor = log_between(key, low, high)
+    return affine(a=factor, e=factor)
+
+
+def zoom_in(key: PRNGKeyArray, face: dict, high: float = 1.2) -> Matrix:
+    """Only grow."""
+    return zoom(key, face, 1.0, high)
+
+
+def zoom_out(key: PRNGKeyArray, face: dict, low: float = 0.8) -> Matrix:
+    """Only shrink; the edge is repeated around it."""
+    return zoom(key, face, low, 1.0)
+
+
+def crop(
+    key: PRNGKeyArray,
+    face: dict,
+    low: float = 0.6,
+    high: float = 1.0,
+    aspect: float = 1.2,
+) -> Matrix:
+    """Cut a box of low..high of the area and enlarge it (Szegedy et al. 2015, 6).
+
+    Its width over its height is within 1 / aspect .. aspect. It lies in the image, so
+    a large box is cut to what fits.
+    """
+    keys = jax.random.split(key, 3)
+    ratio = jnp.sqrt(log_between(keys[0], 1 / aspect, aspect))
+    area = jnp.sqrt(between(keys[1], low, high))
+    box = jnp.minimum(jnp.stack([area * ratio, area / ratio]), 1.0)
+    free = face["image"].shape[0] * (1.0 - box) / 2
+    centre = free * between(keys[2], -1.0, 1.0, (2,))
+    scale = 1.0 / box
+    return affine(
+        a=scale[0], c=-scale[0] * centre[0], e=scale[1], f=-scale[1] * centre[1]
+    )
+
+
+def translate(key: PRNGKeyArray, face: dict, fraction: float = 0.1) -> Matrix:
+    """Shift by up to a fraction of the side, each way."""
+    shift = between(key, -fraction, fraction, (2,)) * face["image"].shape[0]
+    return affine(c=shift[0], f=shift[1])
+
+
+# Applied in this order, whatever the order in the config.
+GEOMETRY = {
+    "flip": flip,
+    "alternating_flip": alternating_flip,
+    "flip_vertical": flip_vertical,
+    "rotate": rotate,
+    "shear": shear,
+    "zoom": zoom,
+    "zoom_in": zoom_in,
+    "zoom_out": zoom_out,
+    "crop": crop,
+    "translate": translate,
+}
+
+
+def determinant(matrix: Matrix) -> Float[Array, ""]:
+    """Of the linear part: negative where the map mirrors."""
+    return matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]
+
+
+def inverse(matrix: Matrix) -> Matrix:
+    """In closed form: a batched LU would cost an accelerator more than the warp."""
+    (a, b, c), (d, e, f) = matrix[0], matrix[1]
+    rows = affine(e, -b, b * f - c * e, -d, a, c * d - a * f) / determinant(matrix)
+    return rows.at[2].set(jnp.array([0.0, 0.0, 1.0]))
+
+
+def centred(matrix: Matrix, side: int) -> Matrix:
+    """The same map with the origin at pixel (0, 0) instead of the image's centre."""
+    middle = (side - 1) / 2
+    return affine(c=middle, f=middle) @ matrix @ affine(c=-middle, f=-middle)
+
+
+def warp(image: Image, matrix: Matrix) -> Image:
+    """The image moved by `matrix` (source to target), bilinear, edges repeated."""
+    side = image.shape[0]
+    (a, b, c), (d, e, f) = inverse(matrix)[:2]
+    y, x = jnp.mgrid[:side, :side].astype(jnp.float32)
+    source_x, source_y = a * x + b * y + c, d * x + e * y + f
+    at = partial(jax.scipy.ndimage.map_coordinates, order=1, mode="nearest")
+    return at(image[..., 0], [source_y, source_x])[..., None]
+
+
+def move_points(
+    points: Float[Array, "p 2"], matrix: Matrix, mirror: tuple[int, ...]
+) -> Float[Array, "p 2"]:
+    """Points under `matrix`; left and right trade names where it mirrors."""
+    moved = points @ matrix[:2, :2].T + matrix[None, :2, 2]
+    return jnp.where(determinant(matrix) < 0, moved[jnp.array(mirror)], moved)
