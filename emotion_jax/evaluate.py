@@ -23,7 +23,7 @@ from emotion_jax.data.sections import options_of
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
 from emotion_jax.models import make_network
-from emotion_jax.optim import Plan
+from emotion_jax.plan import Plan
 from emotion_jax.report import sheet, tables
 from emotion_jax.scores import softmax
 from emotion_jax.step import make_eval_step
@@ -166,7 +166,7 @@ def load_splits(
         if path in ("", section.get("path")):
             path = section.get("path", "")
             options = options_of(section) | options
-        raw = data.load(source, path, **options)
+        raw = data.load(source, path, restored.meta.side, **options)
         name = split or (default_split(raw) if wanted else "test")
         splits.append(prepare(raw, name, restored.tasks, restored.meta.side))
     return splits

@@ -10,6 +10,7 @@ from emotion_jax.data import (
     cache,
     drawing,
     fer2013,
+    folder,
     keypoints,
     studio,
     synthetic,
@@ -21,21 +22,31 @@ SOURCES = {
     "synthetic": synthetic.read,
     "fer2013": fer2013.read,
     "keypoints": keypoints.read,
+    "folder": folder.read,
 }
 
 # Drawn faces depend on this code as read ones do on a file's bytes.
 CODE = tuple(part.__file__ for part in (synthetic, anatomy, drawing, studio))
 
 
-def load(source: str, path: str = "", **options) -> Raw:
-    """Reads a source, or remembers it if the same bytes were read before."""
+def load(source: str, path: str = "", side: int | None = None, **options) -> Raw:
+    """Reads a source, or remembers it if the same bytes were read before.
+
+    Args:
+      side: the model's, for readers that resample; others give their own.
+    """
     read = SOURCES[_known(source)]
     path = os.path.expanduser(path)
+    if side and "side" in inspect.signature(read).parameters:
+        options = {"side": side} | options
     _check(source, path, options)
-    if path and not os.path.isfile(path):  # a pipe, or what the reader will refuse
-        return read(path, **options)
     try:
-        content = [cache.content(file) for file in ([path] if path else CODE)]
+        if os.path.isdir(path):
+            content = cache.listing(path)
+        elif path and not os.path.isfile(path):  # a pipe, or nothing at all
+            return read(path, **options)
+        else:
+            content = [cache.content(file) for file in ([path] if path else CODE)]
     except OSError:
         return read(path, **options)
     key = (source, sorted(options.items()), content)

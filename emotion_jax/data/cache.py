@@ -47,6 +47,13 @@ def content(path: str) -> str:
         return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
+def listing(path: str) -> list[tuple[str, int, int]]:
+    """Every file of a folder by name, size and date: to read all would cost as much."""
+    root = pathlib.Path(path)
+    found = [(f, f.stat()) for f in sorted(root.rglob("*")) if f.is_file()]
+    return [(str(f.relative_to(root)), s.st_size, s.st_mtime_ns) for f, s in found]
+
+
 def _folder() -> pathlib.Path | None:
     """The cache's folder, if it can be made and nobody else can write into it."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"

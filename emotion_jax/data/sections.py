@@ -34,9 +34,9 @@ def load_train_and_val(
         raise Mistake(f"config.data.sources names none of {', '.join(data.SOURCES)}")
     train, val = {}, {}
     for name, section in sources.items():
-        raw = data.load(name, section.get("path", ""), **options_of(section))
+        raw = data.load(name, section.get("path", ""), side, **options_of(section))
         if second := section.get("val", ""):
-            own = data.load(name, second, **options_of(section))
+            own = data.load(name, second, side, **options_of(section))
             train[name] = prepare(raw, "train+val", tasks, side, dedupe)
             val[name] = prepare(own, "all", tasks, side)
         else:

@@ -1,0 +1,140 @@
+"""Class folders of images: PATH/CLASS/*.png, or PATH/train/CLASS/*.png and its like.
+
+PNG, JPEG and WebP of any size, color or gray; a photo's own rotation is applied and its
+middle square taken. The folders' names are the classes; `tasks.emotion.classes` of the
+config says which of them, in which order, the model learns.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+
+from emotion_jax import logs
+from emotion_jax.data import twins
+from emotion_jax.data.table import Raw
+from emotion_jax.errors import Mistake
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+SPLITS = {
+    **{"train": "train", "training": "train"},
+    **{"val": "val", "valid": "val", "validation": "val"},
+    "test": "test",
+}
+MOST_PIXELS = 50_000_000
+
+
+def read(path: str, side: int = 96, skip_bad: bool = False) -> Raw:
+    """Reads every image of a folder, in the order of their paths.
+
+    Args:
+      side: of the faces in the table, in pixels.
+      skip_bad: leave unreadable files out and list them, instead of ending the run.
+    """
+    root = Path(path)
+    files = find_files(root)
+    faces, bad = [], []
+    for file in files:
+        try:
+            faces.append(read_gray(file, side))
+        except (
+            OSError,
+            ValueError,
+            SyntaxError,
+            Image.DecompressionBombError,
+        ) as error:
+            bad.append((file, reason(error)))
+    if bad:
+        tell_bad(root, bad, skip_bad, len(files))
+    unread = {file for file, _ in bad}
+    files = [file for file in files if file not in unread]
+    names = sorted({file.parent.name for file in files})
+    label = np.array([names.index(file.parent.name) for file in files])
+    image = np.stack(faces)[..., None]
+    return Raw(
+        source="folder",
+        path=path,
+        image=image,
+        labels={"emotion": np.eye(len(names), dtype=np.float32)[label]},
+        known={"emotion": np.ones(len(files), bool)},
+        classes=tuple(names),
+        usage=usage_of(root, files, image),
+    )
+
+
+def find_files(root: Path) -> list[Path]:
+    """The images of all class folders, by path."""
+    if not root.is_dir():
+        there = "is a file" if root.exists() else "does not exist"
+        raise Mistake(f"folder={root} {there}; expected a folder of class folders.")
+    depth = "*/*/*" if split_folders(root) else "*/*"
+    files = [f for f in root.glob(depth) if f.suffix.lower() in SUFFIXES]
+    visible = [f for f in files if f.is_file() and not f.name.startswith(".")]
+    if not visible:
+        raise Mistake(
+            f"folder={root} holds no images; expected {root}/CLASS/NAME.png, or "
+            f"{root}/train/CLASS/NAME.png ({', '.join(SUFFIXES)})."
+        )
+    return sorted(visible)
+
+
+def split_folders(root: Path) -> bool:
+    """Whether the first level names splits and the second classes."""
+    folders = [f.name for f in root.iterdir() if f.is_dir() and f.name[0] != "."]
+    return bool(folders) and all(name.lower() in SPLITS for name in folders)
+
+
+def read_gray(file: Path, side: int) -> UInt8[np.ndarray, "side side"]:
+    """One image: turned as its camera says, gray, the middle square, at this side."""
+    with Image.open(file, formats=FORMATS) as image:
+        if image.width * image.height > MOST_PIXELS:
+            raise ValueError(f"{image.width} x {image.height} pixels are too many")
+        turned = ImageOps.exif_transpose(image)
+        if turned.mode.startswith("I"):  # 16 bits; Pillow would clip them
+            values = np.asarray(turned, np.float32) / 257
+            turned = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
+        square = ImageOps.fit(
+            turned.convert("L"), (side, side), Image.Resampling.BILINEAR
+        )
+    return np.asarray(square)
+
+
+def usage_of(root: Path, files: list[Path], image) -> np.ndarray | None:
+    """Each file's split where the folders name them, else None.
+
+    Without a validation folder, a fixed tenth of the training faces, those without
+    twins, is it.
+    """
+    if not split_folders(root):
+        return None
+    usage = np.array([SPLITS[file.parts[-3].lower()] for file in files])
+    if "val" not in usage:
+        hashes = twins.hash_images(image)
+        val = (usage == "train") & (hashes % 10 == 0) & twins.alone(hashes)
+        usage = np.where(val, "val", usage)
+    return usage
+
+
+def tell_bad(root: Path, bad: list, skip_bad: bool, count: int) -> None:
+    """Lists unreadable files; unless they may be skipped, that is the end."""
+    lines = [f"{file.relative_to(root)} ({why})" for file, why in bad]
+    if not skip_bad or len(bad) == count:
+        more = f" and {len(bad) - 10} more" if len(bad) > 10 else ""
+        raise Mistake(
+            f"folder={root}: {len(bad)} of {count} images cannot be read: "
+            f"{', '.join(lines[:10])}{more}. The source's option skip_bad=True leaves "
+            "them out"
+        )
+    for line in lines:
+        logs.say(f"folder={root}: left out {line}")
+
+
+def reason(error: Exception) -> str:
+    """Why a file cannot be read, without Pillow's repetition of its name."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "no PNG, JPEG or WebP"
+    return str(error)

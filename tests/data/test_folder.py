@@ -1,0 +1,170 @@
+"""Laws of class folders: what is read, in which gray, which split, and what is told."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emotion_jax import data
+from emotion_jax.data import folder
+from emotion_jax.data.prepare import prepare, resize, split_rows
+from emotion_jax.errors import Mistake
+from emotion_jax.tasks import make_tasks
+
+
+def save(path, size=(20, 20), seed=0, mode="L", **options):
+    """Writes an image of noise; returns its gray pixels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    gray = rng.integers(0, 256, (size[1], size[0])).astype(np.uint8)
+    Image.fromarray(gray).convert(mode).save(path, **options)
+    return gray
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Two classes of three faces each."""
+    for i in range(6):
+        save(tmp_path / ("tense" if i % 2 else "calm") / f"{i}.png", seed=i)
+    return tmp_path
+
+
+def test_folders_are_classes_and_images_faces(two):
+    raw = folder.read(str(two), side=20)
+    assert raw.classes == ("calm", "tense") and raw.usage is None
+    np.testing.assert_array_equal(raw.labels["emotion"].argmax(1), [0, 0, 0, 1, 1, 1])
+    expected = [save(two / "x.png", seed=i) for i in (0, 2, 4, 1, 3, 5)]
+    np.testing.assert_array_equal(raw.image[..., 0], expected)
+
+
+def test_the_config_orders_the_classes_and_may_leave_some_out(two):
+    tasks = make_tasks({"emotion": {"classes": ("tense", "calm")}})
+    split = prepare(folder.read(str(two), side=20), "all", tasks, 20)
+    np.testing.assert_array_equal(
+        split.faces["labels"]["emotion"].argmax(1), [1, 1, 1, 0, 0, 0]
+    )
+    only = make_tasks({"emotion": {"classes": ("tense", "angry")}})
+    assert len(prepare(folder.read(str(two), side=20), "all", only, 20)) == 3
+
+
+def test_names_that_no_folder_has_are_told(two):
+    tasks = make_tasks({"emotion": {"classes": ("joy", "fear")}})
+    with pytest.raises(Mistake, match=r"learns emotion \(joy, fear\).*calm, tense"):
+        prepare(folder.read(str(two), side=20), "all", tasks, 20)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "CMYK"])
+def test_every_mode_gives_a_gray_face(tmp_path, mode):
+    suffix = "jpg" if mode == "CMYK" else "png"
+    save(tmp_path / "a" / f"0.{suffix}", mode=mode)
+    assert folder.read(str(tmp_path), side=20).image.shape == (1, 20, 20, 1)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "JPEG", "webp"])
+def test_every_format_is_read(tmp_path, suffix):
+    gray = save(tmp_path / "a" / f"0.{suffix}")
+    found = folder.read(str(tmp_path), side=20).image[0, ..., 0].astype(int)
+    assert np.abs(found - gray).mean() < (1 if suffix == "png" else 40)
+
+
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path):
+    (tmp_path / "a").mkdir()
+    values = np.arange(400, dtype=np.uint16).reshape(20, 20) * 160
+    Image.fromarray(values).save(tmp_path / "a" / "0.png")
+    found = folder.read(str(tmp_path), side=20).image[0, ..., 0]
+    np.testing.assert_allclose(found, values / 257, atol=0.51)
+
+
+def test_faces_are_resampled_as_every_other_source_is(tmp_path):
+    gray = save(tmp_path / "a" / "0.png", size=(50, 50))
+    found = folder.read(str(tmp_path), side=24).image
+    np.testing.assert_array_equal(found, resize(gray[None, ..., None], 24))
+
+
+def test_a_photo_is_turned_as_its_camera_says_and_its_middle_taken(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the top of the scene is on the right
+    gray = save(tmp_path / "a" / "0.png", size=(40, 20), exif=exif)
+    found = folder.read(str(tmp_path), side=20).image[0, ..., 0]
+    np.testing.assert_array_equal(found, np.rot90(gray, -1)[10:30])
+
+
+def test_split_folders_name_the_splits(tmp_path):
+    for i, split in enumerate(["Train", "validation", "test", "test"]):
+        save(tmp_path / split / "calm" / f"{i}.png", seed=i)
+    raw = folder.read(str(tmp_path), side=20)
+    assert raw.usage.tolist() == ["train", "test", "test", "val"]
+    assert split_rows(raw, "test").tolist() == [1, 2]
+
+
+def test_without_a_validation_folder_a_tenth_of_training_is_it(tmp_path):
+    for i in range(200):
+        save(tmp_path / "train" / "calm" / f"{i:03}.png", size=(8, 8), seed=i)
+    save(tmp_path / "test" / "calm" / "0.png", size=(8, 8), seed=999)
+    usage = folder.read(str(tmp_path), side=8).usage
+    assert 8 <= (usage == "val").sum() <= 32 and (usage == "test").sum() == 1
+
+
+@pytest.fixture
+def damaged(two):
+    """Two good faces a class, and twelve files that are none."""
+    for i in range(12):
+        (two / "calm" / f"bad{i:02}.png").write_bytes(b"GIF89a" + bytes([i] * 9))
+    return two
+
+
+def test_unreadable_files_end_the_run_with_the_first_ten(damaged):
+    with pytest.raises(Mistake) as error:
+        folder.read(str(damaged))
+    told = str(error.value)
+    assert "12 of 18 images cannot be read: calm/bad00.png (no PNG, JPEG or" in told
+    assert "calm/bad09.png" in told and "bad10" not in told and "and 2 more" in told
+
+
+def test_unreadable_files_are_skipped_if_told_to(damaged, capsys):
+    raw = folder.read(str(damaged), side=20, skip_bad=True)
+    assert len(raw.image) == 6
+    assert capsys.readouterr().err.count("left out calm/bad") == 12
+
+
+def test_a_truncated_image_and_one_too_large_are_named(two, monkeypatch):
+    whole = (two / "calm" / "0.png").read_bytes()
+    (two / "calm" / "0.png").write_bytes(whole[: len(whole) // 2])
+    save(two / "calm" / "big.png", size=(30, 30))
+    monkeypatch.setattr(folder, "MOST_PIXELS", 500)
+    with pytest.raises(Mistake, match=r"2 of 7 .*0.png \(.*big.png \(30 x 30 pixels"):
+        folder.read(str(two))
+
+
+@pytest.mark.parametrize(
+    "make, sentence",
+    [
+        (lambda p: None, "holds no images; expected .*CLASS/NAME.png"),
+        (lambda p: save(p / "0.png"), "holds no images"),
+        (lambda p: (p / "calm").mkdir(), "holds no images"),
+    ],
+)
+def test_a_folder_without_class_folders_is_told(tmp_path, make, sentence):
+    make(tmp_path)
+    with pytest.raises(Mistake, match=sentence):
+        folder.read(str(tmp_path))
+
+
+def test_what_is_no_folder_is_told(tmp_path):
+    with pytest.raises(Mistake, match="does not exist; expected a folder of class"):
+        folder.read(str(tmp_path / "none"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Mistake, match="is a file; expected a folder"):
+        folder.read(str(tmp_path / "file"))
+
+
+def test_a_second_start_remembers_the_folder_until_it_changes(two, monkeypatch):
+    monkeypatch.setenv("EMOTION_JAX_CACHE", str(two.parent / "cache"))
+    first = data.load("folder", str(two), 20)
+    assert (
+        len(first.image) == 6 and data.load("folder", str(two), 24).image.shape[1] == 24
+    )
+    monkeypatch.setattr(folder, "read_gray", None)
+    np.testing.assert_array_equal(data.load("folder", str(two), 20).image, first.image)
+    save(two / "calm" / "7.png", seed=7)
+    with pytest.raises(TypeError):
+        data.load("folder", str(two), 20)
