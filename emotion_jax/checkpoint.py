@@ -20,7 +20,7 @@ from orbax.checkpoint import checkpoint_managers as policies
 
 from emotion_jax import sharding
 from emotion_jax.errors import Mistake, Stopped
-from emotion_jax.optim import Plan
+from emotion_jax.plan import Plan
 from emotion_jax.scores import lower_is_better
 from emotion_jax.step import TrainState
 
@@ -82,6 +82,10 @@ class Checkpoints:
             )
         return self.manager.latest_step() or 0
 
+    def begun(self) -> bool:
+        """Whether a step is saved here already."""
+        return any(p.name.isdigit() for p in self.directory.glob("[0-9]*"))
+
     def due(self, step: int) -> bool:
         """At the config's cadence, and where this run stops."""
         return step % self.every == 0 or step == self.last
@@ -136,7 +140,7 @@ def one_sentence():
         raise Stopped(f"could not write the checkpoint: {what}") from error
 
 
-def find(checkpoint: str) -> Path:
+def find(checkpoint: str, flag: str = "--checkpoint") -> Path:
     """The step's folder that X names: the folder itself, or a workdir's best."""
     path = Path(checkpoint).expanduser().absolute()
     if (path / "meta").is_dir() and (path / "state").is_dir():
@@ -149,7 +153,7 @@ def find(checkpoint: str) -> Path:
     if not steps:
         there = "holds no checkpoint" if path.exists() else "does not exist"
         raise Mistake(
-            f"--checkpoint {checkpoint} {there}; give a workdir or one step's folder "
+            f"{flag} {checkpoint} {there}; give a workdir or one step's folder "
             "inside its checkpoints/"
         )
     scored = [(rank_of(folder), step, folder) for step, folder in steps]

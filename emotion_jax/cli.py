@@ -1,6 +1,7 @@
 """Flags, config files and overrides, error text, exit codes: once for every binary."""
 
 import argparse
+import ast
 import os
 import runpy
 import signal
@@ -31,7 +32,7 @@ def run(binary: Callable[[list[str]], None], args: list[str]) -> int:
         binary(args)
     except Mistake as error:
         return tell(error, MISTAKE)
-    except Stopped as error:
+    except (Stopped, FloatingPointError) as error:  # the latter with config.debug
         return tell(error, STOPPED)
     except KeyboardInterrupt:
         return tell("interrupted", INTERRUPTED)
@@ -108,44 +109,73 @@ def find_config(path: str) -> Path:
 
 
 def load_config(path: str, overrides: list[str]) -> ConfigDict:
-    """The file's `get_config()`, with overrides like `--config.model.width=64`."""
+    """The file's `get_config()`, with overrides like `--config.model.width=64`.
+
+    What the file names keeps its type. A field that it leaves at its default, or a
+    whole section, is given as a Python literal: `--config.augment.blur={}`; whether
+    there is such a field is told when the section meets its function.
+    """
     file = find_config(path)
     try:
-        config = read_config(file, [])
+        config = read_config(file)
     except Exception as error:  # whatever the user's own Python raises
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise Mistake(f"{path} is no config: {reason}") from error
-    for override in overrides:
-        check_override(override, config)
+    typed = [override for override in overrides if not set_new(config, override)]
+    values = flags.FlagValues()
     try:
-        return read_config(file, overrides)
+        config_flags.DEFINE_config_dict(
+            "config", config, flag_values=values, sys_argv=["", *typed]
+        )
+        values(["", *typed])
     except (flags.Error, ValueError, TypeError) as error:
         raise Mistake(str(error).splitlines()[0]) from error
+    return values.config
 
 
-def read_config(file: Path, overrides: list[str]) -> ConfigDict:
-    """The config with its overrides, as ml_collections applies them, errors and all."""
+def read_config(file: Path) -> ConfigDict:
+    """What the file's `get_config()` returns."""
     config = runpy.run_path(str(file))["get_config"]()
     if not isinstance(config, ConfigDict):
         got = type(config).__name__
         raise TypeError(f"get_config() returns a {got}, not a ConfigDict")
-    values, command = flags.FlagValues(), ["", *overrides]
-    config_flags.DEFINE_config_dict(
-        "config", config, flag_values=values, sys_argv=command
-    )
-    values(command)
-    return values.config
+    return config
 
 
-def check_override(override: str, config: ConfigDict) -> None:
-    """Raises unless the override names a field, with the nearest one that is there."""
-    name, equals, _ = override.removeprefix("--config.").partition("=")
-    at, section = config, "config"
-    for part in name.split("."):
-        if not isinstance(at, ConfigDict):
-            raise Mistake(f"{section} has no fields of its own, got {override}")
-        if part not in at:
-            raise registry.unknown(f"field of {section}", part, at.keys())
-        at, section = at[part], f"{section}.{part}"
+def set_new(config: ConfigDict, override: str) -> bool:
+    """Writes an override that names no field of the file yet, or a whole section."""
+    name, equals, text = override.removeprefix("--config.").partition("=")
     if not equals:
         raise Mistake(f"{override} lacks its value: write {override}=VALUE")
+    *sections, field = name.split(".")
+    at, path = config, "config"
+    for part in sections:
+        if path == "config" and part not in at:
+            raise registry.unknown(f"field of {path}", part, at.keys())
+        at, path = at.get(part, ConfigDict()), f"{path}.{part}"
+        if not isinstance(at, ConfigDict):
+            raise Mistake(f"{path} has no fields of its own, got {override}")
+    if not sections and field not in at:
+        raise registry.unknown(f"field of {path}", field, at.keys())
+    if field in at and not isinstance(at[field], ConfigDict):
+        return False
+    value = literal(text)
+    if field in at and not isinstance(value, dict):
+        raise Mistake(
+            f"{path}.{field} is a section: give a dict, or name a field of it"
+        )
+    with config.unlocked():
+        at = config
+        for part in sections:
+            at[part] = at.get(part, ConfigDict())
+            at = at[part]
+        at[field] = ConfigDict(value) if isinstance(value, dict) else value
+    return True
+
+
+def literal(text: str) -> object:
+    """A Python literal; what is none is a string."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

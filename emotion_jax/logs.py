@@ -14,7 +14,7 @@ from pathlib import Path
 import jax
 
 from emotion_jax.errors import Stopped
-from emotion_jax.optim import Plan
+from emotion_jax.plan import Plan
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 

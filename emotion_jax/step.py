@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, Key, UInt8
 from emotion_jax import sharding
 from emotion_jax.data.augment import Augment
 from emotion_jax.data.pipeline import Feed
-from emotion_jax.optim import Optimizer
+from emotion_jax.optim import Optimizer, path_name
 from emotion_jax.platform import compiler_options
 from emotion_jax.tasks import Task, losses_and_metrics
 
@@ -51,12 +51,19 @@ def standardise(image: Float[Array, "*b h w 1"]) -> Float[Array, "*b h w 1"]:
 
 def make_init(
     network, optimizer: Optimizer, seed: int, side: int
-) -> Callable[[], TrainState]:
-    """A function that makes the first state; to be jitted, or traced for its shapes."""
+) -> Callable[..., TrainState]:
+    """A function that makes the first state; to be jitted, or traced for its shapes.
 
-    def init() -> TrainState:
+    Its argument, if any, holds arrays by path, such as params/trunk/stem/kernel, which
+    take the place of random ones.
+    """
+
+    def init(given: Mapping[str, Array] = {}) -> TrainState:
         image = jnp.zeros((1, side, side, 1))
-        variables = network.init(stream(seed, "init"), image)
+        drawn = network.init(stream(seed, "init"), image)
+        variables = jax.tree_util.tree_map_with_path(
+            lambda path, array: given.get(path_name(path), array), drawn
+        )
         params, stats = variables["params"], variables.get("batch_stats", {})
         averages = {"params": params, "batch_stats": stats}
         return TrainState(
@@ -64,7 +71,7 @@ def make_init(
             params=params,
             batch_stats=stats,
             opt_state=optimizer.tx.init(params),
-            ema=averages if optimizer.ema_decay > 0 else {},
+            ema=averages if optimizer.averages else {},
         )
 
     return init
@@ -100,20 +107,15 @@ def make_train_step(
     def step(state: TrainState, inputs):
         batch = jax.lax.with_sharding_constraint(feed.gather(inputs), split)
         batch = batch | {"image": normalise(batch["image"])}
-        # One key a face, by its place in the global batch: the number of devices
-        # changes nothing.
-        key = stream(seed, "augment", state.step)
-        keys = jax.random.split(key, len(batch["image"]))
-        batch = jax.vmap(augment)(keys, batch)
+        batch = augment(stream(seed, "augment", state.step), batch)
         grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
         (_, (stats, metrics)), grads = grad_fn(
             state.params, state.batch_stats, batch, stream(seed, "dropout", state.step)
         )
         updates, opt_state = optimizer.tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        ema = {"params": params, "batch_stats": stats} if state.ema else {}
-        decay = ema_decay(optimizer.ema_decay, state.step)
-        ema = optax.incremental_update(ema, state.ema, 1.0 - decay)
+        now = {"params": params, "batch_stats": stats}
+        ema = optimizer.average(state.ema, now, opt_state, state.step)
         one = jnp.ones(())
         metrics["grad_norm"] = optax.tree.norm(grads), one
         metrics["learning_rate"] = jnp.asarray(optimizer.rate(state.step)), one
@@ -121,15 +123,11 @@ def make_train_step(
 
     return jax.jit(
         step,
-        donate_argnums=0,
+        # What finds a NaN runs the step again on the same state.
+        donate_argnums=() if jax.config.jax_debug_nans else 0,
         out_shardings=(whole, whole),
         compiler_options=compiler_options(),
     )
-
-
-def ema_decay(decay: float, step: Int[Array, ""]) -> Float[Array, ""]:
-    """The decay, smaller over the first steps so that the average forgets the start."""
-    return jnp.minimum(decay, (1.0 + step) / (10.0 + step))
 
 
 def make_eval_step(network, mesh: Mesh) -> Callable[[dict, Array], dict]:

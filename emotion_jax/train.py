@@ -13,17 +13,18 @@ import jax
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
-from emotion_jax import cli, logs, sharding, step
+from emotion_jax import cli, logs, probe, sharding, step, warm_start
 from emotion_jax.checkpoint import Checkpoints, Meta, abstract
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import make_feed
 from emotion_jax.data.sections import load_train_and_val, set_paths
 from emotion_jax.evaluate import Evaluator, Validation
 from emotion_jax.models import make_network
-from emotion_jax.optim import make_optimizer, make_plan
+from emotion_jax.optim import make_optimizer
+from emotion_jax.plan import make_plan
 from emotion_jax.registry import call
 from emotion_jax.report import tables
-from emotion_jax.tasks import make_tasks
+from emotion_jax.tasks import make_tasks, with_counts
 from emotion_jax.workdir import close_workdir, is_done, open_workdir, to_dict
 
 
@@ -39,11 +40,13 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
         return logs.say(f"{workdir} is done: its checkpoints and logs are there")
 
     # Everything that the config describes, checked before anything slow starts.
+    probe.debug(config.debug)
     mesh, side = sharding.make_mesh(), config.data.side
     tasks = make_tasks(config.tasks)
     augment = make_augment(tasks, config.augment)
     network = call("config.model", make_network, tasks, **config.model)
     train, val = call("config.data", load_train_and_val, tasks, **config.data)
+    tasks = with_counts(tasks, train.values())
     plan = call("config.train", make_plan, train, config.stop_at, **config.train)
     optimizer = call("config.optim", make_optimizer, plan, **config.optim)
     feed = call("config.feed", make_feed, train, plan, config.seed, mesh, **config.feed)
@@ -54,8 +57,10 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
     )
     validation.check_headline(checkpoints.best)
     log = call("config.log", logs.RunLog, workdir, plan, **config.log)
+    profile = call("config.profile", probe.Profile, workdir, **config.profile)
     init = step.make_init(network, optimizer, config.seed, side)
     like = abstract(init, mesh)
+    first = {} if checkpoints.begun() else warm_start.load(config.init_from, like, mesh)
 
     # The state is born on its devices, or restored to them.
     open_workdir(workdir, config)
@@ -63,15 +68,16 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
     if start:
         state = checkpoints.restore(like)
     else:
-        state = jax.jit(init, out_shardings=jax.tree.map(lambda x: x.sharding, like))()
+        state = jax.jit(init, out_shardings=sharding.whole(mesh))(first)
     meta = Meta(to_dict(config), {n: t.names for n, t in tasks.items()}, side)
     train_step = step.make_train_step(
         network, tasks, optimizer, augment, feed, mesh, config.seed
     )
 
     say_what_runs(like, train, val, plan, start, mesh)
-    with checkpoints, log.open(start):
-        for now, inputs in zip(range(start + 1, plan.stop + 1), feed.batches(start)):
+    batches = profile.over(feed.batches(start), start)
+    with profile, checkpoints, log.open(start):
+        for now, inputs in zip(range(start + 1, plan.stop + 1), batches):
             state, metrics = train_step(state, inputs)
             log.step(now, metrics)
             if not (validation.due(now) or checkpoints.due(now)):
@@ -88,6 +94,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
 
 def say_what_runs(like, train, val, plan, start: int, mesh) -> None:
     """The lines above the progress: network, faces, splits, steps, devices."""
+    if jax.config.jax_debug_nans:
+        logs.say(probe.parameter_table(like.params))
     count = parameter_overview.count_parameters(like.params)
     device = f"{mesh.size} x {mesh.devices.flat[0].device_kind}"
     logs.say(f"{count:,} parameters, batches of {plan.batch_size} on {device}")

@@ -18,7 +18,10 @@ from emotion_jax.logs import environment, write_json
 from emotion_jax.step import TrainState
 
 # Fields that change neither the parameters nor what a log line means.
-MAY_CHANGE = ("stop_at", "log.", "checkpoint.every", "checkpoint.keep", "eval.")
+MAY_CHANGE = (
+    *("stop_at", "log.", "eval.", "checkpoint.every", "checkpoint.keep"),
+    *("debug", "profile."),
+)
 
 
 def to_dict(config: ConfigDict) -> dict:

@@ -5,6 +5,7 @@ import tempfile
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # compiles faster
 os.environ["EMOTION_JAX_CACHE"] = ""  # a test that wants the cache makes its own
 
 import jax

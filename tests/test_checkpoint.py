@@ -8,7 +8,7 @@ import pytest
 from emotion_jax import checkpoint, sharding
 from emotion_jax.checkpoint import Checkpoints, Meta
 from emotion_jax.errors import Mistake
-from emotion_jax.optim import Plan
+from emotion_jax.plan import Plan
 from emotion_jax.step import TrainState
 
 PLAN = Plan(batch_size=8, total=20, stop=18, epoch=5.0)

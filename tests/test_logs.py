@@ -8,7 +8,7 @@ import pytest
 
 from emotion_jax import logs
 from emotion_jax.errors import Stopped
-from emotion_jax.optim import Plan
+from emotion_jax.plan import Plan
 
 PLAN = Plan(batch_size=4, total=6, stop=6, epoch=2.0)
 

@@ -5,7 +5,6 @@ from itertools import islice
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 import tiny
 
 from emotion_jax import step
@@ -53,11 +52,11 @@ def test_the_first_step_is_this_one():
 GOLDEN = {
     "emotion/accuracy": 0.25,
     "emotion/loss": 1.609438,
-    "keypoints/loss": 21.94301,
-    "keypoints/square_px": 719.6917,
-    "grad_norm": 20.16205,
+    "keypoints/loss": 20.94459,
+    "keypoints/square_px": 664.3186,
+    "grad_norm": 19.13901,
     "learning_rate": 0.0,
-    "loss": 23.55245,
+    "loss": 22.55403,
 }
 
 
@@ -152,8 +151,3 @@ def test_no_weight_decay_and_no_loss_leave_parameters_alone():
     _, state = losses(table, 3, optim=optim)
     same = jax.tree.map(np.array_equal, before, jax.tree.map(np.array, state.params))
     assert jax.tree.all(same)
-
-
-@pytest.mark.parametrize("decay, now, expected", [(0.9, 0, 0.1), (0.9, 1000, 0.9)])
-def test_the_average_forgets_the_start_quickly(decay, now, expected):
-    np.testing.assert_allclose(step.ema_decay(decay, jnp.array(now)), expected)

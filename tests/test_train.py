@@ -114,6 +114,13 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_step(tmp_path):
         ({"feed.name": "piped"}, "resident, streamed"),
         ({"tasks": {"gender": {}}}, "unknown task 'gender'"),
         ({"eval.evry": 2}, "'evry'; did you mean every"),
+        (
+            {"model.widht": 8},
+            "unknown field of config.model 'widht'; did you mean width",
+        ),
+        ({"profile.steps": "9"}, "config.profile.steps is '9', must be FIRST:LAST"),
+        ({"init_from": "no/run"}, "config.init_from no/run does not exist"),
+        ({"optim.groups": (("hed", 0.0),)}, "'hed', which matches no parameter"),
     ],
 )
 def test_a_mistake_is_told_before_the_workdir_is_made(fields, sentence, tmp_path):

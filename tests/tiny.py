@@ -8,7 +8,8 @@ from emotion_jax import step
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import FEEDS, Order
 from emotion_jax.models import make_network
-from emotion_jax.optim import Plan, make_optimizer
+from emotion_jax.optim import make_optimizer
+from emotion_jax.plan import Plan
 from emotion_jax.sharding import make_mesh, whole
 from emotion_jax.tasks import make_tasks
 
@@ -57,7 +58,7 @@ def make_step(
     tasks = make_tasks(TASKS)
     network = make_network(tasks, **MODEL)
     optimizer = make_optimizer(Plan(batch_size, total, total, 5.0), **optim)
-    order = Order(0, (len(table["image"]),), (batch_size,))
+    order = Order(0, [np.arange(len(table["image"]))], [batch_size])
     inputs = FEEDS[feed](table, order, mesh)
     augmentation = make_augment(tasks, augment)
     train_step = step.make_train_step(
@@ -74,6 +75,9 @@ def config(**fields) -> ConfigDict:
         {
             "seed": 0,
             "stop_at": 0,
+            "init_from": "",
+            "debug": False,
+            "profile": {"steps": ""},
             "data": {
                 "side": 24,
                 "dedupe": False,

@@ -1,0 +1,46 @@
+"""Warm start: what fits of another run's checkpoint, between any two networks.
+
+A parameter fits where its path and its shape agree, so a specialist's trunk and head
+find their place in the combined network, and the other way round.
+"""
+
+import jax
+from jax.sharding import Mesh
+
+from emotion_jax import checkpoint, logs
+from emotion_jax.errors import Mistake
+from emotion_jax.optim import path_name
+from emotion_jax.step import TrainState
+
+
+def load(name: str, like: TrainState, mesh: Mesh) -> dict[str, jax.Array]:
+    """The arrays of checkpoint X that fit, by path; the rest is told.
+
+    Args:
+      name: X, a workdir or one step's folder; "" is no warm start.
+      like: the shapes of the state to start.
+    """
+    if not name:
+        return {}
+    folder = checkpoint.find(name, "config.init_from")
+    there = by_path(checkpoint.load_variables(folder, mesh))
+    here = by_path({"params": like.params, "batch_stats": like.batch_stats})
+    fits = {
+        path: array
+        for path, array in there.items()
+        if path in here and here[path].shape == array.shape
+    }
+    if not fits:
+        raise Mistake(
+            f"nothing in {folder} fits this network; give it the same config.model"
+        )
+    logs.say(f"started from {folder}: {len(fits)} of {len(here)} arrays")
+    for what, arrays in (("new here", here), ("left there", there)):
+        for path in sorted(arrays.keys() - fits.keys()):
+            logs.say(f"  {what}: {path} {arrays[path].shape}")
+    return fits
+
+
+def by_path(tree: dict) -> dict:
+    """The leaves of a tree by their path, as params/trunk/stem/kernel."""
+    return {path_name(p): leaf for p, leaf in jax.tree_util.tree_leaves_with_path(tree)}

@@ -1,0 +1,113 @@
+"""Laws of warm starts: what fits is taken to the bit, the rest is new and told."""
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from emotion_jax import checkpoint, step, warm_start
+from emotion_jax.checkpoint import abstract
+from emotion_jax.errors import Mistake
+from emotion_jax.models import make_network
+from emotion_jax.optim import make_optimizer
+from emotion_jax.plan import Plan
+from emotion_jax.sharding import make_mesh
+from emotion_jax.tasks import make_tasks
+from emotion_jax.train import train_and_evaluate
+
+BOTH = {"emotion": {}, "keypoints": {}}
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """A combined run of two steps."""
+    workdir = tmp_path_factory.mktemp("runs") / "both"
+    train_and_evaluate(tiny.config(**{"train.steps": 2}), workdir)
+    return workdir
+
+
+def first_state(source, tasks, **model):
+    """The first state of a run that starts from `source`."""
+    mesh = make_mesh()
+    network = make_network(make_tasks(tasks), **(tiny.MODEL | model))
+    optimizer = make_optimizer(Plan(8, 9, 9, 5.0), **tiny.OPTIM)
+    init = step.make_init(network, optimizer, 1, 24)
+    like = abstract(init, mesh)
+    given = warm_start.load(source, like, mesh)
+    return jax.jit(init)(given), jax.jit(init)()
+
+
+def equal(a, b) -> bool:
+    return jax.tree.all(jax.tree.map(np.array_equal, a, b))
+
+
+def loaded(workdir) -> dict:
+    return checkpoint.load_variables(checkpoint.find(str(workdir)), make_mesh())
+
+
+@pytest.mark.parametrize("task", ["emotion", "keypoints"])
+def test_a_specialist_takes_the_trunk_and_its_head_of_the_combined_network(both, task):
+    state, _ = first_state(str(both), {task: {}})
+    there = loaded(both)
+    assert equal(state.params["trunk"], there["params"]["trunk"])
+    head = f"heads_{task}"
+    assert equal(state.params[head], there["params"][head])
+    assert equal(state.batch_stats, there["batch_stats"])
+
+
+def test_a_combined_network_takes_a_specialist_and_a_new_head(tmp_path, capsys):
+    fields = {"train.steps": 2, "checkpoint.best": "keypoints/rmse_px"}
+    config = tiny.config(**fields)
+    del config.tasks["emotion"]
+    train_and_evaluate(config, tmp_path)
+    capsys.readouterr()
+    state, cold = first_state(str(tmp_path), BOTH)
+    there = loaded(tmp_path)
+    assert equal(state.params["trunk"], there["params"]["trunk"])
+    assert equal(state.params["heads_keypoints"], there["params"]["heads_keypoints"])
+    assert equal(state.params["heads_emotion"], cold.params["heads_emotion"])
+    told = capsys.readouterr().err
+    assert "new here: params/heads_emotion/output/kernel (8, 5)" in told
+    assert "left there" not in told
+
+
+def test_a_head_of_other_classes_is_new_and_told(both, capsys):
+    state, cold = first_state(str(both), {"emotion": {"classes": 7}, "keypoints": {}})
+    assert equal(state.params["heads_emotion"], cold.params["heads_emotion"])
+    told = capsys.readouterr().err
+    assert "new here: params/heads_emotion/output/bias (7,)" in told
+    assert "left there: params/heads_emotion/output/bias (5,)" in told
+
+
+def test_averages_and_slow_parameters_start_from_there_too(both):
+    state, _ = first_state(str(both), BOTH)
+    assert equal(state.ema["params"], state.params)
+    assert int(state.step) == 0
+
+
+def test_the_run_itself_starts_from_there_and_resumes_without_it(both, tmp_path):
+    """The first loss is the trained network's; a vanished source hurts no resume."""
+    there = tmp_path / "source"
+    both.rename(there)
+    config = tiny.config(init_from=str(there), stop_at=3)
+    try:
+        train_and_evaluate(config, tmp_path / "run")
+    finally:
+        there.rename(both)
+    config = tiny.config(init_from=str(there))
+    train_and_evaluate(config, tmp_path / "run")
+    assert (tmp_path / "run" / "done.json").exists()
+
+
+def test_another_trunk_of_which_nothing_fits_is_a_mistake(both):
+    with pytest.raises(Mistake, match="nothing in .* fits this network"):
+        first_state(
+            str(both),
+            {"emotion": {"classes": ("a", "b")}},
+            width=16,
+        )
+
+
+def test_no_name_is_no_warm_start(both):
+    state, cold = first_state("", BOTH)
+    assert equal(state.params, cold.params)
