@@ -6,8 +6,9 @@
 
 Takes any of the CSV forms in circulation, with five classes or seven.
 
-Result (seed 0, 16 minutes on 2 CPU cores, jax 0.10.2): accuracy 0.728, macro-F1 0.608
-on PublicTest's 2,486 faces; 0.738 with --tta. The step was chosen on val (0.737).
+Result (seed 0, 32 minutes on 2 CPU cores, jax 0.10.2): accuracy 0.810, macro-F1 0.746
+on PublicTest's 2,486 faces; 0.816 with --tta. The step was chosen on val (0.803). After
+three epochs val is at 0.704 with Muon, at 0.620 with SGD (learning rate 0.1).
 """
 
 from ml_collections import ConfigDict
@@ -18,6 +19,9 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.stop_at = 0  # end this run early at this step; 0: at its end
+    config.init_from = ""  # a checkpoint to start from: what fits of it is taken
+    config.debug = False  # stop at the operation that makes a NaN, list all parameters
+    config.profile = {"steps": ""}  # "100:110" writes a trace of these steps
 
     config.data = {
         "side": 48,
@@ -31,27 +35,28 @@ def get_config() -> ConfigDict:
         "blocks": (1, 1, 1, 1),
         "width": 32,
         "stem_stride": 2,
+        "dropout": 0.2,
     }
     config.augment = {
-        "flip": {},
-        "rotate": {"degrees": 10.0},
-        "zoom": {"low": 0.9, "high": 1.1},
-        "translate": {"fraction": 0.06},
+        "alternating_flip": {},
+        "rotate": {"degrees": 12.0},
+        "zoom": {"low": 0.87, "high": 1.15},
+        "translate": {"fraction": 0.08},
         "brightness": {"delta": 0.1},
         "contrast": {"low": 0.8, "high": 1.25},
-        "erase": {"probability": 0.25},
+        "erase": {"probability": 0.4},
     }
-    config.train = {"steps": 0, "epochs": 10.0, "batch_size": 128}
+    config.train = {"steps": 0, "epochs": 28.0, "batch_size": 128}
     config.optim = {
-        "name": "sgd",
-        "learning_rate": 0.1,
-        "weight_decay": 5e-4,
+        "name": "muon",
+        "learning_rate": 0.02,
+        "weight_decay": 0.05,
         "clip_norm": 5.0,
         "ema_decay": 0.99,
-        "schedule": {"name": "cosine", "warmup": "20%"},
-        "options": {"momentum": 0.9},
+        "schedule": {"name": "cosine", "warmup": "10%"},
+        "options": {},
     }
-    config.eval = {"every": "1 epoch"}
-    config.checkpoint = {"every": "1 epoch", "keep": 2, "best": "emotion/accuracy"}
+    config.eval = {"every": "2 epochs"}
+    config.checkpoint = {"every": "2 epochs", "keep": 2, "best": "emotion/accuracy"}
     config.log = {"every": "20"}
     return config

@@ -186,7 +186,7 @@ def test_cutout_covers_its_share_with_the_mean_and_keeps_the_rest(shape, ten):
 
 def test_an_unknown_shape_is_told():
     with pytest.raises(Mistake, match="cutout.shape 'cicle'; did you mean circle"):
-        over_keys("cutout", np.zeros((8, 8, 1), np.float32), shape="cicle")
+        make_augment(TASKS, {"cutout": {"shape": "cicle"}})
 
 
 def test_all_of_it_keeps_the_range_and_moves_no_point(ten):
