@@ -18,7 +18,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 from orbax.checkpoint import checkpoint_managers as policies
 
-from emotion_jax import sharding
+from emotion_jax import logs, sharding
 from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.plan import Plan
 from emotion_jax.scores import lower_is_better
@@ -61,8 +61,31 @@ class Checkpoints:
         if keep < 1:
             raise Mistake(f"config.checkpoint.keep is {keep}, must be at least 1")
 
-    def open(self) -> int:
-        """Makes the folder; the step of the newest checkpoint, 0 before the first."""
+    def open(self, like: TrainState) -> TrainState | None:
+        """Makes the folder; the newest whole state, on the devices of `like`, if any.
+
+        A checkpoint that cannot be read is told and set aside as STEP.damaged, and the
+        one before it is taken: the run makes that step again.
+        """
+        state = None
+        for step in sorted(self.steps(), reverse=True):
+            folder = self.directory / str(step)
+            try:
+                load_meta(folder)
+                state = load_state(folder, like)
+                break
+            except Exception as error:  # Orbax and TensorStore raise all kinds
+                with one_sentence():
+                    set_aside(folder, error)
+        self.manager = self.make_manager()
+        return state
+
+    def steps(self) -> list[int]:
+        """The steps that are saved here."""
+        return [int(p.name) for p in self.directory.glob("[0-9]*") if p.name.isdigit()]
+
+    def make_manager(self) -> ocp.CheckpointManager:
+        """Orbax's: writes in the background, and deletes what need not be kept."""
 
         def score(metrics: Mapping[str, float]) -> float:
             return rank(metrics, self.best)
@@ -72,7 +95,7 @@ class Checkpoints:
         )
         latest = policies.LatestN(self.keep)
         with one_sentence():
-            self.manager = ocp.CheckpointManager(
+            return ocp.CheckpointManager(
                 self.directory,
                 options=ocp.CheckpointManagerOptions(
                     preservation_policy=policies.AnyPreservationPolicy([latest, best]),
@@ -80,11 +103,6 @@ class Checkpoints:
                     cleanup_tmp_directories=True,
                 ),
             )
-        return self.manager.latest_step() or 0
-
-    def begun(self) -> bool:
-        """Whether a step is saved here already."""
-        return any(p.name.isdigit() for p in self.directory.glob("[0-9]*"))
 
     def due(self, step: int) -> bool:
         """At the config's cadence, and where this run stops."""
@@ -107,10 +125,6 @@ class Checkpoints:
                 metrics=headline,
             )
 
-    def restore(self, like: TrainState) -> TrainState:
-        """The newest state, on the devices of `like`."""
-        return load_state(self.directory / str(self.manager.latest_step()), like)
-
     def __enter__(self) -> "Checkpoints":
         return self
 
@@ -123,6 +137,23 @@ class Checkpoints:
         with one_sentence():
             self.manager.wait_until_finished()
             self.manager.close()
+
+
+def set_aside(folder: Path, error: Exception) -> None:
+    """Tells of a checkpoint that cannot be read, and renames it out of the way."""
+    aside = folder.with_name(f"{folder.name}.damaged")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = folder.with_name(f"{folder.name}.damaged{number}")
+    logs.say(f"{folder} is damaged ({first_line(error)}); set aside as {aside.name}")
+    folder.rename(aside)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, short enough to be told."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:120]
 
 
 def rank(metrics: Mapping[str, float], best: str) -> float:
@@ -140,33 +171,52 @@ def one_sentence():
         raise Stopped(f"could not write the checkpoint: {what}") from error
 
 
-def find(checkpoint: str, flag: str = "--checkpoint") -> Path:
-    """The step's folder that X names: the folder itself, or a workdir's best."""
+def candidates(checkpoint: str, flag: str = "--checkpoint") -> list[Path]:
+    """The folders that X names: one step's own, or a workdir's, the best first."""
     path = Path(checkpoint).expanduser().absolute()
     if (path / "meta").is_dir() and (path / "state").is_dir():
-        return path
-    steps = sorted(
-        (int(p.name), p)
-        for p in (path / "checkpoints").glob("[0-9]*")
-        if p.name.isdigit() and (p / "meta").is_dir()
-    )
+        return [path]
+    steps = [p for p in (path / "checkpoints").glob("[0-9]*") if p.name.isdigit()]
     if not steps:
         there = "holds no checkpoint" if path.exists() else "does not exist"
         raise Mistake(
             f"{flag} {checkpoint} {there}; give a workdir or one step's folder "
             "inside its checkpoints/"
         )
-    scored = [(rank_of(folder), step, folder) for step, folder in steps]
-    return max((s for s in scored if s[0] is not None), default=scored[-1])[2]
+    ranks = {p: rank_of(p) for p in steps}
+    scored = [p for p in steps if ranks[p] is not None]
+    others = [p for p in steps if ranks[p] is None]
+    scored.sort(key=lambda p: (ranks[p], int(p.name)), reverse=True)
+    others.sort(key=lambda p: int(p.name), reverse=True)
+    return scored + others
+
+
+def read(
+    checkpoint: str, mesh: Mesh, flag: str = "--checkpoint"
+) -> tuple[Path, Meta, dict]:
+    """What X names, read: its folder, what it says of itself, and its variables.
+
+    Of a workdir, a step that cannot be read is told, and the next best is taken.
+    """
+    folders = candidates(checkpoint, flag)
+    for folder in folders:
+        try:
+            return folder, load_meta(folder), load_variables(folder, mesh)
+        except Mistake:
+            raise
+        except Exception as error:  # Orbax and TensorStore raise all kinds
+            problem = f"{folder} is damaged ({first_line(error)})"
+            logs.say(f"{problem}; left out")
+    raise Mistake(f"{flag} {checkpoint}: {problem}, and there is no other")
 
 
 def rank_of(folder: Path) -> float | None:
     """How a step's evaluation ranks, or None where there was none."""
-    path = folder / "metrics" / "metrics"
-    if not path.is_file():
+    try:
+        metrics = json.loads((folder / "metrics" / "metrics").read_text())
+        return rank(metrics, next(iter(metrics)))
+    except (OSError, ValueError, StopIteration):
         return None
-    metrics = json.loads(path.read_text())
-    return rank(metrics, next(iter(metrics)))
 
 
 def load_meta(folder: Path) -> Meta:

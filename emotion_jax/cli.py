@@ -14,11 +14,11 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from emotion_jax import registry
-from emotion_jax.errors import Mistake, Stopped
+from emotion_jax.errors import Interrupted, Mistake, Preempted, Stopped
 
 # The arguments of a flag that takes any number of SOURCE=PATH, however written.
 SOURCES = {"nargs": "+", "action": "extend", "default": [], "metavar": "SOURCE=PATH"}
-DONE, BUG, MISTAKE, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, BUG, MISTAKE, STOPPED, PREEMPTED, INTERRUPTED = 0, 1, 2, 3, 75, 130
 
 
 def main(binary: Callable[[list[str]], None]) -> None:
@@ -34,6 +34,10 @@ def run(binary: Callable[[list[str]], None], args: list[str]) -> int:
         return tell(error, MISTAKE)
     except (Stopped, FloatingPointError) as error:  # the latter with config.debug
         return tell(error, STOPPED)
+    except Preempted as error:
+        return tell(error, PREEMPTED)
+    except Interrupted as error:
+        return tell(error, INTERRUPTED)
     except KeyboardInterrupt:
         return tell("interrupted", INTERRUPTED)
     except BrokenPipeError:  # `| head` closed its end: no fault of anybody's

@@ -1,4 +1,4 @@
-"""The two ways in which a run may end early and say why in one sentence."""
+"""The ways in which a run may end early and say why in one sentence."""
 
 
 class Mistake(ValueError):
@@ -7,3 +7,11 @@ class Mistake(ValueError):
 
 class Stopped(RuntimeError):
     """Ended by the surroundings or by the numbers, checkpoints whole: exit code 3."""
+
+
+class Preempted(RuntimeError):
+    """Told to make room, and saved: start the same command again. Exit code 75."""
+
+
+class Interrupted(RuntimeError):
+    """Told to stop from the keyboard, and saved: exit code 130."""

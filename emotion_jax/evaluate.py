@@ -143,12 +143,11 @@ class Restored:
 
 def restore(name: str) -> Restored:
     """The network that X names, with the config that it carries."""
-    folder = checkpoint.find(name)
-    meta = checkpoint.load_meta(folder)
-    mesh, config = sharding.make_mesh(), meta.config
+    mesh = sharding.make_mesh()
+    folder, meta, variables = checkpoint.read(name, mesh)
+    config = meta.config
     tasks = make_tasks(config["tasks"])
     evaluator = Evaluator(tasks, config["model"], mesh, temperature=meta.temperature)
-    variables = checkpoint.load_variables(folder, mesh)
     return Restored(folder, meta, tasks, variables, evaluator)
 
 

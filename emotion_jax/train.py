@@ -13,7 +13,7 @@ import jax
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
-from emotion_jax import cli, logs, probe, sharding, step, warm_start
+from emotion_jax import cli, interrupt, logs, probe, sharding, step, warm_start
 from emotion_jax.checkpoint import Checkpoints, Meta, abstract
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import make_feed
@@ -34,6 +34,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
     Raises:
       Mistake: the config or the data cannot be trained on; the workdir is untouched.
       Stopped: the loss is not finite, or the disk is full; the checkpoints are whole.
+      Preempted, Interrupted: a signal came, and the step it came in is saved.
     """
     workdir = Path(workdir)
     if is_done(workdir, config):
@@ -60,15 +61,14 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
     profile = call("config.profile", probe.Profile, workdir, **config.profile)
     init = step.make_init(network, optimizer, config.seed, side)
     like = abstract(init, mesh)
-    first = {} if checkpoints.begun() else warm_start.load(config.init_from, like, mesh)
+    given = {} if checkpoints.steps() else warm_start.load(config.init_from, like, mesh)
 
     # The state is born on its devices, or restored to them.
     open_workdir(workdir, config)
-    start = checkpoints.open()
-    if start:
-        state = checkpoints.restore(like)
-    else:
-        state = jax.jit(init, out_shardings=sharding.whole(mesh))(first)
+    state = checkpoints.open(like)
+    if state is None:
+        state = jax.jit(init, out_shardings=sharding.whole(mesh))(given)
+    start = int(state.step)
     meta = Meta(to_dict(config), {n: t.names for n, t in tasks.items()}, side)
     train_step = step.make_train_step(
         network, tasks, optimizer, augment, feed, mesh, config.seed
@@ -76,11 +76,11 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
 
     say_what_runs(like, train, val, plan, start, mesh)
     batches = profile.over(feed.batches(start), start)
-    with profile, checkpoints, log.open(start):
+    with interrupt.Signals() as signals, profile, checkpoints, log.open(start):
         for now, inputs in zip(range(start + 1, plan.stop + 1), batches):
             state, metrics = train_step(state, inputs)
             log.step(now, metrics)
-            if not (validation.due(now) or checkpoints.due(now)):
+            if not (validation.due(now) or checkpoints.due(now) or signals.caught):
                 continue
             log.flush()  # raises on a loss that is not finite, before it is saved
             values = None
@@ -88,6 +88,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
                 values = validation.numbers(state.variables())
                 log.evaluation(now, values)
             checkpoints.save(state, meta, values)
+            signals.leave(now)
     if plan.stop == plan.total:
         close_workdir(workdir, state)
 

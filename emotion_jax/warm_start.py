@@ -22,8 +22,8 @@ def load(name: str, like: TrainState, mesh: Mesh) -> dict[str, jax.Array]:
     """
     if not name:
         return {}
-    folder = checkpoint.find(name, "config.init_from")
-    there = by_path(checkpoint.load_variables(folder, mesh))
+    folder, _, variables = checkpoint.read(name, mesh, "config.init_from")
+    there = by_path(variables)
     here = by_path({"params": like.params, "batch_stats": like.batch_stats})
     fits = {
         path: array

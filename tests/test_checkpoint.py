@@ -30,7 +30,7 @@ def state(step, value=KERNEL, ema=False):
 def save(workdir, scores, keep=2, best="emotion/accuracy", **options):
     """Saves these steps, each with its score or None."""
     made = Checkpoints(workdir, PLAN, every=3, keep=keep, best=best)
-    made.open()
+    made.open(state(0, **options))
     for step, value in scores.items():
         made.save(
             state(step, **options), META, value if value is None else {best: value}
@@ -45,9 +45,8 @@ def steps(workdir):
 def test_the_same_bits_come_back(tmp_path):
     save(tmp_path, {3: None, 6: None}, ema=True)
     made = Checkpoints(tmp_path, PLAN, every=3, keep=2, best="emotion/accuracy")
-    assert made.open() == 6
     like = state(0, np.zeros((2, 2), np.float32), ema=True)
-    found, expected = made.restore(like), state(6, ema=True)
+    found, expected = made.open(like), state(6, ema=True)
     made.close()
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected)):
@@ -55,9 +54,9 @@ def test_the_same_bits_come_back(tmp_path):
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
 
 
-def test_before_the_first_checkpoint_the_step_is_zero(tmp_path):
+def test_before_the_first_checkpoint_there_is_no_state(tmp_path):
     made = Checkpoints(tmp_path, PLAN, every=3, keep=2, best="emotion/accuracy")
-    assert made.open() == 0
+    assert made.open(state(0)) is None
     made.close()
 
 
@@ -76,45 +75,45 @@ def test_keeping_none_is_a_mistake(tmp_path):
 def test_the_newest_few_and_the_best_are_kept(tmp_path):
     save(tmp_path, {3: 0.5, 6: 0.9, 9: 0.6, 12: None, 15: 0.7})
     assert steps(tmp_path) == [6, 12, 15]
-    assert checkpoint.find(str(tmp_path)) == tmp_path / "checkpoints" / "6"
+    assert checkpoint.candidates(str(tmp_path))[0] == tmp_path / "checkpoints" / "6"
 
 
 def test_of_errors_the_smallest_is_the_best(tmp_path):
     save(tmp_path, {3: 2.5, 6: 1.5, 9: 3.0, 12: 2.0}, 1, best="keypoints/rmse_px")
     assert steps(tmp_path) == [6, 12]
-    assert checkpoint.find(str(tmp_path)).name == "6"
+    assert checkpoint.candidates(str(tmp_path))[0].name == "6"
 
 
 def test_the_best_survives_a_second_start(tmp_path):
     save(tmp_path, {3: 0.9, 6: 0.5}, keep=1)
     save(tmp_path, {9: 0.6, 12: 0.7}, keep=1)
     assert steps(tmp_path) == [3, 12]
-    assert checkpoint.find(str(tmp_path)).name == "3"
+    assert checkpoint.candidates(str(tmp_path))[0].name == "3"
 
 
 def test_without_an_evaluation_the_newest_is_found(tmp_path):
     save(tmp_path, {3: None, 12: None})
-    assert checkpoint.find(str(tmp_path)).name == "12"
+    assert checkpoint.candidates(str(tmp_path))[0].name == "12"
 
 
 def test_a_steps_folder_is_found_as_itself(tmp_path):
     save(tmp_path, {3: 0.9, 6: 0.5})
     folder = tmp_path / "checkpoints" / "6"
-    assert checkpoint.find(str(folder)) == folder
+    assert checkpoint.candidates(str(folder)) == [folder]
 
 
 def test_what_is_no_checkpoint_is_a_mistake(tmp_path):
     with pytest.raises(
         Mistake, match="holds no checkpoint; give a workdir or one step"
     ):
-        checkpoint.find(str(tmp_path))
+        checkpoint.candidates(str(tmp_path))
     with pytest.raises(Mistake, match="--checkpoint .*absent does not exist"):
-        checkpoint.find(str(tmp_path / "absent"))
+        checkpoint.candidates(str(tmp_path / "absent"))
 
 
 def test_a_checkpoint_says_what_it_is(tmp_path):
     save(tmp_path, {3: None})
-    found = checkpoint.load_meta(checkpoint.find(str(tmp_path)))
+    found = checkpoint.load_meta(checkpoint.candidates(str(tmp_path))[0])
     assert found == Meta({"seed": 0, "b": [1, 2]}, {"emotion": ("sad", "happy")}, 24)
     assert found.temperature == 1.0 and found.format_version == 1
 
@@ -125,14 +124,14 @@ def test_a_newer_format_is_a_mistake(tmp_path, monkeypatch):
     with pytest.raises(
         Mistake, match="format version 1, this emotion_jax reads up to 0"
     ):
-        checkpoint.load_meta(checkpoint.find(str(tmp_path)))
+        checkpoint.load_meta(checkpoint.candidates(str(tmp_path))[0])
 
 
 def test_evaluation_takes_the_averages_where_there_are_some(tmp_path):
     mesh = sharding.make_mesh(jax.devices()[:2])
     for name, ema, value in (("a", True, np.full((2, 2), 7)), ("b", False, KERNEL)):
         save(tmp_path / name, {3: None}, ema=ema)
-        found = checkpoint.load_variables(checkpoint.find(str(tmp_path / name)), mesh)
+        found = checkpoint.read(str(tmp_path / name), mesh)[2]
         assert found.keys() == {"params", "batch_stats"}
         np.testing.assert_array_equal(found["params"]["a"]["kernel"], value)
         np.testing.assert_array_equal(found["batch_stats"]["a"]["mean"], [0.5, 0.5])

@@ -1,15 +1,19 @@
 """Laws of the main job: the same bits after any stop, nothing lost, no TensorFlow."""
 
+import gc
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 import tiny
 
 from emotion_jax import cli, train
-from emotion_jax.checkpoint import Checkpoints
 from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.train import train_and_evaluate
 
@@ -188,8 +192,115 @@ def test_the_binary_takes_config_overrides_and_says_where_it_is(tmp_path, capsys
     assert config["model"]["width"] == 8 and config["model"]["blocks"] == [1]
 
 
-def test_the_newest_step_is_where_a_run_goes_on(whole):
-    plan = train.make_plan({"a": range(48)}, 0, batch_size=16, steps=8)
-    checkpoints = Checkpoints(whole, plan, every=3, keep=2, best="emotion/accuracy")
-    assert checkpoints.open() == 8
-    checkpoints.close()
+def send(monkeypatch, number, at, times=1):
+    """Sends the process a signal after step `at`, as a machine's owner would."""
+    before = train.logs.RunLog.step
+
+    def step(self, now, metrics):
+        before(self, now, metrics)
+        if now == at:
+            for _ in range(times):
+                os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(train.logs.RunLog, "step", step)
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_signal_saves_the_step_it_came_in(
+    whole, tmp_path, monkeypatch, capsys, number, code
+):
+    def binary(args):
+        train_and_evaluate(tiny.config(), tmp_path)
+
+    send(monkeypatch, number, at=4)
+    assert cli.run(binary, []) == code
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "step 4 is saved, and the same command goes on from there" in told
+    assert (tmp_path / "checkpoints" / "4").is_dir()
+    assert signal.getsignal(number) not in (None, signal.SIG_IGN)
+    monkeypatch.undo()
+    assert cli.run(binary, []) == 0
+    assert done(tmp_path) == done(whole)
+    assert log_of(tmp_path) == log_of(whole)
+
+
+def test_a_second_interrupt_stops_at_once(tmp_path, monkeypatch):
+    send(monkeypatch, signal.SIGINT, at=4, times=2)
+    with pytest.raises(KeyboardInterrupt):
+        train_and_evaluate(tiny.config(), tmp_path)
+    assert not (tmp_path / "checkpoints" / "4").exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def largest(folder):
+    """The file that holds most of a state."""
+    files = [p for p in (folder / "state").rglob("*") if p.is_file()]
+    return max(files, key=lambda p: p.stat().st_size)
+
+
+def truncate(folder):
+    file = largest(folder)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def lose_a_file(folder):
+    largest(folder).unlink()
+
+
+def lose_meta(folder):
+    shutil.rmtree(folder / "meta")
+
+
+def lose_everything(folder):
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def become_a_file(folder):
+    shutil.rmtree(folder)
+    folder.write_text("")
+
+
+@pytest.fixture
+def abandoned():
+    """What a failed restore leaves running is collected before the next test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
+
+
+# Orbax leaves the other reads of a failed restore unfinished.
+unfinished = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore:coroutine"
+)
+
+
+@unfinished
+@pytest.mark.parametrize(
+    "damage", [truncate, lose_a_file, lose_meta, lose_everything, become_a_file]
+)
+def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(
+    whole, tmp_path, capsys, damage, abandoned
+):
+    train_and_evaluate(tiny.config(stop_at=6), tmp_path)
+    newest = tmp_path / "checkpoints" / "6"
+    damage(newest)
+    capsys.readouterr()
+    train_and_evaluate(tiny.config(), tmp_path)
+    told = capsys.readouterr().err
+    assert f"{newest} is damaged (" in told and "set aside as 6.damaged" in told
+    assert "steps 5 to 8 of 8" in told
+    assert (tmp_path / "checkpoints" / "6.damaged").exists()
+    assert done(tmp_path) == done(whole)
+    assert log_of(tmp_path) == log_of(whole)
+
+
+def test_when_every_checkpoint_is_damaged_the_run_begins_again(whole, tmp_path, capsys):
+    train_and_evaluate(tiny.config(stop_at=4), tmp_path)
+    for folder in list((tmp_path / "checkpoints").iterdir()):
+        truncate(folder)
+    train_and_evaluate(tiny.config(), tmp_path)
+    assert "steps 1 to 8 of 8" in capsys.readouterr().err
+    assert done(tmp_path) == done(whole)
+    assert log_of(tmp_path) == log_of(whole)

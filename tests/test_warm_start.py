@@ -42,7 +42,7 @@ def equal(a, b) -> bool:
 
 
 def loaded(workdir) -> dict:
-    return checkpoint.load_variables(checkpoint.find(str(workdir)), make_mesh())
+    return checkpoint.read(str(workdir), make_mesh())[2]
 
 
 @pytest.mark.parametrize("task", ["emotion", "keypoints"])
