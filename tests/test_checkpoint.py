@@ -1,5 +1,7 @@
 """Laws of checkpoints: the same bits back, the newest and the best kept, and found."""
 
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -94,6 +96,30 @@ def test_the_best_survives_a_second_start(tmp_path):
 def test_without_an_evaluation_the_newest_is_found(tmp_path):
     save(tmp_path, {3: None, 12: None})
     assert checkpoint.candidates(str(tmp_path))[0].name == "12"
+
+
+def test_a_damaged_best_is_told_and_the_next_best_read(tmp_path, capsys):
+    save(tmp_path, {3: 0.5, 6: 0.9, 9: 0.6}, keep=3)
+    folder = tmp_path / "checkpoints" / "6"
+    shutil.rmtree(folder / "meta")
+    found, meta, _ = checkpoint.read(str(tmp_path), sharding.make_mesh())
+    assert found.name == "9" and meta.side == 24
+    assert f"{folder} is damaged (" in capsys.readouterr().err
+    assert folder.is_dir()  # who reads renames nothing
+
+
+def test_when_no_checkpoint_can_be_read_it_is_a_mistake(tmp_path):
+    save(tmp_path, {3: 0.5})
+    shutil.rmtree(tmp_path / "checkpoints" / "3" / "meta")
+    with pytest.raises(Mistake, match=r"3 is damaged \(.*, and there is no other$"):
+        checkpoint.read(str(tmp_path), sharding.make_mesh())
+
+
+def test_a_step_of_the_same_number_is_set_aside_twice(tmp_path):
+    for _ in range(2):
+        (tmp_path / "3").mkdir()
+        checkpoint.set_aside(tmp_path / "3", ValueError("cut off\nhere"))
+    assert {p.name for p in tmp_path.iterdir()} == {"3.damaged", "3.damaged2"}
 
 
 def test_a_steps_folder_is_found_as_itself(tmp_path):
