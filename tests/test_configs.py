@@ -29,8 +29,8 @@ def csvs(tmp_path_factory) -> Path:
 
 
 LONG = [
-    # 18 million parameters on eight devices: a minute of compiling
-    pytest.param(name, marks=pytest.mark.long) if name == "course_keypoints" else name
+    # Much to compile: half a minute for the one, a minute for the other.
+    pytest.param(name, marks=pytest.mark.long) if name.startswith("course") else name
     for name in NAMES
 ]
 
