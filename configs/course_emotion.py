@@ -6,6 +6,10 @@
 1,174,021 parameters on 48x48 faces enlarged to 96x96; Adam at its default rate, batches
 of 64, Keras's ImageDataGenerator: turned by 15 degrees, shifted and zoomed by a tenth,
 mirrored. (Its shear of 0.1 is in degrees, and does nothing.)
+
+Result (seed 0, 11 minutes on 2 CPU cores, jax 0.10.2: two epochs): accuracy 0.255 on
+PublicTest, as the running statistics have not settled; 0.65 on val with a batch's own.
+fer5 is at 0.770 on val by then.
 """
 
 from ml_collections import ConfigDict
