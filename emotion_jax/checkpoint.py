@@ -74,6 +74,8 @@ class Checkpoints:
                 load_meta(folder)
                 state = load_state(folder, like)
                 break
+            except Mistake:  # a newer format is whole: it is not set aside
+                raise
             except Exception as error:  # Orbax and TensorStore raise all kinds
                 with one_sentence():
                     set_aside(folder, error)
@@ -82,7 +84,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """The steps that are saved here."""
-        return [int(p.name) for p in self.directory.glob("[0-9]*") if p.name.isdigit()]
+        return [int(folder.name) for folder in step_folders(self.directory)]
 
     def make_manager(self) -> ocp.CheckpointManager:
         """Orbax's: writes in the background, and deletes what need not be kept."""
@@ -171,12 +173,17 @@ def one_sentence():
         raise Stopped(f"could not write the checkpoint: {what}") from error
 
 
+def step_folders(directory: Path) -> list[Path]:
+    """What is saved in a workdir's checkpoints/, in no order."""
+    return [path for path in directory.glob("[0-9]*") if path.name.isdigit()]
+
+
 def candidates(checkpoint: str, flag: str = "--checkpoint") -> list[Path]:
     """The folders that X names: one step's own, or a workdir's, the best first."""
     path = Path(checkpoint).expanduser().absolute()
     if (path / "meta").is_dir() and (path / "state").is_dir():
         return [path]
-    steps = [p for p in (path / "checkpoints").glob("[0-9]*") if p.name.isdigit()]
+    steps = step_folders(path / "checkpoints")
     if not steps:
         there = "holds no checkpoint" if path.exists() else "does not exist"
         raise Mistake(

@@ -153,6 +153,15 @@ def test_a_newer_format_is_a_mistake(tmp_path, monkeypatch):
         checkpoint.load_meta(checkpoint.candidates(str(tmp_path))[0])
 
 
+def test_a_newer_format_is_no_damage_and_stays_where_it_is(tmp_path, monkeypatch):
+    save(tmp_path, {3: None})
+    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 0)
+    made = Checkpoints(tmp_path, PLAN, every=3, keep=2, best="emotion/accuracy")
+    with pytest.raises(Mistake, match="upgrade it"):
+        made.open(state(0))
+    assert steps(tmp_path) == [3]
+
+
 def test_evaluation_takes_the_averages_where_there_are_some(tmp_path):
     mesh = sharding.make_mesh(jax.devices()[:2])
     for name, ema, value in (("a", True, np.full((2, 2), 7)), ("b", False, KERNEL)):
