@@ -19,6 +19,7 @@ def get_config() -> ConfigDict:
     config.seed = 0
     config.stop_at = 0  # end this run early at this step; 0: at its end
     config.init_from = ""  # a checkpoint to start from: what fits of it is taken
+    config.fsdp = False  # a part of the state on each device, instead of a copy
     config.debug = False  # stop at the operation that makes a NaN, list all parameters
     config.profile = {"steps": ""}  # "100:110" writes a trace of these steps
 

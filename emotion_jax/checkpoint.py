@@ -18,7 +18,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 from orbax.checkpoint import checkpoint_managers as policies
 
-from emotion_jax import logs, sharding
+from emotion_jax import logs, processes, sharding
 from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.plan import Plan
 from emotion_jax.scores import lower_is_better
@@ -39,12 +39,15 @@ class Meta:
     format_version: int = FORMAT_VERSION
 
 
-def abstract(make_state: Callable[[], TrainState], mesh: Mesh) -> TrainState:
+def abstract(
+    make_state: Callable[[], TrainState], mesh: Mesh, fsdp: bool = False
+) -> TrainState:
     """The state's shapes and shardings, without making it."""
     whole = sharding.whole(mesh)
 
     def shape(x):
-        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole)
+        layout = sharding.in_parts(x.shape, mesh) if fsdp else whole
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=layout)
 
     return jax.tree.map(shape, jax.eval_shape(make_state))
 
@@ -64,21 +67,19 @@ class Checkpoints:
     def open(self, like: TrainState) -> TrainState | None:
         """Makes the folder; the newest whole state, on the devices of `like`, if any.
 
-        A checkpoint that cannot be read is told and set aside as STEP.damaged, and the
-        one before it is taken: the run makes that step again.
+        A checkpoint that cannot be read, by whichever process, is told and set aside
+        as STEP.damaged, and the one before it is taken: the run makes that step again.
         """
         state = None
         for step in sorted(self.steps(), reverse=True):
             folder = self.directory / str(step)
-            try:
-                load_meta(folder)
-                state = load_state(folder, like)
+            state, problem = try_to_load(folder, like)
+            if processes.all_agree(state is not None):
                 break
-            except Mistake:  # a newer format is whole: it is not set aside
-                raise
-            except Exception as error:  # Orbax and TensorStore raise all kinds
+            state = None
+            if jax.process_index() == 0:
                 with one_sentence():
-                    set_aside(folder, error)
+                    set_aside(folder, problem or "another process cannot read it")
         self.manager = self.make_manager()
         return state
 
@@ -141,14 +142,48 @@ class Checkpoints:
             self.manager.close()
 
 
-def set_aside(folder: Path, error: Exception) -> None:
+def try_to_load(folder: Path, like: TrainState) -> tuple[TrainState | None, str]:
+    """The state in a step's folder, or None and why it cannot be read.
+
+    Raises:
+      Mistake: it is whole, but none of this run's.
+    """
+    try:
+        load_meta(folder)
+        check_arrays(folder, like)
+        return load_state(folder, like), ""
+    except Mistake:
+        raise
+    except Exception as error:  # Orbax and TensorStore raise all kinds
+        return None, first_line(error)
+
+
+def check_arrays(folder: Path, like: TrainState) -> None:
+    """Raises a Mistake if other arrays are saved there than this run has."""
+    with reader(ocp.PyTreeCheckpointHandler) as checkpointer:
+        tree = checkpointer.metadata(folder / "state").item_metadata.tree
+    saved = [
+        tuple(leaf.shape)
+        for leaf in jax.tree.leaves(tree, is_leaf=lambda x: hasattr(x, "shape"))
+        if hasattr(leaf, "shape")
+    ]
+    ours = [leaf.shape for leaf in jax.tree.leaves(like)]
+    if sorted(saved) != sorted(ours):
+        raise Mistake(
+            f"{folder} holds {len(saved)} arrays of other shapes than this run's "
+            f"{len(ours)}: another version of emotion_jax made it. Take another "
+            "--workdir, with --config.init_from to start from its parameters"
+        )
+
+
+def set_aside(folder: Path, problem: str) -> None:
     """Tells of a checkpoint that cannot be read, and renames it out of the way."""
     aside = folder.with_name(f"{folder.name}.damaged")
     number = 1
     while aside.exists():
         number += 1
         aside = folder.with_name(f"{folder.name}.damaged{number}")
-    logs.say(f"{folder} is damaged ({first_line(error)}); set aside as {aside.name}")
+    logs.say(f"{folder} is damaged ({problem}); set aside as {aside.name}")
     folder.rename(aside)
 
 
@@ -226,9 +261,24 @@ def rank_of(folder: Path) -> float | None:
         return None
 
 
+def reader(handler: Callable[..., ocp.CheckpointHandler]) -> ocp.Checkpointer:
+    """Reads in this process alone.
+
+    Orbax has all processes wait for each other after they read; one that finds damage
+    would leave the others waiting.
+    """
+    me = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"reader{me}"
+    )
+    return ocp.Checkpointer(
+        handler(multiprocessing_options=alone), multiprocessing_options=alone
+    )
+
+
 def load_meta(folder: Path) -> Meta:
     """What the checkpoint says of itself."""
-    with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as checkpointer:
+    with reader(ocp.JsonCheckpointHandler) as checkpointer:
         fields = checkpointer.restore(folder / "meta")
     if fields["format_version"] > FORMAT_VERSION:
         raise Mistake(
@@ -242,7 +292,7 @@ def load_meta(folder: Path) -> Meta:
 def load_variables(folder: Path, mesh: Mesh) -> dict:
     """What evaluation uses (the averages where kept), on the devices of this mesh."""
     whole = sharding.whole(mesh)
-    with ocp.PyTreeCheckpointer() as checkpointer:
+    with reader(ocp.PyTreeCheckpointHandler) as checkpointer:
         tree = checkpointer.metadata(folder / "state").item_metadata.tree
         wanted = ["ema"] if tree["ema"] else ["params", "batch_stats"]
         like = jax.tree.map(
@@ -263,5 +313,6 @@ def load_variables(folder: Path, mesh: Mesh) -> dict:
 
 def load_state(folder: Path, like: TrainState) -> TrainState:
     """The state in a step's folder, on the devices of `like`."""
-    with ocp.StandardCheckpointer() as checkpointer:
-        return checkpointer.restore(folder / "state", like)
+    with reader(ocp.StandardCheckpointHandler) as checkpointer:
+        args = ocp.args.StandardRestore(like)
+        return checkpointer.restore(folder / "state", args=args)

@@ -13,7 +13,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from emotion_jax import registry
+from emotion_jax import processes, registry
 from emotion_jax.errors import Interrupted, Mistake, Preempted, Stopped
 
 # The arguments of a flag that takes any number of SOURCE=PATH, however written.
@@ -23,7 +23,10 @@ DONE, BUG, MISTAKE, STOPPED, PREEMPTED, INTERRUPTED = 0, 1, 2, 3, 75, 130
 
 def main(binary: Callable[[list[str]], None]) -> None:
     """Runs a binary on the command line and exits with its code."""
-    sys.exit(run(binary, sys.argv[1:]))
+    code = run(binary, sys.argv[1:])
+    if code != DONE and processes.guarded():
+        processes.leave(code)
+    sys.exit(code)
 
 
 def run(binary: Callable[[list[str]], None], args: list[str]) -> int:
@@ -45,7 +48,9 @@ def run(binary: Callable[[list[str]], None], args: list[str]) -> int:
         return 128 + signal.SIGPIPE
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else DONE
-    except Exception:
+    except Exception as error:
+        if processes.lost_another(error):
+            return tell(processes.LOST, STOPPED)
         traceback.print_exc()
         return tell("this is a bug in emotion_jax; please report the lines above", BUG)
     return DONE

@@ -1,7 +1,11 @@
 """Being told to stop: the signal is noted, the next step saved, and the run ends."""
 
+import os
 import signal
 import threading
+
+import jax
+from jax.experimental import multihost_utils
 
 from emotion_jax.errors import Interrupted, Preempted
 
@@ -13,16 +17,19 @@ class Signals:
 
     A handler that ended the process there and then would lose what it learnt since the
     last checkpoint. So a signal is only noted, and the loop saves at its next step and
-    calls `leave`.
+    calls `leave`. Among several processes JAX hears SIGTERM, in any of them, and finds
+    a step at which all can stop.
     """
 
     def __init__(self):
-        self.caught: signal.Signals | None = None
+        self.several = jax.process_count() > 1
+        self.noted: signal.Signals | None = None
         self.before = {}
 
     def __enter__(self) -> "Signals":
         if threading.current_thread() is threading.main_thread():
-            self.before = {number: signal.signal(number, self.note) for number in ENDS}
+            heard = [signal.SIGINT] if self.several else ENDS
+            self.before = {number: signal.signal(number, self.note) for number in heard}
         return self
 
     def __exit__(self, *exception) -> None:
@@ -31,14 +38,22 @@ class Signals:
 
     def note(self, number: int, frame) -> None:
         """The handler."""
-        if number == signal.SIGINT and self.caught == signal.SIGINT:
+        if number == signal.SIGINT and self.noted == signal.SIGINT:
             raise KeyboardInterrupt
-        self.caught = self.caught or signal.Signals(number)
+        self.noted = self.noted or signal.Signals(number)
+        if self.several:
+            os.kill(os.getpid(), signal.SIGTERM)  # JAX tells the others
+
+    def stop_at(self, step: int) -> bool:
+        """Whether to stop after this step; every process must ask at every step."""
+        if self.several:
+            return multihost_utils.reached_preemption_sync_point(step)
+        return self.noted is not None
 
     def leave(self, step: int) -> None:
-        """Ends the run if a signal came; step `step` is saved by now."""
-        if self.caught:
-            raise ENDS[self.caught](
-                f"stopped by {self.caught.name}; step {step} is saved, and the same "
-                "command goes on from there"
-            )
+        """Ends the run, whose step `step` is saved by now."""
+        noted = self.noted or signal.SIGTERM  # or another process heard it
+        raise ENDS[noted](
+            f"stopped by {noted.name}; step {step} is saved, and the same command goes "
+            "on from there"
+        )

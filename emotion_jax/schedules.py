@@ -1,5 +1,6 @@
 """Learning rates by step: each begins with a linear warm-up from 0 to its peak."""
 
+import inspect
 from collections.abc import Callable, Sequence
 
 import jax
@@ -94,3 +95,12 @@ SCHEDULES = {
     "inverse_sqrt": inverse_sqrt,
     "constant": constant,
 }
+
+
+def knows_no_end(name: str = "", **options) -> bool:
+    """Whether the rate at a step is the same however long the run is."""
+    if name not in ("constant", "inverse_sqrt", "piecewise"):
+        return False
+    fields = inspect.signature(SCHEDULES[name]).parameters.values()
+    durations = {f.name: f.default for f in fields} | options
+    return "%" not in str(durations)

@@ -1,5 +1,10 @@
-"""One mesh over all devices: batches are split along it, everything else is whole."""
+"""One mesh over all devices: batches are split along it, tables are whole.
 
+The state is whole on every device, or, with `config.fsdp`, in parts: parameters,
+averages and moments are gathered where a layer needs them (Zhao et al. 2023, FSDP).
+"""
+
+import math
 from collections.abc import Sequence
 
 import jax
@@ -7,6 +12,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from emotion_jax.errors import Mistake
+
+SMALL = 1024  # values: to split fewer saves nothing
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -22,6 +29,20 @@ def split(mesh: Mesh) -> NamedSharding:
 def whole(mesh: Mesh) -> NamedSharding:
     """A copy on every device: the state, the tables."""
     return NamedSharding(mesh, PartitionSpec())
+
+
+def in_parts(shape: tuple[int, ...], mesh: Mesh) -> NamedSharding:
+    """One part a device, along the longest axis that divides; whole if small."""
+    axes = [axis for axis, size in enumerate(shape) if size % mesh.size == 0]
+    if not axes or math.prod(shape) < SMALL:
+        return whole(mesh)
+    longest = max(axes, key=lambda axis: (shape[axis], axis))
+    return NamedSharding(mesh, PartitionSpec(*[None] * longest, "data"))
+
+
+def gather(tree, mesh: Mesh):
+    """The same arrays, whole on every device."""
+    return jax.jit(lambda x: x, out_shardings=whole(mesh))(tree)
 
 
 def place(tree, sharding: NamedSharding):

@@ -85,8 +85,13 @@ def make_train_step(
     feed: Feed,
     mesh: Mesh,
     seed: int,
+    layout,
 ) -> Callable[[TrainState, object], tuple[TrainState, dict]]:
-    """The jitted step: (state, feed inputs) -> (state, metrics as (total, count))."""
+    """The jitted step: (state, feed inputs) -> (state, metrics as (total, count)).
+
+    Args:
+      layout: the shardings of the state's arrays, or one for all.
+    """
 
     whole, split = sharding.whole(mesh), sharding.split(mesh)
 
@@ -125,7 +130,7 @@ def make_train_step(
         step,
         # What finds a NaN runs the step again on the same state.
         donate_argnums=() if jax.config.jax_debug_nans else 0,
-        out_shardings=(whole, whole),
+        out_shardings=(layout, whole),
         compiler_options=compiler_options(),
     )
 

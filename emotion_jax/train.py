@@ -13,7 +13,16 @@ import jax
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
-from emotion_jax import cli, interrupt, logs, probe, sharding, step, warm_start
+from emotion_jax import (
+    cli,
+    interrupt,
+    logs,
+    probe,
+    processes,
+    sharding,
+    step,
+    warm_start,
+)
 from emotion_jax.checkpoint import Checkpoints, Meta, abstract
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import make_feed
@@ -60,18 +69,19 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
     log = call("config.log", logs.RunLog, workdir, plan, **config.log)
     profile = call("config.profile", probe.Profile, workdir, **config.profile)
     init = step.make_init(network, optimizer, config.seed, side)
-    like = abstract(init, mesh)
+    like = abstract(init, mesh, config.fsdp)
     given = {} if checkpoints.steps() else warm_start.load(config.init_from, like, mesh)
 
     # The state is born on its devices, or restored to them.
     open_workdir(workdir, config)
     state = checkpoints.open(like)
+    layout = jax.tree.map(lambda x: x.sharding, like)
     if state is None:
-        state = jax.jit(init, out_shardings=sharding.whole(mesh))(given)
+        state = jax.jit(init, out_shardings=layout)(given)
     start = int(state.step)
     meta = Meta(to_dict(config), {n: t.names for n, t in tasks.items()}, side)
     train_step = step.make_train_step(
-        network, tasks, optimizer, augment, feed, mesh, config.seed
+        network, tasks, optimizer, augment, feed, mesh, config.seed, layout
     )
 
     say_what_runs(like, train, val, plan, start, mesh)
@@ -80,7 +90,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
         for now, inputs in zip(range(start + 1, plan.stop + 1), batches):
             state, metrics = train_step(state, inputs)
             log.step(now, metrics)
-            if not (validation.due(now) or checkpoints.due(now) or signals.caught):
+            stop = signals.stop_at(now)
+            if not (validation.due(now) or checkpoints.due(now) or stop):
                 continue
             log.flush()  # raises on a loss that is not finite, before it is saved
             values = None
@@ -88,9 +99,10 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
                 values = validation.numbers(state.variables())
                 log.evaluation(now, values)
             checkpoints.save(state, meta, values)
-            signals.leave(now)
+            if stop:
+                signals.leave(now)
     if plan.stop == plan.total:
-        close_workdir(workdir, state)
+        close_workdir(workdir, state, mesh)
 
 
 def say_what_runs(like, train, val, plan, start: int, mesh) -> None:
@@ -112,7 +124,9 @@ def main(args: list[str]) -> None:
     parser.add_argument("--workdir", type=Path, required=True, metavar="DIR")
     parser.add_argument("--data", **cli.SOURCES, help="where a source of the config is")
     parser.add_argument("--val", **cli.SOURCES, help="a second file, for validation")
+    processes.add_flags(parser)
     flags, config = parser.parse_with_config(args)
+    processes.start(flags.coordinator, flags.processes, flags.process)
     set_paths(config, flags.data, "path")
     set_paths(config, flags.val, "val")
     train_and_evaluate(config, flags.workdir)

@@ -11,17 +11,21 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from emotion_jax import sharding
 from emotion_jax.errors import Mistake
 from emotion_jax.logs import environment, write_json
+from emotion_jax.schedules import knows_no_end
 from emotion_jax.step import TrainState
 
 # Fields that change neither the parameters nor what a log line means.
 MAY_CHANGE = (
     *("stop_at", "log.", "eval.", "checkpoint.every", "checkpoint.keep"),
-    *("debug", "profile."),
+    *("debug", "profile.", "fsdp"),
 )
+LENGTH = ("train.steps", "train.epochs")  # likewise where the schedule knows no end
 
 
 def to_dict(config: ConfigDict) -> dict:
@@ -38,34 +42,47 @@ def flatten(section: Mapping, prefix: str = "") -> Iterator[tuple[str, object]]:
             yield prefix + key, value
 
 
-def check_same(directory: Path, config: ConfigDict) -> None:
-    """Raises if the workdir was made with another config, naming what differs."""
+def different(before: Mapping, now: Mapping) -> list[str]:
+    """The names of fields that came, went or changed."""
+    names = sorted(before.keys() | now.keys())
+    return [name for name in names if before.get(name) != now.get(name)]
+
+
+def check_same(directory: Path, config: ConfigDict) -> bool:
+    """Whether the workdir was made to train exactly as long as this config does.
+
+    Raises:
+      Mistake: it was made with another config; names what differs.
+    """
     path = directory / "config.json"
     if not path.exists():
-        return
+        return False
     try:
         before = dict(flatten(json.loads(path.read_text())))
     except (ValueError, AttributeError):
         raise Mistake(f"{path} is damaged; take another workdir") from None
     now = dict(flatten(to_dict(config)))
+    schedule = to_dict(config).get("optim", {}).get("schedule", {})
+    may_change = MAY_CHANGE + LENGTH * knows_no_end(**schedule)
     differ = [
         f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
-        for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name) and not name.startswith(MAY_CHANGE)
+        for name in different(before, now)
+        if not name.startswith(may_change)
     ]
     if differ:
         raise Mistake(
             f"{directory} was made with another config: {'; '.join(differ)}. "
             "Take another --workdir, or the config as it was"
         )
+    return not set(LENGTH) & set(different(before, now))
 
 
 def is_done(directory: Path, config: ConfigDict) -> bool:
     """Whether the run has come to its end; raises if it was another run."""
     if directory.exists() and not directory.is_dir():
         raise Mistake(f"--workdir {directory} is a file")
-    check_same(directory, config)
-    return (directory / "done.json").exists()
+    same_length = check_same(directory, config)
+    return same_length and (directory / "done.json").exists()
 
 
 def open_workdir(directory: Path, config: ConfigDict) -> None:
@@ -73,6 +90,7 @@ def open_workdir(directory: Path, config: ConfigDict) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if jax.process_index() == 0:
+            (directory / "done.json").unlink(missing_ok=True)  # it is to train longer
             write_json(directory / "config.json", to_dict(config))
             write_json(directory / "env.json", environment())
     except OSError as error:
@@ -89,8 +107,9 @@ def sha256(params: Mapping) -> str:
     return digest.hexdigest()
 
 
-def close_workdir(directory: Path, state: TrainState) -> None:
+def close_workdir(directory: Path, state: TrainState, mesh: Mesh) -> None:
     """Writes down that the run came to its end, and in which bits."""
+    params = sharding.gather(state.params, mesh)
     if jax.process_index() == 0:
-        done = {"step": int(state.step), "sha256": sha256(state.params)}
+        done = {"step": int(state.step), "sha256": sha256(params)}
         write_json(directory / "done.json", done)

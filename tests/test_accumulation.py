@@ -47,7 +47,7 @@ def test_four_accumulated_steps_are_one_step_of_four_times_the_batch():
         )
         state = jax.device_put(state, whole(mesh))
         train_step = step.make_train_step(
-            network, tasks, optimizer, augment, feed, mesh, 0
+            network, tasks, optimizer, augment, feed, mesh, 0, whole(mesh)
         )
         for inputs in islice(feed.batches(0), steps):
             state, _ = train_step(state, inputs)

@@ -115,10 +115,18 @@ def test_when_no_checkpoint_can_be_read_it_is_a_mistake(tmp_path):
         checkpoint.read(str(tmp_path), sharding.make_mesh())
 
 
+def test_other_arrays_are_a_mistake_and_no_damage(tmp_path):
+    save(tmp_path, {3: 0.5})
+    made = Checkpoints(tmp_path, PLAN, every=3, keep=2, best="emotion/accuracy")
+    with pytest.raises(Mistake, match="3 holds 4 arrays of other shapes than this"):
+        made.open(state(0, np.zeros((3, 3), np.float32)))
+    assert steps(tmp_path) == [3]
+
+
 def test_a_step_of_the_same_number_is_set_aside_twice(tmp_path):
     for _ in range(2):
         (tmp_path / "3").mkdir()
-        checkpoint.set_aside(tmp_path / "3", ValueError("cut off\nhere"))
+        checkpoint.set_aside(tmp_path / "3", "cut off")
     assert {p.name for p in tmp_path.iterdir()} == {"3.damaged", "3.damaged2"}
 
 

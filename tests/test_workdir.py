@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from emotion_jax import workdir
 from emotion_jax.errors import Mistake
+from emotion_jax.sharding import make_mesh
 from emotion_jax.step import TrainState
 
 
@@ -55,6 +56,31 @@ def test_what_changes_no_parameter_may_change(tmp_path):
     workdir.check_same(tmp_path, tiny.config(**other, **{"checkpoint.keep": 9}))
 
 
+ENDLESS = {"optim.schedule.name": "constant"}
+
+
+def test_a_run_whose_schedule_knows_no_end_may_become_longer(tmp_path):
+    workdir.open_workdir(tmp_path, tiny.config(**ENDLESS))
+    (tmp_path / "done.json").write_text("{}")
+    assert workdir.is_done(tmp_path, tiny.config(**ENDLESS))
+    longer = tiny.config(**ENDLESS, **{"train.steps": 12})
+    assert not workdir.is_done(tmp_path, longer)
+    workdir.open_workdir(tmp_path, longer)
+    assert not (tmp_path / "done.json").exists()
+
+
+@pytest.mark.parametrize("warmup", ["5%", 2])
+def test_a_schedule_that_depends_on_the_end_pins_it(tmp_path, warmup):
+    name = "constant" if warmup == "5%" else "cosine"
+    config = tiny.config()
+    with config.unlocked():
+        config.optim.schedule = {"name": name, "warmup": warmup}
+    workdir.open_workdir(tmp_path, config)
+    config.train.steps = 12
+    with pytest.raises(Mistake, match="train.steps was 8 and is 12"):
+        workdir.check_same(tmp_path, config)
+
+
 def test_what_the_kept_checkpoints_were_ranked_by_may_not_change(tmp_path):
     workdir.open_workdir(tmp_path, tiny.config())
     with pytest.raises(Mistake, match="checkpoint.best was 'emotion/accuracy'"):
@@ -84,7 +110,8 @@ def test_a_run_is_done_once_it_is_closed(tmp_path):
     assert not (tmp_path / "new").exists()
     workdir.open_workdir(tmp_path, config)
     assert not workdir.is_done(tmp_path, config)
-    workdir.close_workdir(tmp_path, TrainState(jnp.int32(8), params, {}, {}, {}))
+    state = TrainState(jnp.int32(8), params, {}, {}, {})
+    workdir.close_workdir(tmp_path, state, make_mesh())
     assert workdir.is_done(tmp_path, config)
     assert json.loads((tmp_path / "done.json").read_text()) == {
         "step": 8,

@@ -62,7 +62,7 @@ def make_step(
     inputs = FEEDS[feed](table, order, mesh)
     augmentation = make_augment(tasks, augment)
     train_step = step.make_train_step(
-        network, tasks, optimizer, augmentation, inputs, mesh, 0
+        network, tasks, optimizer, augmentation, inputs, mesh, 0, whole(mesh)
     )
     init = step.make_init(network, optimizer, 0, table["image"].shape[1])
     state = jax.jit(init, out_shardings=whole(mesh))()
@@ -76,6 +76,7 @@ def config(**fields) -> ConfigDict:
             "seed": 0,
             "stop_at": 0,
             "init_from": "",
+            "fsdp": False,
             "debug": False,
             "profile": {"steps": ""},
             "data": {
