@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from emotion_jax import processes
+from emotion_jax import cli, processes, train
 from emotion_jax.errors import Mistake
 
 TRAIN = [
@@ -110,6 +110,15 @@ def test_who_loses_its_guard_ends_at_once():
         assert running.stdout.read() == ""  # returns when all who could write are gone
 
 
+def log_of(workdir) -> list[dict]:
+    try:
+        return list(
+            map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+        )
+    except (OSError, ValueError):  # not there yet, or a line half written
+        return []
+
+
 class Run:
     """Processes of one training, each with a share of four devices."""
 
@@ -129,49 +138,60 @@ class Run:
             )
 
     def wait_for_step(self, step: int) -> None:
-        while not any(line["step"] >= step for line in self.log()):
+        while not any(line["step"] >= step for line in log_of(self.workdir)):
             assert all(process.poll() is None for process in self.running)
             time.sleep(0.05)
-
-    def log(self) -> list[dict]:
-        try:
-            lines = (self.workdir / "metrics.jsonl").read_text().splitlines()
-            return [json.loads(line) for line in lines]
-        except (OSError, ValueError):  # not there yet, or a line half written
-            return []
 
     def end(self) -> list[tuple[int, str]]:
         """Each process's exit code and the last line of what it said."""
         told = [process.communicate(timeout=120)[1] for process in self.running]
         codes = [process.returncode for process in self.running]
-        return [(c, t.splitlines()[-1]) for c, t in zip(codes, told, strict=True)]
+        return [
+            (c, t.strip().split("\n")[-1]) for c, t in zip(codes, told, strict=True)
+        ]
 
 
-def losses(run: Run) -> list[float]:
-    return [line["train/loss"] for line in run.log() if "train/loss" in line]
+def losses(workdir) -> list[float]:
+    return [x["train/loss"] for x in log_of(workdir) if "train/loss" in x]
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """Eight steps in one process, on four devices."""
-    run = Run(tmp_path_factory.mktemp("alone") / "run", 1, "--config.train.steps=8")
-    assert [code for code, _ in run.end()] == [0]
-    return run
+    """The losses of eight steps in this process alone."""
+    workdir = tmp_path_factory.mktemp("alone") / "run"
+    args = [*TRAIN[3:], f"--workdir={workdir}", "--config.train.steps=8"]
+    assert cli.run(train.main, args) == 0
+    assert len(losses(workdir)) == 8
+    return losses(workdir)
 
 
-def test_two_processes_train_as_one_does_also_after_sigterm(alone, tmp_path):
-    """One of them is told to stop; both save one step, and go on from it."""
-    run = Run(tmp_path / "run", 2, "--config.train.steps=8", "--config.fsdp=True")
+@pytest.mark.parametrize(
+    "count, fsdp", [(2, True), pytest.param(4, False, marks=pytest.mark.long)]
+)
+def test_several_processes_train_as_one_does(alone, tmp_path, count, fsdp):
+    flags = ("--config.train.steps=8", f"--config.fsdp={fsdp}")
+    run = Run(tmp_path / "run", count, *flags)
+    assert [code for code, _ in run.end()] == [0] * count
+    np.testing.assert_allclose(losses(run.workdir), alone, rtol=2e-4)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_signal_to_one_saves_one_step_of_all(tmp_path, number, code):
+    """And the run goes on from there as if nothing had been."""
+    whole = Run(tmp_path / "whole", 2, "--config.train.steps=40")
+    assert [code for code, _ in whole.end()] == [0, 0]
+    run = Run(tmp_path / "run", 2, "--config.train.steps=40")
     run.wait_for_step(2)
-    run.running[1].terminate()
-    ends = run.end()
-    if [code for code, _ in ends] != [0, 0]:  # it may have been faster than the signal
-        assert [code for code, _ in ends] == [75, 75]
-        assert all("is saved, and the same command goes on" in told for _, told in ends)
-        run = Run(tmp_path / "run", 2, "--config.train.steps=8", "--config.fsdp=True")
-        assert [code for code, _ in run.end()] == [0, 0]
-    np.testing.assert_allclose(losses(run), losses(alone), rtol=1e-4)
-    assert len(losses(alone)) == 8
+    run.running[1].send_signal(number)
+    (first, told), (second, also_told) = run.end()
+    assert (first, second) == (75, code)
+    assert all("saved, and the same command goes on" in t for t in (told, also_told))
+    run = Run(tmp_path / "run", 2, "--config.train.steps=40")
+    assert [code for code, _ in run.end()] == [0, 0]
+    assert losses(run.workdir) == losses(whole.workdir)
+    done = [(w.workdir / "done.json").read_text() for w in (run, whole)]
+    assert done[0] == done[1]
 
 
 @pytest.mark.long
@@ -195,13 +215,6 @@ def test_who_loses_a_process_ends_within_a_minute(tmp_path, victim, how):
     lost.communicate()
     assert left.returncode == 3
     assert "another process of this run is gone" in told.splitlines()[-1]
-
-
-@pytest.mark.long
-def test_four_processes_train_as_one_does(alone, tmp_path):
-    run = Run(tmp_path / "run", 4, "--config.train.steps=8")
-    assert [code for code, _ in run.end()] == [0] * 4
-    np.testing.assert_allclose(losses(run), losses(alone), rtol=1e-4)
 
 
 @pytest.mark.long
