@@ -120,7 +120,8 @@ def find_config(path: str) -> Path:
 def load_config(path: str, overrides: list[str]) -> ConfigDict:
     """The file's `get_config()`, with overrides like `--config.model.width=64`.
 
-    What the file names keeps its type. A field that it leaves at its default, or a
+    What the file names keeps its type, but a switch may be given a word, as
+    `--config.data.dedupe=near`. A field that it leaves at its default, or a
     whole section, is given as a Python literal: `--config.augment.blur={}`; whether
     there is such a field is told when the section meets its function.
     """
@@ -166,14 +167,16 @@ def set_new(config: ConfigDict, override: str) -> bool:
             raise Mistake(f"{path} has no fields of its own, got {override}")
     if not sections and field not in at:
         raise registry.unknown(f"field of {path}", field, at.keys())
-    if field in at and not isinstance(at[field], ConfigDict):
-        return False
-    value = literal(text)
-    if field in at and not isinstance(value, dict):
+    value, old = literal(text), at.get(field)
+    is_word = isinstance(value, str) and text.lower() not in ("true", "false")
+    if field in at and not isinstance(old, ConfigDict):
+        if not (isinstance(old, bool) and is_word):
+            return False
+    elif field in at and not isinstance(value, dict):
         raise Mistake(
             f"{path}.{field} is a section: give a dict, or name a field of it"
         )
-    with config.unlocked():
+    with config.unlocked(), config.ignore_type():
         at = config
         for part in sections:
             at[part] = at.get(part, ConfigDict())

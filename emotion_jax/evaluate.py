@@ -152,22 +152,31 @@ def restore(name: str) -> Restored:
 
 
 def load_splits(
-    restored: Restored, wanted: Sequence[str], split: str | None
+    restored: Restored, wanted: Sequence[str], split: str | None, trained: bool = False
 ) -> list[Split]:
     """The faces to evaluate on: what --data names, else the run's own sources.
 
     The run's own sources keep the run's options: a synthetic set must be drawn alike
     for its test faces to be unseen.
+
+    Args:
+      trained: against the labels that the run was trained on, not the original ones.
     """
     own, splits = restored.meta.config["data"]["sources"], []
     for source, path, options in map(data.parse_source, wanted or own):
         section = own.get(source, {})
         if path in ("", section.get("path")):
             path = section.get("path", "")
-            options = options_of(section) | options
+            options = options_of(section, trained) | options
         raw = data.load(source, path, restored.meta.side, **options)
         name = split or (default_split(raw) if wanted else "test")
-        splits.append(prepare(raw, name, restored.tasks, restored.meta.side))
+        splits.append(
+            prepare(raw, name, restored.tasks, restored.meta.side, trained=trained)
+        )
+    if trained and all(s.labels == "original" for s in splits):
+        raise Mistake(
+            "--labels trained: the run was trained on the original labels of this data"
+        )
     return splits
 
 
@@ -188,7 +197,7 @@ def write(
 ):
     """metrics.json and the picture, in a folder made for them."""
     out.mkdir(parents=True, exist_ok=True)
-    where = {"data": tables.source(split), "split": split.name, "labels": "original"}
+    where = {"data": tables.source(split), "split": split.name, "labels": split.labels}
     logs.write_json(out / "metrics.json", where | found)
     sheet.draw(out / "faces.png", split, outputs, restored.tasks)
 
@@ -200,12 +209,13 @@ def main(args: list[str]) -> None:
     add("--checkpoint", required=True, metavar="X", help="a workdir, or a step in it")
     add("--data", **cli.SOURCES, help="default: the run's own sources")
     add("--split", help="default: test where the data has splits, otherwise all")
+    add("--labels", default="original", choices=["original", "trained"])
     add("--tta", action="store_true", help="also average over the mirror image")
     add("--out", type=Path, metavar="DIR", help="default: WORKDIR/eval/SOURCE-SPLIT/")
     flags = parser.parse(args)
 
     restored = restore(flags.checkpoint)
-    splits = load_splits(restored, flags.data, flags.split)
+    splits = load_splits(restored, flags.data, flags.split, flags.labels == "trained")
     for split in splits:
         outputs, found = numbers_of(restored, split, flags.tta)
         folder = f"{split.source}-{split.name}"

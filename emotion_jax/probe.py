@@ -57,11 +57,13 @@ class Profile:
         self.stop()
 
 
-def debug(on: bool) -> None:
+def debug(on: bool | str) -> None:
     """Whether to end a run at the operation that makes a NaN, as FloatingPointError.
 
     Slow: every step is waited for.
     """
+    if not isinstance(on, bool):
+        raise Mistake(f"config.debug is {on!r}, must be True or False")
     jax.config.update("jax_debug_nans", on)
 
 

@@ -115,6 +115,8 @@ def say_what_runs(like, train, val, plan, start: int, mesh) -> None:
     for use, splits in (("train", train), ("val", val)):
         for split in splits.values():
             logs.say(f"{use}: {tables.describe(split)}")
+            if use == "train" and (told := tables.twins(split)):
+                logs.say(told)
     logs.say(f"steps {start + 1} to {plan.stop} of {plan.total}")
 
 

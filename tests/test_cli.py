@@ -141,6 +141,15 @@ def test_a_field_at_its_default_is_given_as_a_literal(write, override, expected)
     assert config.model.to_dict() == before | expected
 
 
+@pytest.mark.parametrize(
+    "text, expected",
+    [("near", "near"), ("False", False), ("false", False), ("0", False)],
+)
+def test_a_switch_may_be_given_a_word(text, expected):
+    config = cli.load_config("configs/fer5.py", [f"--config.data.dedupe={text}"])
+    assert config.data.dedupe is expected or config.data.dedupe == expected == "near"
+
+
 def test_a_whole_section_is_replaced_by_a_dict(write):
     config = cli.load_config(write(CONFIG), ["--config.model={'name': 'course'}"])
     assert config.model.to_dict() == {"name": "course"}

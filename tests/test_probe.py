@@ -87,3 +87,8 @@ def test_the_table_has_every_parameter_its_shape_and_its_place():
     assert len(named) == len(jax.tree.leaves(state.params))
     assert any("heads_emotion/output/kernel" in x and "(8, 5)" in x for x in named)
     assert "Sharding" in lines[1]
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_a_mistake():
+    with pytest.raises(Mistake, match="config.debug is 'yse', must be True or False"):
+        probe.debug("yse")

@@ -37,6 +37,8 @@ def load(source: str, path: str = "", side: int | None = None, **options) -> Raw
     """
     read = SOURCES[_known(source)]
     path = os.path.expanduser(path)
+    if "votes" in options:
+        options["votes"] = os.path.expanduser(options["votes"])
     if side and "side" in inspect.signature(read).parameters:
         options = {"side": side} | options
     _check(source, path, options)
@@ -47,6 +49,8 @@ def load(source: str, path: str = "", side: int | None = None, **options) -> Raw
             return read(path, **options)
         else:
             content = [cache.content(file) for file in ([path] if path else CODE)]
+            if options.get("votes"):
+                content.append(cache.content(options["votes"]))
     except OSError:
         return read(path, **options)
     key = (source, sorted(options.items()), content)

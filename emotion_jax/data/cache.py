@@ -19,7 +19,7 @@ from emotion_jax.data.table import Raw
 
 VERSION = 1  # raise it whenever a reader's result changes
 MAX_BYTES = 2_000_000_000
-DICTS = ("labels", "known", "extra")
+DICTS = ("labels", "known", "extra", "trained")
 
 
 def cached(key_parts: tuple, build: Callable[[], Raw]) -> Raw:
@@ -119,6 +119,6 @@ def _unpack(arrays: dict[str, np.ndarray]) -> Raw:
         else:
             fields[group] = array
     fields["classes"] = tuple(fields["classes"].tolist())
-    for name in ("source", "path"):
+    for name in ("source", "path", "trained_as"):
         fields[name] = str(fields[name])
     return Raw(**fields)

@@ -7,16 +7,36 @@ import numpy as np
 from jaxtyping import Int64
 
 from emotion_jax.data import csv_table
+from emotion_jax.data import votes as fer_plus
 from emotion_jax.data.table import FIVE, SEVEN, Raw
 from emotion_jax.errors import Mistake
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
 
 
-def read(path: str, classes: int | None = None) -> Raw:
-    """Reads one file; `classes`, 5 or 7, says what its numbers mean."""
+def read(
+    path: str,
+    classes: int | None = None,
+    votes: str = "",
+    labels: str = "original",
+    drop_no_face: bool = False,
+) -> Raw:
+    """Reads one file.
+
+    Args:
+      classes: 5 or 7, what its numbers mean.
+      votes: FER+'s file on the same rows; how training takes it, say the next two.
+      labels: "original", "majority", "distribution" or "mean".
+      drop_no_face: train on nothing that most voters call no face.
+    """
     if classes not in (None, 5, 7):
         raise Mistake(f"fer2013 has 5 or 7 classes, got {classes!r}.")
+    given = fer_plus.read(votes, labels, drop_no_face)
+    raw = _from_csv(path, classes)
+    return fer_plus.with_votes(raw, given, labels, drop_no_face) if given else raw
+
+
+def _from_csv(path: str, classes: int | None) -> Raw:
     table = csv_table.read(path, "pixels", ["emotion"], ["Usage"])
     emotion = table.choices("emotion", "0123456")
     usage = None

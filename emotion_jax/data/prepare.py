@@ -13,6 +13,7 @@ from emotion_jax.errors import Mistake
 
 FER2013 = {"Training", "PublicTest", "PrivateTest"}
 HELD_OUT = {"PublicTest", "PrivateTest", "test"}
+DEDUPE = (False, True, "near")
 
 
 @runtime_checkable
@@ -24,25 +25,35 @@ class Task(Protocol):
 
 
 def prepare(
-    raw: Raw, split: str, tasks: Mapping[str, Task], side: int, dedupe: bool = False
+    raw: Raw,
+    split: str,
+    tasks: Mapping[str, Task],
+    side: int,
+    dedupe: bool | str = False,
+    trained: bool = False,
 ) -> Split:
     """The faces of one split of which something is known, as the model takes them.
 
-    With `dedupe`, a row goes if it has an exact twin among the held-out rows; held-out
-    rows themselves stay, so that evaluation splits are never touched.
+    Args:
+      dedupe: whether a row goes if it has an exact twin among the held-out rows, or a
+        "near" one; held-out rows stay, so that evaluation splits are never touched.
+      trained: take the labels that training does, where the source has such.
     """
     rows = split_rows(raw, split)
-    if dedupe:
-        rows = rows[~_leaks(raw)[rows]]
+    own = raw.trained if trained else {}
     labels, known = {}, {}
     for name, task in tasks.items():
         convert = {"classes": _classes, "points": _points}[task.kind]
-        labels[name], known[name] = convert(raw, name, task.names, rows, side)
+        given = own.get(name, raw.labels.get(name))
+        labels[name], known[name] = convert(raw, name, given, task.names, rows, side)
     useful = np.zeros(len(rows), bool)
     for mask in known.values():
         useful |= mask.any(axis=tuple(range(1, mask.ndim)))
+    leaks = useful & _leaks(raw, near=dedupe == "near")[rows]
+    if dedupe:
+        useful &= ~leaks
     if not useful.any():
-        raise Mistake(_why_nothing(raw, split, tasks, len(rows)))
+        raise Mistake(_why_nothing(raw, split, tasks, len(rows), bool(leaks.any())))
     rows = rows[useful]
     faces = Faces(
         image=resize(raw.image[rows], side),
@@ -58,6 +69,9 @@ def prepare(
         rows=rows,
         classes=tuple(name for name in names if name in raw.classes),
         extra={name: value[rows] for name, value in raw.extra.items()},
+        labels=raw.trained_as if trained else "original",
+        twins=0 if dedupe else int(leaks.sum()),
+        dropped=int(leaks.sum()) if dedupe else 0,
     )
 
 
@@ -98,7 +112,14 @@ def resize(
 
 
 def _splits(raw: Raw) -> dict[str, Bool[np.ndarray, " n"]]:
-    """Every split by name: a mask of the rows."""
+    """Every split by name: a mask of the rows.
+
+    What is made here goes by hashes, so exact twins stay together and a row stays where
+    it is, whatever other rows there are. Near twins cannot stay together that way: a
+    face is near to one that is near to the next, and a number that is the same for all
+    neighbours is the same for everybody. They are told, and dropped by
+    `dedupe="near"`.
+    """
     everything = {"all": np.ones(len(raw.image), bool)}
     if raw.usage is None:
         if raw.person is None:
@@ -118,54 +139,70 @@ def _splits(raw: Raw) -> dict[str, Bool[np.ndarray, " n"]]:
     return own | {"train": training & ~val, "val": val, "test": test} | everything
 
 
-def _leaks(raw: Raw) -> Bool[np.ndarray, " n"]:
-    """Rows that are not held out but have a twin that is."""
+def _leaks(raw: Raw, near: bool) -> Bool[np.ndarray, " n"]:
+    """Rows that are not held out but have a twin that is: an exact or a near one."""
     held_out = np.zeros(len(raw.image), bool)
     for name, mask in _splits(raw).items():
         if name in HELD_OUT:
             held_out |= mask
-    return ~held_out & twins.have_twin(raw.image, raw.image[held_out])
+    leaks = twins.have_twin(raw.image, raw.image[held_out])
+    if near:
+        pairs = twins.near_pairs(raw.image)
+        leaks[pairs[held_out[pairs[:, ::-1]]]] = True
+    return ~held_out & leaks
 
 
 def _classes(
-    raw: Raw, task: str, names: Sequence[str], rows: Int64[np.ndarray, " n"], side: int
+    raw: Raw,
+    task: str,
+    given: np.ndarray | None,
+    names: Sequence[str],
+    rows: Int64[np.ndarray, " n"],
+    side: int,
 ) -> tuple[Float32[np.ndarray, "n k"], Bool[np.ndarray, " n"]]:
     """Labels by the model's classes; unknown unless most of the mass is in them."""
     labels = np.zeros((len(rows), len(names)), np.float32)
-    if task not in raw.labels:
+    if given is None:
         return labels, np.zeros(len(rows), bool)
     for k, name in enumerate(names):
         if name in raw.classes:
-            labels[:, k] = raw.labels[task][rows, raw.classes.index(name)]
+            labels[:, k] = given[rows, raw.classes.index(name)]
     mass = labels.sum(axis=1)
-    known = raw.known[task][rows] & (mass > 0.5)
+    known = raw.known[task][rows] & (mass > 0.5001)  # half, however rounded, is not
     labels[known] /= mass[known, None]
     labels[~known] = 0
     return labels, known
 
 
 def _points(
-    raw: Raw, task: str, names: Sequence[str], rows: Int64[np.ndarray, " n"], side: int
+    raw: Raw,
+    task: str,
+    given: np.ndarray | None,
+    names: Sequence[str],
+    rows: Int64[np.ndarray, " n"],
+    side: int,
 ) -> tuple[Float32[np.ndarray, "n p 2"], Bool[np.ndarray, "n p"]]:
     """Labels in pixels of the resized image, 0 where unknown."""
     labels = np.zeros((len(rows), len(names), 2), np.float32)
     known = np.zeros((len(rows), len(names)), bool)
-    if task not in raw.labels:
+    if given is None:
         return labels, known
     height, width = raw.image.shape[1:3]
     scale = np.array([side / width, side / height])
     for p, name in enumerate(names):
         if name in POINTS:
             point = POINTS.index(name)
-            xy = raw.labels[task][rows, point].astype(np.float64)
+            xy = given[rows, point].astype(np.float64)
             labels[:, p] = (xy + 0.5) * scale - 0.5
             known[:, p] = raw.known[task][rows, point]
     labels[~known] = 0
     return labels, known
 
 
-def _why_nothing(raw: Raw, split: str, tasks: Mapping[str, Task], count: int) -> str:
-    if not count:
+def _why_nothing(
+    raw: Raw, split: str, tasks: Mapping[str, Task], count: int, twins: bool
+) -> str:
+    if twins:
         return (
             f"{_name(raw)}: every row of split {split!r} has a twin that is held out."
         )

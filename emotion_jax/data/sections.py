@@ -5,17 +5,19 @@ from collections.abc import Mapping
 from ml_collections import ConfigDict
 
 from emotion_jax import data
-from emotion_jax.data.prepare import prepare
+from emotion_jax.data.prepare import DEDUPE, prepare
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
 from emotion_jax.tasks import Task
 
 OWN_FIELDS = ("path", "val")  # the rest are options of the source's reader
+TRAINED = ("votes", "labels", "drop_no_face")  # of which these matter to training alone
 
 
-def options_of(section: Mapping) -> dict:
-    """What a source's section passes to its reader."""
-    return {k: v for k, v in section.items() if k not in OWN_FIELDS}
+def options_of(section: Mapping, trained: bool = False) -> dict:
+    """What a source's section passes to its reader, for training or to evaluate."""
+    left_out = OWN_FIELDS if trained else OWN_FIELDS + TRAINED
+    return {k: v for k, v in section.items() if k not in left_out}
 
 
 def load_train_and_val(
@@ -23,24 +25,27 @@ def load_train_and_val(
     *,
     side: int,
     sources: Mapping[str, Mapping],
-    dedupe: bool = False,
+    dedupe: bool | str = False,
 ) -> tuple[dict[str, Split], dict[str, Split]]:
-    """Each source's training split and validation split.
+    """Each source's training split and validation split, the latter by its own labels.
 
     A source with a file of its own for validation (`val`) gives that file whole, and
     then trains on its own `val` rows too; its `test` rows stay unseen in any case.
     """
     if not sources:
         raise Mistake(f"config.data.sources names none of {', '.join(data.SOURCES)}")
+    if dedupe not in DEDUPE:
+        raise Mistake(f"config.data.dedupe is {dedupe!r}, must be True, False or near")
     train, val = {}, {}
     for name, section in sources.items():
-        raw = data.load(name, section.get("path", ""), side, **options_of(section))
+        options = options_of(section, trained=True)
+        raw = data.load(name, section.get("path", ""), side, **options)
         if second := section.get("val", ""):
             own = data.load(name, second, side, **options_of(section))
-            train[name] = prepare(raw, "train+val", tasks, side, dedupe)
+            train[name] = prepare(raw, "train+val", tasks, side, dedupe, trained=True)
             val[name] = prepare(own, "all", tasks, side)
         else:
-            train[name] = prepare(raw, "train", tasks, side, dedupe)
+            train[name] = prepare(raw, "train", tasks, side, dedupe, trained=True)
             val[name] = prepare(raw, "val", tasks, side)
     return train, val
 

@@ -53,6 +53,9 @@ class Raw:
     usage: np.ndarray | None = None  # str[n], the split that the file itself names
     person: np.ndarray | None = None  # str[n]
     extra: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)  # [n]
+    # What training takes in place of `labels`, by task; a row of zeros is left out.
+    trained: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    trained_as: str = "original"  # what those labels are called
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +69,9 @@ class Split:
     rows: np.ndarray  # int64[n], each face's row in the source, from 0
     classes: tuple[str, ...]  # the source's classes that the model knows, model order
     extra: dict[str, np.ndarray]
+    labels: str = "original"  # what its labels are called
+    twins: int = 0  # faces of this split that a test split has too
+    dropped: int = 0  # faces that were left out because a test split has them too
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -15,8 +15,21 @@ def source(split: Split) -> str:
 
 
 def describe(split: Split) -> str:
-    """Which faces a number is on."""
-    return f"{source(split)}, split {split.name}, {len(split):,} faces"
+    """Which faces a number is on, and which labels if not their original ones."""
+    labels = "" if split.labels == "original" else f", labels {split.labels}"
+    return f"{source(split)}, split {split.name}, {len(split):,} faces{labels}"
+
+
+def twins(split: Split) -> str:
+    """What became of the training faces that a test split has too; "" for none."""
+    if split.dropped:
+        return f"{split.dropped:,} more are left out, for a test split has their twins"
+    if split.twins:
+        return (
+            f"warning: {split.twins:,} of them have a twin in a test split; "
+            "--config.data.dedupe=True leaves them out"
+        )
+    return ""
 
 
 def cell(value: float | int | None) -> str:

@@ -16,6 +16,8 @@ RAW = Raw(
     classes=("anger", "happy"),
     usage=np.array(["Training", "PublicTest"]),
     extra={"intensity": np.array([0.5, 1.0])},
+    trained={"emotion": np.full((2, 2), 0.5, np.float32)},
+    trained_as="votes",
 )
 
 

@@ -5,6 +5,7 @@ import types
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from emotion_jax.data import prepare, twins
 from emotion_jax.data.table import FIVE, POINTS, SEVEN, Raw
@@ -191,6 +192,57 @@ def test_dedupe_drops_twins_of_held_out_rows_from_training_only():
     hopeless = make_raw(2, twin_rows=[(0, 1)], usage=fer_usage(1, 1))
     with pytest.raises(Mistake, match="every row of split 'Training' has a twin"):
         prepare.prepare(hopeless, "Training", {"emotion": EMOTION7}, 4, dedupe=True)
+
+
+def test_near_twins_of_held_out_rows_go_too_if_asked():
+    """Row 0 is row 310 mirrored, row 1 row 370 exactly, rows 2 and 3 one another."""
+    clouds = gaussian_filter(
+        np.random.default_rng(0).normal(size=(400, 24, 24)), (0, 2, 2)
+    )
+    photo = (128 + 80 * clouds / np.abs(clouds).max()).astype(np.uint8)[..., None]
+    photo[0], photo[1], photo[2] = photo[310, :, ::-1], photo[370], photo[3] + 9
+    raw = make_raw(usage=fer_usage(300, 60, 40))
+    raw = dataclasses.replace(raw, image=photo)
+
+    def split(name, dedupe):
+        return prepare.prepare(raw, name, {"emotion": EMOTION7}, 24, dedupe)
+
+    near, exact, plain = (split("Training", how) for how in ("near", True, False))
+    assert set(range(300)) - set(near.rows.tolist()) == {0, 1}
+    assert set(range(300)) - set(exact.rows.tolist()) == {1}
+    assert [(s.twins, s.dropped) for s in (near, exact, plain)] == [
+        (0, 2),
+        (0, 1),
+        (1, 0),
+    ]
+    test = split("test", "near")
+    assert (len(test), test.twins, test.dropped) == (40, 0, 0)
+
+
+def test_a_photo_under_two_names_takes_both_people_to_one_side():
+    """Each odd person has one photo of the even one before."""
+    person = np.array([f"p{i // 4}" for i in range(400)])
+    pairs = [(8 * i, 8 * i + 5) for i in range(50)]
+    raw = make_raw(twin_rows=pairs, person=person)
+    side = np.full(400, "", dtype="U5")
+    for name in ("train", "val", "test"):
+        side[prepare.split_rows(raw, name)] = name
+    assert (side.reshape(50, 8) == side.reshape(50, 8)[:, :1]).all()
+    assert set(side) == {"train", "val", "test"}
+
+
+def test_training_takes_its_own_labels_where_there_are_such():
+    trained = np.zeros((7, 7), np.float32)
+    trained[0, [0, 2]] = 0.75, 0.25
+    trained[1, [0, 2]] = 0.5, 0.5
+    raw = make_raw(7, trained={"emotion": trained}, trained_as="votes")
+    tasks = {"emotion": EMOTION}
+    split = prepare.prepare(raw, "all", tasks, 4, trained=True)
+    assert split.rows.tolist() == [0] and split.labels == "votes"
+    assert split.faces["labels"]["emotion"].tolist() == [[1, 0, 0, 0, 0]]
+    assert len(prepare.prepare(raw, "all", tasks, 4)) == 5
+    plain = prepare.prepare(make_raw(7), "all", tasks, 4, trained=True)
+    assert len(plain) == 5 and plain.labels == "original"
 
 
 def test_seven_classes_for_a_model_of_five():

@@ -52,6 +52,9 @@ def test_a_source_that_the_config_lacks_is_a_mistake():
 def test_options_are_what_is_neither_path_nor_val():
     section = {"path": "a", "val": "b", "classes": 5, "seed": 0}
     assert sections.options_of(section) == {"classes": 5, "seed": 0}
+    section |= {"votes": "c", "labels": "mean", "drop_no_face": True}
+    assert sections.options_of(section) == {"classes": 5, "seed": 0}
+    assert list(sections.options_of(section, trained=True)) == list(section)[2:]
 
 
 def test_no_source_at_all_is_a_mistake():
@@ -112,3 +115,8 @@ def test_dedupe_takes_twins_of_held_out_rows_from_training_alone(tmp_path):
     gone = set(plain["fer2013"].rows) - set(train["fer2013"].rows)
     assert gone == {7, 8}
     np.testing.assert_array_equal(val["fer2013"].rows, same["fer2013"].rows)
+
+
+def test_a_way_to_dedupe_that_does_not_exist_is_a_mistake(folder):
+    with pytest.raises(Mistake, match="config.data.dedupe is 'neer', must be True, F"):
+        load({"fer2013": {"path": str(folder / "course.csv")}}, dedupe="neer")

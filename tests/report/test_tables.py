@@ -1,5 +1,7 @@
 """Laws of the tables: one line a number, one row a name, in columns."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,20 @@ def test_data_is_named_as_on_the_command_line_without_the_folder():
 def test_a_split_is_described_by_data_name_and_size():
     described = tables.describe(split("a/b.csv", 35887))
     assert described == "fer2013=b.csv, split test, 35,887 faces"
+
+
+def test_labels_that_are_not_the_original_ones_are_named():
+    voted = dataclasses.replace(split("", 3), labels="FER+ mean")
+    assert tables.describe(voted) == "fer2013, split test, 3 faces, labels FER+ mean"
+
+
+def test_twins_in_a_test_split_are_told():
+    faces = split("", 3)
+    assert tables.twins(faces) == ""
+    warned = tables.twins(dataclasses.replace(faces, twins=1234))
+    assert warned.startswith("warning: 1,234 of them have a twin in a test split")
+    told = tables.twins(dataclasses.replace(faces, dropped=351))
+    assert told == "351 more are left out, for a test split has their twins"
 
 
 @pytest.mark.parametrize(
