@@ -47,6 +47,8 @@ def load(source: str, path: str = "", side: int | None = None, **options) -> Raw
             content = cache.listing(path)
         elif path and not os.path.isfile(path):  # a pipe, or nothing at all
             return read(path, **options)
+        elif not path and source != "synthetic":  # prepared: there is nothing to parse
+            return read(path, **options)
         else:
             content = [cache.content(file) for file in ([path] if path else CODE)]
             if options.get("votes"):
@@ -93,5 +95,3 @@ def _check(source: str, path: str, options: dict) -> None:
             raise Mistake(f"{source} has no option {name!r}; its options: {known}.")
     if needs_path and not path:
         raise Mistake(f"{source} needs a file: --data {source}=PATH.")
-    if path and not needs_path:
-        raise Mistake(f"{source} is built in and takes no path, got {path!r}.")

@@ -84,7 +84,7 @@ def _save(entry: pathlib.Path, raw: Raw) -> None:
     handle, name = tempfile.mkstemp(prefix="table-", suffix=".tmp", dir=entry.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, **_pack(raw))
+            np.savez(file, **pack(raw))
         os.replace(name, entry)
     finally:
         pathlib.Path(name).unlink(missing_ok=True)
@@ -99,7 +99,8 @@ def _prune(folder: pathlib.Path) -> None:
             total -= status.st_size
 
 
-def _pack(raw: Raw) -> dict[str, np.ndarray]:
+def pack(raw: Raw) -> dict[str, np.ndarray]:
+    """All that a table holds, as named arrays."""
     fields = {f.name: getattr(raw, f.name) for f in dataclasses.fields(raw)}
     packed = {}
     for name, value in fields.items():

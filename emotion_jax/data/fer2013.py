@@ -6,7 +6,7 @@ emotion,pixels,Usage    emotion, Usage, pixels    emotion,pixels    emotion, pix
 import numpy as np
 from jaxtyping import Int64
 
-from emotion_jax.data import csv_table
+from emotion_jax.data import csv_table, prepared
 from emotion_jax.data import votes as fer_plus
 from emotion_jax.data.table import FIVE, SEVEN, Raw
 from emotion_jax.errors import Mistake
@@ -15,13 +15,13 @@ USAGES = ("Training", "PublicTest", "PrivateTest")
 
 
 def read(
-    path: str,
+    path: str = "",
     classes: int | None = None,
     votes: str = "",
     labels: str = "original",
     drop_no_face: bool = False,
 ) -> Raw:
-    """Reads one file.
+    """Reads one file, or the prepared set.
 
     Args:
       classes: 5 or 7, what its numbers mean.
@@ -32,8 +32,18 @@ def read(
     if classes not in (None, 5, 7):
         raise Mistake(f"fer2013 has 5 or 7 classes, got {classes!r}.")
     given = fer_plus.read(votes, labels, drop_no_face)
-    raw = _from_csv(path, classes)
+    raw = _from_csv(path, classes) if path else _prepared(classes)
     return fer_plus.with_votes(raw, given, labels, drop_no_face) if given else raw
+
+
+def _prepared(classes: int | None) -> Raw:
+    raw = prepared.read("fer2013")
+    if classes not in (None, len(raw.classes)):
+        raise Mistake(
+            f"the prepared fer2013 has {len(raw.classes)} classes, not {classes}; "
+            f"name the file, fer2013:{classes}=PATH."
+        )
+    return raw
 
 
 def _from_csv(path: str, classes: int | None) -> Raw:

@@ -6,7 +6,7 @@ import re
 import numpy as np
 from jaxtyping import Float64
 
-from emotion_jax.data import csv_table
+from emotion_jax.data import csv_table, prepared
 from emotion_jax.data.table import POINTS, Raw
 
 COORDINATES = tuple(f"{point}_{axis}" for point in POINTS for axis in "xy")
@@ -15,8 +15,10 @@ COORDINATES = tuple(f"{point}_{axis}" for point in POINTS for axis in "xy")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
-def read(path: str) -> Raw:
-    """Reads one file; a point with an empty x or y is not known."""
+def read(path: str = "") -> Raw:
+    """Reads one file, or the prepared set; a point without x or y is not known."""
+    if not path:
+        return prepared.read("keypoints")
     table = csv_table.read(path, "Image", COORDINATES, ["person"])
     columns = [_coordinates(table, name) for name in COORDINATES]
     points = np.stack(columns, axis=1).reshape(-1, len(POINTS), 2)

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 from PIL import Image
 
-from emotion_jax.data import twins
+from emotion_jax import cli, data
+from emotion_jax.data import prepared, twins
 from emotion_jax.data.table import POINTS, Faces, Raw, Split
 from emotion_jax.errors import Mistake
 
@@ -96,6 +97,14 @@ def has_splits(raw: Raw) -> bool:
 def default_split(raw: Raw) -> str:
     """What an evaluation takes if it is not told."""
     return "test" if has_splits(raw) else "all"
+
+
+def partition(raw: Raw) -> dict[str, Int64[np.ndarray, " n"]]:
+    """Every row once: by the splits that the file names, else train, val and test."""
+    own = ("train", "val", "test") if raw.usage is None else raw.usage.tolist()
+    masks = _splits(raw)
+    rows = {name: np.flatnonzero(masks[name]) for name in dict.fromkeys(own)}
+    return {name: at for name, at in rows.items() if len(at)}
 
 
 def resize(
@@ -216,3 +225,30 @@ def _why_nothing(
 
 def _name(raw: Raw) -> str:
     return f"{raw.source}={raw.path}" if raw.path else raw.source
+
+
+def main(args: list[str]) -> None:
+    """The binary: keeps a source's faces where they need no path and no parsing."""
+    parser = cli.Parser("data.prepare", prepared.__doc__)
+    parser.add_argument("data", metavar="SOURCE=PATH", help="the file that you have")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace what is there"
+    )
+    flags = parser.parse(args)
+    source, path, options = data.parse_source(flags.data)
+    if source not in prepared.NAMES or not path and source != "synthetic":
+        raise Mistake(
+            f"expected fer2013=PATH, keypoints=PATH or synthetic, got {flags.data!r}."
+        )
+    home = prepared.folder(source)
+    print(f"reading {path or source}", flush=True)
+    raw = data.load(source, path, **options)
+    state = "prepared" if prepared.write(raw, flags.overwrite) else "there already"
+    parts = [f"{name} {len(rows):,}" for name, rows in partition(raw).items()]
+    print(
+        f"{source} is {state}: {len(raw.image):,} faces ({', '.join(parts)}) in {home}"
+    )
+
+
+if __name__ == "__main__":
+    cli.main(main)

@@ -93,12 +93,14 @@ def drawer() -> Callable[[jax.Array, jax.Array], dict[str, jax.Array]]:
 
 def read(path: str = "", faces: int = 8000, seed: int = 0) -> Raw:
     """The first `faces` faces of a seed; face i is the same however many are drawn."""
+    if path:
+        raise Mistake(f"synthetic is built in and takes no path, got {path!r}.")
     if faces < 10:
         raise Mistake(f"synthetic needs at least 10 faces for its splits, got {faces}.")
     drawn = draw_many(faces, seed)
     return Raw(
         source="synthetic",
-        path=path,
+        path="",
         image=drawn["image"],
         labels={
             "emotion": np.eye(len(FIVE), dtype=np.float32)[drawn["emotion"]],
