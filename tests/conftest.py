@@ -23,6 +23,9 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 jax.config.update("jax_compilation_cache_dir", COMPILED.name)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
+PREPARED = tempfile.TemporaryDirectory(prefix="emotion_jax_tests_")
+os.environ["TFDS_DATA_DIR"] = PREPARED.name  # nobody's own sets
+
 
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="also the tests of minutes")

@@ -13,7 +13,6 @@ facial_keypoints there, and `synthetic` synthetic_faces.
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -105,17 +104,19 @@ def told(home: Path) -> Iterator[None]:
         yield
     except OSError as error:
         kind = Stopped if error.errno in FULL else Mistake
-        raise kind(f"cannot write to {home}: {error.strerror}") from None
+        raise kind(f"cannot write to {home}: {error.strerror or error}") from None
     except Stopped:
         raise
-    except RuntimeError as error:  # ArrayRecord's: "write() failed: No space ...; ..."
-        reason = str(error).split(";")[0]
+    except RuntimeError as error:  # ArrayRecord's: "write() failed: No space ...; in"
+        reason = str(error).split(";")[0].rsplit(": ", 1)[-1]
         raise Stopped(f"cannot write to {home}: {reason}") from error
 
 
 @contextlib.contextmanager
 def locked(home: Path) -> Iterator[None]:
     """One process at a time; the kernel lets go when it dies."""
+    import fcntl  # Windows has none, and may still read
+
     home.mkdir(parents=True, exist_ok=True)
     with open(home / ".lock", "w") as file:
         try:
@@ -134,8 +135,13 @@ def build(raw: Raw, root: Path) -> None:
 
     builder = builders.BUILDERS[raw.source](raw=raw, data_dir=root)
     config = tfds.download.DownloadConfig(try_download_gcs=False)
-    with contextlib.redirect_stdout(None):  # it would name the temporary folder
-        builder.download_and_prepare(download_config=config)
+    print(f"writing {len(raw.image):,} faces", flush=True)
+    tfds.disable_progress_bar()
+    try:
+        with contextlib.redirect_stdout(None):  # it would name the temporary folder
+            builder.download_and_prepare(download_config=config)
+    finally:
+        tfds.enable_progress_bar()
 
 
 def read_folder(source: str, home: Path) -> Raw:

@@ -64,8 +64,8 @@ def test_load_mistakes(csv):
         data.load("fer2013", str(csv), klasses=5)
     with pytest.raises(Mistake, match="keypoints has no option 'a'; its options: none"):
         data.load("keypoints", str(csv), a=5)
-    with pytest.raises(Mistake, match="fer2013 needs a file: --data fer2013=PATH"):
-        data.load("fer2013")
+    with pytest.raises(Mistake, match="folder needs a file: --data folder=PATH"):
+        data.load("folder")
     with pytest.raises(Mistake, match="synthetic is built in and takes no path"):
         data.load("synthetic", str(csv))
     with pytest.raises(Mistake, match="nowhere.csv: cannot be read: No such file"):
