@@ -78,7 +78,7 @@ def prepare(
 
 def split_rows(raw: Raw, split: str) -> Int64[np.ndarray, " n"]:
     """The rows of a split, or of several joined by `+`, ascending."""
-    masks = _splits(raw)
+    masks = splits(raw)
     chosen = np.zeros(len(raw.image), bool)
     for name in split.split("+"):
         if name not in masks or not masks[name].any():
@@ -102,7 +102,7 @@ def default_split(raw: Raw) -> str:
 def partition(raw: Raw) -> dict[str, Int64[np.ndarray, " n"]]:
     """Every row once: by the splits that the file names, else train, val and test."""
     own = ("train", "val", "test") if raw.usage is None else raw.usage.tolist()
-    masks = _splits(raw)
+    masks = splits(raw)
     rows = {name: np.flatnonzero(masks[name]) for name in dict.fromkeys(own)}
     return {name: at for name, at in rows.items() if len(at)}
 
@@ -120,7 +120,7 @@ def resize(
     return resized
 
 
-def _splits(raw: Raw) -> dict[str, Bool[np.ndarray, " n"]]:
+def splits(raw: Raw) -> dict[str, Bool[np.ndarray, " n"]]:
     """Every split by name: a mask of the rows.
 
     What is made here goes by hashes, so exact twins stay together and a row stays where
@@ -151,7 +151,7 @@ def _splits(raw: Raw) -> dict[str, Bool[np.ndarray, " n"]]:
 def _leaks(raw: Raw, near: bool) -> Bool[np.ndarray, " n"]:
     """Rows that are not held out but have a twin that is: an exact or a near one."""
     held_out = np.zeros(len(raw.image), bool)
-    for name, mask in _splits(raw).items():
+    for name, mask in splits(raw).items():
         if name in HELD_OUT:
             held_out |= mask
     leaks = twins.have_twin(raw.image, raw.image[held_out])

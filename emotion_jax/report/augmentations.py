@@ -4,20 +4,20 @@ python -m emotion_jax.report.augmentations --out augmentations.png
 python -m emotion_jax.report.augmentations --out mine.png --config configs/fer5.py
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 
 from emotion_jax import cli
 from emotion_jax.data.augment import AUGMENTATIONS, make_augment
 from emotion_jax.data.mixing import MIXING
 from emotion_jax.data.prepare import prepare
 from emotion_jax.data.synthetic import read
-from emotion_jax.data.table import Faces
+from emotion_jax.data.table import Faces, Split
+from emotion_jax.report import mosaic
 from emotion_jax.step import normalise
 from emotion_jax.tasks import Task, make_tasks
 
@@ -60,46 +60,63 @@ def rows() -> dict[str, dict]:
 
 
 def augmented(
-    faces: Faces, tasks: Mapping[str, Task], section: Mapping, seed: int = 0
-) -> dict:
-    """SAMPLES draws of the first face; the others are there to be mixed with it."""
-    order = np.tile([1, 0], SAMPLES)  # who is mixed takes the one before
+    faces: Faces, tasks: Mapping[str, Task], section: Mapping, samples: int
+) -> Faces:
+    """Draws of each face, all faces' first ones first; mixed with the face before."""
+    n = len(faces["image"])
+    order = np.tile(np.arange(n), samples)
     batch = jax.tree.map(lambda table: jnp.asarray(table[order]), dict(faces))
-    epoch = np.repeat(np.arange(SAMPLES, dtype=np.float32), 2)
+    epoch = np.repeat(np.arange(samples, dtype=np.float32), n)
     batch |= {"row": jnp.asarray(order), "epoch": jnp.asarray(epoch)}
     batch["image"] = normalise(batch["image"])
-    augment = make_augment(tasks, section)
-    found = jax.jit(augment)(jax.random.key(seed), batch)
-    return jax.tree.map(lambda x: np.asarray(x)[1::2], found)
+    found = jax.jit(make_augment(tasks, section))(jax.random.key(0), batch)
+    found["image"] = jnp.round(255 * found["image"]).astype(jnp.uint8)
+    return Faces(**{field: jax.device_get(found[field]) for field in faces})
+
+
+def marks(faces: Faces, tasks: Mapping[str, Task]) -> dict:
+    """What a mosaic draws on faces: the points of the task that has points, if any."""
+    for name, task in tasks.items():
+        if task.kind == "points":
+            points, known = faces["labels"][name], faces["known"][name]
+            return {"names": task.names, "points": points, "known": known}
+    return {}
+
+
+def join(parts: Sequence[Faces]) -> Faces:
+    """Several tables of faces as one."""
+    return jax.tree.map(lambda *tables: np.concatenate(tables), *parts)
 
 
 def draw(path: Path, faces: Faces, tasks: Mapping[str, Task], shown: Mapping) -> None:
-    """The sheet: a row for each of `shown`, in two columns of rows."""
-    from matplotlib.figure import Figure  # only who draws pays for the import
+    """The sheet: SAMPLES draws of the first face under each of `shown`."""
+    two = jax.tree.map(lambda table: table[:2], faces)  # the second is for mixing
+    parts = []
+    for section in shown.values():
+        found = augmented(two, tasks, section, SAMPLES)
+        parts.append(jax.tree.map(lambda table: table[::2], found))
+    captions = [text for title in shown for text in (title, *[""] * (SAMPLES - 1))]
+    table = join(parts)
+    mosaic.draw(
+        path,
+        table["image"],
+        captions,
+        columns=2 * SAMPLES,
+        group=SAMPLES,
+        tile=88,
+        **marks(table, tasks),
+    )
 
-    height, wide = -(-len(shown) // 2), SAMPLES + 2
-    figure = Figure(figsize=(wide * 1.5, height * 0.78))
-    grid = figure.subplots(height, 2 * wide, gridspec_kw={"wspace": 0, "hspace": 0.04})
-    figure.subplots_adjust(0.0, 0.0, 1.0, 1.0)
-    for axis in grid.ravel():
-        axis.axis("off")
-    for i, (title, section) in enumerate(shown.items()):
-        line = grid[i % height, i // height * wide :][:wide]
-        line[1].text(0.9, 0.5, title, ha="right", va="center", fontsize=8, wrap=True)
-        found = augmented(faces, tasks, section)
-        for k, axis in enumerate(line[2:]):
-            axis.imshow(found["image"][k, :, :, 0], cmap="gray", vmin=0, vmax=1)
-            axis.set(autoscale_on=False)
-            for name, task in tasks.items():
-                if task.kind == "points":
-                    points = found["labels"][name][k][found["known"][name][k]]
-                    left = [n.startswith("left") for n in task.names]
-                    for side, color in ((True, "#0a84ff"), (False, "#35c759")):
-                        mine = np.equal(left, side)[found["known"][name][k]]
-                        axis.plot(*points[mine].T, ".", color=color, markersize=3)
-    figure.savefig(path, dpi=90)
-    with Image.open(path) as picture:  # a quarter of the bytes
-        picture.convert("RGB").quantize(64).save(path, optimize=True)
+
+def draw_faces(path: Path, split: Split, tasks: Mapping[str, Task], section: Mapping):
+    """Some faces of a split as they are, and below each what is made of it."""
+    chosen = mosaic.evenly(np.arange(len(split)), mosaic.COLUMNS)
+    faces = jax.tree.map(lambda table: table[chosen], split.faces)
+    table = join([faces, augmented(faces, tasks, section, SAMPLES)])
+    captions = [f"row {row}" for row in split.rows[chosen]]
+    captions += [""] * (SAMPLES * len(chosen))
+    columns = len(chosen)
+    mosaic.draw(path, table["image"], captions, columns=columns, **marks(table, tasks))
 
 
 def main(args: list[str]) -> None:

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from emotion_jax.data.table import Split
+from emotion_jax.data.table import Raw, Split
 from emotion_jax.tasks import Task
 
 COLUMNS = {"classes": ("precision", "recall", "f1", "support"), "points": ("rmse_px",)}
 
 
-def source(split: Split) -> str:
+def source(data: Split | Raw) -> str:
     """The data as a command line would name it, without the folder."""
-    return f"{split.source}={Path(split.path).name}" if split.path else split.source
+    return f"{data.source}={Path(data.path).name}" if data.path else data.source
 
 
 def describe(split: Split) -> str:

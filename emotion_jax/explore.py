@@ -1,0 +1,98 @@
+"""Look at faces before training on them: one page, its pictures, its numbers.
+
+  python -m emotion_jax.explore --data fer2013=fer2013.csv --out looked
+  python -m emotion_jax.explore --data keypoints=training.csv --split train --out looked
+  python -m emotion_jax.explore --data folder=faces --config my.py --out looked
+
+DIR must be new or empty; it appears whole at the end, with index.html, which opens
+offline and loads nothing, the pictures in it as PNGs, and every number in explore.json.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from emotion_jax import cli, data, logs
+from emotion_jax.data.augment import make_augment
+from emotion_jax.data.prepare import prepare
+from emotion_jax.data.sections import options_of
+from emotion_jax.data.table import Raw
+from emotion_jax.errors import Mistake, Stopped
+from emotion_jax.report import augmentations, exploration
+from emotion_jax.report.survey import choose, survey
+from emotion_jax.tasks import make_tasks
+
+
+def check_out(out: Path) -> None:
+    """Raises unless a folder can appear there."""
+    if out.exists() and not out.is_dir():
+        raise Mistake(f"--out {out} is a file")
+    if out.exists() and any(out.iterdir()):
+        raise Mistake(f"--out {out} is not empty; name a new folder")
+    above = next(parent for parent in out.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise Mistake(f"cannot write to --out {out}: {above} is no writable folder")
+
+
+def load(given: str, config: ConfigDict | None) -> Raw:
+    """The faces that --data names, read as the config reads them if there is one."""
+    source, path, options = data.parse_source(given)
+    if config is None:
+        return data.load(source, path, **options)
+    section = config.data.sources.get(source, {})
+    path = path or section.get("path", "")
+    options = options_of(section) | options
+    return data.load(source, path, config.data.side, **options)
+
+
+def write(out: Path, raw: Raw, split: str, config: ConfigDict | None) -> dict:
+    """The folder, all of it or nothing; returns the numbers."""
+    augmented = None
+    if config is not None:
+        tasks = make_tasks(config.tasks)
+        augmented = prepare(raw, split, tasks, config.data.side)
+    chosen = choose(raw, split)
+    found = survey(chosen, split)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as part:
+        folder = Path(part) / "whole"
+        folder.mkdir()
+        if augmented is not None:
+            path = folder / "augmentation.png"
+            augmentations.draw_faces(path, augmented, tasks, config.augment.to_dict())
+        page = exploration.page(folder, chosen, found)
+        (folder / "index.html").write_text(page, encoding="utf-8")
+        logs.write_json(folder / "explore.json", found)
+        folder.replace(out)
+    return found
+
+
+def main(args: list[str]) -> None:
+    """The binary."""
+    parser = cli.Parser("explore", __doc__)
+    add = parser.add_argument
+    add("--data", required=True, metavar="SOURCE[=PATH]")
+    add("--split", default="all", help="or several, as train+val; default: all")
+    add("--config", metavar="configs/NAME.py", help="show its augmentation too")
+    add("--out", type=Path, required=True, metavar="DIR", help="new or empty")
+    flags = parser.parse(args)
+
+    check_out(flags.out)
+    config = cli.load_config(flags.config, []) if flags.config else None
+    if config is not None:
+        make_augment(make_tasks(config.tasks), config.augment)  # or say what is wrong
+    raw = load(flags.data, config)
+    try:
+        found = write(flags.out, raw, flags.split, config)
+    except OSError as error:
+        raise Stopped(f"cannot write {flags.out}: {error.strerror}") from None
+    print(f"{found['data']}, split {found['split']}, {found['faces']:,} faces")
+    for line in exploration.headlines(found):
+        print(f"- {line}")
+    print(f"written to {flags.out}: index.html, explore.json and the pictures")
+
+
+if __name__ == "__main__":
+    cli.main(main)

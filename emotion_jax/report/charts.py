@@ -1,0 +1,156 @@
+"""The charts of a data set: dark ink on white, which the page inverts in the dark."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from emotion_jax.report import mosaic
+
+PALETTE = ("#2f6fde", "#e8833a", "#2ea27a", "#8e5bd0", "#c8473f")
+WIDTH = 9.0  # of a figure, in inches
+STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#8a8a92",
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#e4e4e8",
+    "text.parse_math": False,  # a class may be called $a$
+    "legend.frameon": False,
+    "savefig.dpi": 110,
+}
+DARK = {  # faces are not to be inverted in the dark, so their chart is always dark
+    "figure.facecolor": mosaic.GROUND,
+    "axes.titlecolor": mosaic.INK,
+    "axes.edgecolor": mosaic.INK,
+    "axes.grid": False,
+    "xtick.color": mosaic.INK,
+    "ytick.color": mosaic.INK,
+}
+
+
+def figure_of(height: float, columns: int, **options) -> tuple:
+    """A figure of this height in inches, and its axes in a row, titles to come."""
+    from matplotlib.figure import Figure  # only who draws pays for the import
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots(1, columns, **options)
+
+
+def drawing(style: Mapping = STYLE) -> object:
+    """A `with` of the charts' style."""
+    import matplotlib
+
+    return matplotlib.rc_context(style)
+
+
+def short(name: str) -> str:
+    """A name that leaves room for its chart."""
+    return name if len(name) <= 24 else f"{name[:23]}…"
+
+
+def draw_classes(path: Path, counts: Mapping[str, Mapping], parts: Sequence[str]):
+    """Faces of each class, and its share of every split."""
+    with drawing():
+        figure, (left, right) = figure_of(0.9 + 0.3 * len(counts), 2, sharey=True)
+        at, before = np.arange(len(counts)), np.zeros(len(counts))
+        for k, part in enumerate(parts):
+            mine = np.array([row.get(part, 0) for row in counts.values()])
+            color = PALETTE[k % len(PALETTE)]
+            left.barh(at, mine, left=before, color=color, height=0.62, label=part)
+            share = 100 * mine / max(mine.sum(), 1)
+            right.plot(share, at, "o", color=color, markersize=6, alpha=0.85)
+            before = before + mine
+        left.set_yticks(at, [short(name) for name in counts])
+        left.invert_yaxis()
+        left.set_title("faces")
+        right.set_title("percent of the split")
+        right.set_xlim(0, 1.06 * right.get_xlim()[1])
+        for axis in (left, right):
+            axis.grid(False, axis="y")
+            axis.tick_params(axis="y", length=0)
+        if len(parts) > 1:
+            figure.legend(loc="outside lower center", ncols=len(parts))
+        mosaic.save(figure, path)
+
+
+def draw_light(
+    path: Path, values: Mapping[str, Float[np.ndarray, " n"]], found: Mapping
+) -> None:
+    """All faces as a histogram; below, where each group's middle nine tenths lie."""
+    with drawing():
+        groups = list(found["brightness"])
+        figure, axes = figure_of(2.4 + 0.22 * len(groups), 2)
+        for axis, (what, value) in zip(axes, values.items(), strict=True):
+            count, edges = np.histogram(value, bins=64)
+            axis.stairs(count / count.max(), edges, fill=True, color=PALETTE[0])
+            for k, name in enumerate(groups):
+                span, y = found[what][name], -0.16 * (k + 1)
+                axis.plot([span["p5"], span["p95"]], [y, y], color="#8a8a92", lw=2)
+                axis.plot(span["median"], y, "o", color=PALETTE[1], markersize=5)
+            ticks = [-0.16 * (k + 1) for k in range(len(groups))]
+            axis.set_yticks(ticks, [short(name) for name in groups])
+            axis.set_title(f"{what}, in gray levels")
+            axis.grid(False, axis="y")
+            axis.tick_params(axis="y", length=0)
+            axis.spines["left"].set_visible(False)
+        mosaic.save(figure, path)
+
+
+def draw_points(
+    path: Path,
+    mean_face: UInt8[np.ndarray, "h w"],
+    points: Float[np.ndarray, "n p 2"],
+    known: Bool[np.ndarray, "n p"],
+    names: Sequence[str],
+) -> None:
+    """Every point of up to 1,000 faces on the mean face; and each point's mean."""
+    with drawing(STYLE | DARK):
+        figure, axes = figure_of(WIDTH / 2 + 0.3, 2)
+        some = np.linspace(0, len(points) - 1, min(len(points), 1000)).astype(int)
+        kinds = np.array(mosaic.sides(names))
+        side = len(mean_face)
+        low = min(0.0, float(points[known].min(initial=0))) - 1
+        high = max(side - 1.0, float(points[known].max(initial=0))) + 1
+        for axis in axes:
+            axis.imshow(mean_face, cmap="gray", vmin=0, vmax=255)
+            axis.set(xlim=(low, high), ylim=(high, low))
+        for kind, color in mosaic.SIDES.items():
+            mine = known[some] & (kinds == kind)
+            shown = points[some][mine].T
+            axes[0].plot(*shown, ".", color=color, markersize=1.8, alpha=0.4)
+        for p, kind in enumerate(kinds):
+            mine = points[known[:, p], p]
+            if len(mine):
+                spread = 2 * mine.std(0)[:, None]
+                axes[1].errorbar(
+                    *mine.mean(0),
+                    *spread[::-1],
+                    color=mosaic.SIDES[kind],
+                    fmt="o",
+                    ms=4,
+                )
+        axes[0].set_title(f"the points of {len(some):,} faces, on the mean face")
+        axes[1].set_title("each point's mean, and twice its spread")
+        mosaic.save(figure, path)
+
+
+def draw_missing(path: Path, found: Mapping[str, Mapping]) -> None:
+    """In how many percent of the faces each point is missing."""
+    with drawing():
+        figure, axis = figure_of(0.7 + 0.22 * len(found), 1)
+        at, names = np.arange(len(found)), [name.replace("_", " ") for name in found]
+        percent = [numbers["missing_percent"] for numbers in found.values()]
+        axis.barh(at, percent, color=PALETTE[0], height=0.62)
+        axis.set_yticks(at, names)
+        axis.invert_yaxis()
+        axis.set_xlim(0, max(*percent, 1))
+        axis.set_title("percent of faces without this point")
+        axis.grid(False, axis="y")
+        axis.tick_params(axis="y", length=0)
+        mosaic.save(figure, path)

@@ -1,0 +1,160 @@
+"""What a data set may have to be cleaned of: twins, blanks, doubtful labels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from emotion_jax.report import mosaic
+from emotion_jax.report.charts import short
+from emotion_jax.report.mosaic import MOST
+from emotion_jax.report.page import (
+    Html,
+    code,
+    folded,
+    number,
+    picture,
+    sentences,
+    table,
+    tag,
+)
+from emotion_jax.report.survey import SUSPICIOUS, Chosen
+
+PAIRS = 20  # the most on a sheet
+
+
+def twins(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
+    """Photos that stand in the data more than once."""
+    return exact(found["exact_twins"]) + near(folder, chosen, found["near_twins"])
+
+
+def labels(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
+    """Labels that may be wrong, or are of no use."""
+    parts = blank(folder, chosen, found["blank"])
+    if "classes" in found:
+        parts += conflicts(folder, chosen, found["conflicts"])
+    if "points" in found:
+        parts += suspicious(folder, chosen, found["suspicious"])
+    return parts
+
+
+def exact(found: dict) -> list[Html]:
+    """The same pixels in several rows."""
+    if not found["faces"]:
+        return [sentences("No face has an exact twin, the same pixels in another row.")]
+    told = (
+        f"{number(found['faces'])} faces have an exact twin, the same pixels in "
+        f"another row, in {number(found['groups'])} sets."
+    )
+    if not found["across"]:
+        return [sentences(told, " No twins stand in two splits.")]
+    said = [
+        f"{number(one['faces'])} {one['of']} faces stand in {one['in']} too"
+        for one in found["across"]
+    ]
+    advice = (
+        ". A network is tested on faces that it has learnt by heart: train with ",
+        code("--config.data.dedupe=True"),
+        ", which leaves the tests as they are.",
+    )
+    return [sentences(told), sentences("; ".join(said), *advice)]
+
+
+def near(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
+    """Twins up to a mirror, a shift or the light."""
+    kinds = "one photo mirrored, shifted, brightened or compressed again"
+    if not found["pairs"]:
+        return [sentences(f"No two faces are near twins: {kinds}.")]
+    path = folder / "near-twins.png"
+    some = mosaic.evenly(np.arange(found["pairs"]), PAIRS)
+    draw(path, chosen, [row for k in some for row in found["rows"][k]], group=2)
+    every = ", ".join(f"{i} and {j}" for i, j in found["rows"])
+    return [
+        sentences(
+            f"{number(found['pairs'])} pairs are near twins: {kinds}. "
+            f"{number(found['across'])} of these pairs stand in two splits. Are they "
+            "the same photo, side by side? Then the test is that much easier than it "
+            "looks."
+        ),
+        picture(path, "pairs of near twins, side by side"),
+        folded("The rows of all pairs", tag("p", every, class_="soft")),
+    ]
+
+
+def blank(folder: Path, chosen: Chosen, rows: list[int]) -> list[Html]:
+    """Images of one gray."""
+    if not rows:
+        return [sentences("No image is blank.")]
+    path = folder / "blank.png"
+    draw(path, chosen, rows[:MOST])
+    return [
+        sentences(
+            f"{number(len(rows))} images are blank, of one gray or nearly, and still "
+            "have labels, from which nothing can be learnt; no network reads them "
+            f"right but by luck. Rows {', '.join(map(str, rows))}."
+        ),
+        picture(path, "blank images"),
+    ]
+
+
+def conflicts(folder: Path, chosen: Chosen, sets: list[dict]) -> list[Html]:
+    """Exact twins whose labels differ."""
+    judged = (
+        "Labels of classes are judged by their twins only: what a face shows is for a "
+        "trained network to doubt, not for this page."
+    )
+    if not sets:
+        return [sentences(f"No twins disagree on their class. {judged}")]
+    path = folder / "conflicts.png"
+    names = [" / ".join(dict.fromkeys(one["labels"])) for one in sets]
+    draw(path, chosen, [one["rows"][0] for one in sets[:MOST]], names[:MOST])
+    rows = [[", ".join(map(str, s["rows"])), ", ".join(s["labels"])] for s in sets]
+    return [
+        sentences(
+            f"{number(len(sets))} sets of exact twins disagree on their class. No "
+            "network can read all of them right; which label would you give? Correct "
+            f"the rows, or delete them. {judged}"
+        ),
+        picture(path, "twins with different labels"),
+        folded("All their rows", table(("rows", "labels"), rows)),
+    ]
+
+
+def suspicious(folder: Path, chosen: Chosen, faces: list[dict] | None) -> list[Html]:
+    """Points far from where the others put them."""
+    if faces is None:
+        few = "Too few faces know every point to say which points are suspicious."
+        return [sentences(few)]
+    rule = (
+        f"lies more than {SUSPICIOUS:g} times as far as usual from where the face's "
+        "other points put it"
+    )
+    if not faces:
+        return [sentences(f"No point {rule}.")]
+    path = folder / "suspicious.png"
+    draw(path, chosen, [one["row"] for one in faces[:MOST]])
+    rows = [[str(one["row"]), *list(one.values())[1:]] for one in faces]
+    header = ("row", "point", "pixels of 96 off", "times usual")
+    return [
+        sentences(
+            f"Faces with a point that {rule}: {number(len(faces))}, the worst first. "
+            "Where the dots do not sit on the face, correct the row or empty the "
+            "coordinates; where they do, the face is merely unusual: keep it."
+        ),
+        picture(path, "faces with a suspicious point"),
+        folded("Their points", table(header, rows)),
+    ]
+
+
+def draw(
+    path: Path,
+    chosen: Chosen,
+    rows: Sequence[int],
+    captions: Sequence[str] = (),
+    **options,
+) -> None:
+    """A sheet of these rows of the source; its captions are row and class."""
+    some = np.searchsorted(chosen.rows, rows)
+    names = (*chosen.raw.classes, "")  # the last is for -1, no class
+    told = [f"{chosen.rows[i]} {short(names[chosen.label[i]])}".strip() for i in some]
+    mosaic.draw_rows(path, chosen.raw, some, captions or told, **options)

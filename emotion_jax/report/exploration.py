@@ -1,0 +1,265 @@
+"""The page of a look at a data set: its pictures, and what each asks you to do."""
+
+from pathlib import Path
+
+import numpy as np
+
+from emotion_jax.data.table import POINTS
+from emotion_jax.report import charts, cleaning, mosaic
+from emotion_jax.report.page import (
+    Html,
+    code,
+    document,
+    folded,
+    number,
+    picture,
+    section,
+    sentences,
+    table,
+    tag,
+)
+from emotion_jax.report.survey import Chosen, brightness_and_contrast
+
+MOST_CLASSES = 20  # that are drawn; the tables have all
+COLORS = "Blue is the subject's left, green the right, orange the middle."
+UNEVEN = 3.0  # the largest class has so many times the faces of the smallest
+
+
+def page(folder: Path, chosen: Chosen, found: dict) -> str:
+    """Draws every picture into the folder; the page that shows them."""
+    parts = {
+        "overview": ("What it is", overview(found)),
+        "classes": ("Classes", classes(folder, chosen, found)),
+        "faces": ("Faces", faces(folder, chosen, found)),
+        "keypoints": ("Keypoints", keypoints(folder, chosen, found)),
+        "light": ("Light", light(folder, chosen, found)),
+        "twins": ("Twins", cleaning.twins(folder, chosen, found)),
+        "labels": ("Labels worth a look", cleaning.labels(folder, chosen, found)),
+        "augmentation": ("Augmentation", augmentation(folder)),
+    }
+    parts = {name: part for name, part in parts.items() if part[1]}
+    links = [tag("a", title, href=f"#{name}") for name, (title, _) in parts.items()]
+    what = f"split {found['split']}, {found['faces']:,} faces"
+    return document(
+        f"{found['data']}, {what}",
+        tag("h1", found["data"]),
+        tag("p", what, class_="soft"),
+        tag("nav", *links),
+        *(section(name, title, *inside) for name, (title, inside) in parts.items()),
+    )
+
+
+def headlines(found: dict) -> list[str]:
+    """What a person should know first, a sentence each."""
+    said = [
+        f"{number(one['faces'])} faces of {one['of']} stand in {one['in']} too"
+        for one in found["exact_twins"]["across"]
+    ]
+    near, blank = found["near_twins"], found["blank"]
+    if near["pairs"]:
+        said.append(
+            f"{number(near['pairs'])} pairs of near twins, {number(near['across'])} of "
+            "them across splits"
+        )
+    if found["conflicts"]:
+        said.append(f"{number(len(found['conflicts']))} sets of twins disagree")
+    if blank:
+        said.append(f"{number(len(blank))} images are blank")
+    if found.get("suspicious"):
+        said.append(f"{number(len(found['suspicious']))} faces have a suspicious point")
+    return said or ["no twins, no blank images, no suspicious points"]
+
+
+def overview(found: dict) -> list[Html]:
+    """Source, size, splits, and what stands out."""
+    side = found["side"]
+    size = (
+        f"Each face is {side} × {side} gray pixels, from {found['lowest_pixel']} to "
+        f"{found['highest_pixel']}. Rows are counted from 0, in the source's order: "
+        "row 0 is the second line of a CSV file."
+    )
+    if "people" in found:
+        size += f" {number(found['people'])} people are named."
+    return [
+        tag("p", size),
+        tag("ul", *(tag("li", line) for line in headlines(found))),
+        table(("split", "faces"), found["splits"].items()),
+        sentences(
+            "Train on ", code("train"), ", choose on ", code("val"), ", and keep ",
+            code("test"), " for the end; ", code("all"), " is everything.",
+        ),
+    ]  # fmt: skip
+
+
+def shown_classes(found: dict) -> list[str]:
+    """The classes that are drawn: all of them, or the largest, in their order."""
+    size = {name: row.get("all", 0) for name, row in found["classes"].items()}
+    largest = sorted(size, key=size.get, reverse=True)[:MOST_CLASSES]
+    return [name for name in size if name in largest and size[name]]
+
+
+def classes(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
+    """How many faces each class has."""
+    if "classes" not in found:
+        return []
+    shown, counts = shown_classes(found), found["classes"]
+    path = folder / "classes.png"
+    charts.draw_classes(path, {n: counts[n] for n in shown}, chosen.parts)
+    sizes = {name: row.get("all", 0) for name, row in counts.items()}
+    large, small = max(sizes, key=sizes.get), min(sizes, key=sizes.get)
+    splits = list(found["splits"])
+    rows = [
+        [name, *(row.get(split, 0) for split in splits), row["percent"]]
+        for name, row in counts.items()
+    ]
+    return [
+        picture(path, "faces of each class, and its share of each split", "chart"),
+        sentences(*balance(large, sizes[large], small, sizes[small])),
+        sentences(only(len(shown), len(counts), "classes are drawn, the largest")),
+        table(("class", *splits, "percent"), rows),
+    ]
+
+
+def balance(large: str, most: int, small: str, fewest: int) -> list[object]:
+    """What the sizes of the classes ask for."""
+    sizes = f"{large} has {number(most)} faces, {small} {number(fewest)}"
+    if most < UNEVEN * fewest:
+        return [f"The classes are of like size: {sizes}. Accuracy is a fair measure."]
+    return [
+        f"The classes are uneven: {sizes}. Read macro-F1 and each recall beside the "
+        "accuracy, and try ",
+        code("--config.feed.balance={'emotion': 0.5}"),
+        " or ",
+        code("--config.tasks.emotion.class_weights=effective"),
+        ". A split whose dots lie elsewhere is drawn from other faces.",
+    ]
+
+
+def only(shown: int, there: int, what: str) -> str:
+    """Says so where not all is shown."""
+    return f"{number(shown)} of {number(there)} {what}." if shown < there else ""
+
+
+def faces(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
+    """A sheet for each class, and the mean faces."""
+    groups = {"all": np.ones(len(chosen.rows), bool)}
+    if "classes" in found:
+        groups |= {name: chosen.classes[name] for name in shown_classes(found)}
+    path = folder / "mean-faces.png"
+    means = [mean_face(chosen, mask) for mask in groups.values()]
+    mosaic.draw(path, np.stack(means), [charts.short(name) for name in groups])
+    parts = [
+        sentences(
+            "The mean of all faces, and of each class. Eyes and mouth should show and "
+            "sit in one place: a mean without features tells of faces that are not "
+            "aligned, two pairs of eyes of two ways to crop."
+        ),
+        picture(path, "the mean face of all faces and of each class"),
+        sentences(
+            "Faces drawn evenly from the rows. Look for what is no face, what is "
+            "turned or cut off, and for labels that you would not give. "
+            + (COLORS if "points" in found else "")
+        ),
+    ]
+    sheets = {n: m for n, m in groups.items() if n != "all"} or groups
+    for k, (name, mask) in enumerate(sheets.items()):
+        path = folder / f"faces-{k}.png"
+        some = mosaic.evenly(np.flatnonzero(mask), mosaic.MOST)
+        mosaic.draw_rows(
+            path, chosen.raw, some, [f"row {row}" for row in chosen.rows[some]]
+        )
+        title = f"{name}: {number(len(some))} of {number(int(mask.sum()))}"
+        parts += [tag("h3", title), picture(path, f"faces of {name}")]
+    return parts
+
+
+def mean_face(chosen: Chosen, mask) -> np.ndarray:
+    """The mean of some faces."""
+    image = chosen.raw.image if mask.all() else chosen.raw.image[mask]
+    return image.mean(0).round().astype(np.uint8)
+
+
+def keypoints(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
+    """Where the points lie, and which are missing."""
+    if "points" not in found:
+        return []
+    raw, each, path = chosen.raw, found["points"], folder / "points.png"
+    points, known = raw.labels["keypoints"], raw.known["keypoints"]
+    mean = mean_face(chosen, np.ones(len(points), bool))[..., 0]
+    charts.draw_points(path, mean, points, known, POINTS)
+    outside = number(found["faces_with_a_point_outside"])
+    keys = ("known", "missing", "missing_percent", "outside", "mean_x", "mean_y")
+    keys += ("spread_x", "spread_y", "lowest_x", "highest_x", "lowest_y", "highest_y")
+    rows = [[name, *(row.get(key) for key in keys)] for name, row in each.items()]
+    return [
+        picture(path, "all points on the mean face, and each one's mean"),
+        sentences(
+            f"{COLORS} Each point should be one cloud around its place on the mean "
+            "face; the subject's left is the picture's right. A second cloud tells of "
+            "left and right exchanged, or of another frame. Faces with a point outside "
+            f"their image: {outside}; such a point counts like any other."
+        ),
+        *missing(folder, found),
+        table(("point", *(key.replace("_", " ") for key in keys)), rows),
+    ]
+
+
+def missing(folder: Path, found: dict) -> list[Html]:
+    """How often each point is not known."""
+    whole, none = found["faces_with_all_points"], found["faces_with_no_point"]
+    if whole == found["faces"]:
+        return [sentences("Every face knows every point.")]
+    path = folder / "missing.png"
+    charts.draw_missing(path, found["points"])
+    return [
+        picture(path, "percent of faces without each point", "chart"),
+        sentences(
+            f"{number(whole)} faces know every point, {number(none)} none. Missing "
+            "points are masked in the loss, so keep those faces: leaving them out "
+            "would lose the points that they do know."
+        ),
+    ]
+
+
+def light(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
+    """How bright the faces are, and how much they vary."""
+    path = folder / "light.png"
+    charts.draw_light(path, brightness_and_contrast(chosen.raw.image), found["light"])
+    spans = found["light"]
+    rows = [
+        [name, *span.values(), *spans["contrast"][name].values()]
+        for name, span in spans["brightness"].items()
+    ]
+    header = [f"{what} {part}" for what in spans for part in spans[what]["all"]]
+    span = spans["brightness"]["all"]
+    return [
+        picture(path, "brightness and contrast of all faces and of groups", "chart"),
+        sentences(
+            "A face's brightness is its mean gray, its contrast the standard deviation "
+            "of its grays. The bars below hold the middle nine tenths of each group, "
+            "the dots are medians. Nine tenths of the faces have a brightness from "
+            f"{number(span['p5'])} to {number(span['p95'])}: a new camera outside of "
+            "that asks for stronger ",
+            code("brightness"), " and ", code("contrast"), " in ",
+            code("config.augment"),
+            ". Dots of splits far apart tell of two sources, dots of classes far apart "
+            "of a label that the light gives away.",
+        ),
+        folded("The numbers", table(("faces", *header), rows)),
+    ]  # fmt: skip
+
+
+def augmentation(folder: Path) -> list[Html]:
+    """Faces as training will see them, if a config was given."""
+    path = folder / "augmentation.png"
+    if not path.exists():
+        return []
+    return [
+        sentences(
+            "The first line has faces as they are; below each stands what training "
+            f"will see of it. {COLORS} Points should stay on their features, colors on "
+            "their sides, and you should still read every face as its label: what you "
+            "cannot read, soften in the config."
+        ),
+        picture(path, "faces and their augmentations"),
+    ]

@@ -1,0 +1,122 @@
+"""Many faces in one picture: tiles on dark ground, points drawn, captions below.
+
+A point's color says whose side it is on, so that a mirror image which forgot to swap
+left and right is seen at a glance.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64, UInt8
+from PIL import Image
+
+from emotion_jax.data.prepare import resize
+from emotion_jax.data.table import POINTS, Raw
+
+GROUND, INK = "#1c1c1e", "#d6d6db"
+SIDES = {"left": "#3f9bff", "right": "#35c759", "middle": "#ffb340"}
+COLUMNS, MOST = 8, 24  # in a row, and on a sheet
+GAP, LINE, DPI = 4, 18, 100  # in pixels: between tiles, for a caption; and per inch
+
+
+def sides(names: Sequence[str]) -> list[str]:
+    """Of each point: the subject's left, right, or the middle."""
+    words = [name.split("_") for name in names]
+    return [
+        next((side for side in ("left", "right") if side in w), "middle") for w in words
+    ]
+
+
+@contextlib.contextmanager
+def any_script() -> Iterator[None]:
+    """Names in a script that the font lacks are drawn as boxes, without a warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        yield
+
+
+def evenly(rows: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:
+    """At most so many of the rows, spread over all of them."""
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
+
+
+def draw(
+    path: Path,
+    image: UInt8[np.ndarray, "n h w 1"],
+    captions: Sequence[str],
+    *,
+    columns: int = COLUMNS,
+    group: int = 0,
+    tile: int = 112,
+    names: Sequence[str] = (),
+    points: Float[np.ndarray, "n p 2"] | None = None,
+    known: Bool[np.ndarray, "n p"] | None = None,
+) -> None:
+    """Draws the faces row by row.
+
+    Args:
+      captions: one a face; a row of empty ones takes no room.
+      group: leave a wider gap after this many columns.
+      names: of the points, in pixels of `image`.
+    """
+    from matplotlib.figure import Figure  # only who draws pays for the import
+
+    n, side = len(image), image.shape[1]
+    x, y, width, height = places(captions, min(columns, n), group, tile)
+    canvas = np.full((height, width), int(GROUND[1:3], 16), np.uint8)
+    for face, left, top in zip(resize(image, tile), x, y, strict=True):
+        canvas[top : top + tile, left : left + tile] = face[..., 0]
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.axis("off")
+    axis.imshow(canvas, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axis.set(autoscale_on=False)
+    for text, left, top in zip(captions, x, y, strict=True):
+        at = left, top + tile + LINE / 2 - 1
+        axis.text(*at, text, color=INK, fontsize=7.5, va="center", parse_math=False)
+    if points is not None and known is not None:
+        scaled = (points + 0.5) * (tile / side) - 0.5
+        inside = known & ((scaled >= 0) & (scaled < tile)).all(-1)
+        scaled = scaled + np.stack([x, y], -1)[:, None]
+        for kind, color in SIDES.items():
+            shown = inside & np.equal(sides(names), kind)
+            axis.plot(*scaled[shown].T, ".", color=color, markersize=tile / 28)
+    save(figure, path)
+
+
+def draw_rows(
+    path: Path,
+    raw: Raw,
+    some: Int64[np.ndarray, " m"],
+    captions: Sequence[str],
+    **options,
+) -> None:
+    """Some rows of a source, with the points that are known."""
+    if "keypoints" in raw.labels:
+        options |= {"names": POINTS, "points": raw.labels["keypoints"][some]}
+        options["known"] = raw.known["keypoints"][some]
+    draw(path, raw.image[some], captions, **options)
+
+
+def places(captions: Sequence[str], columns: int, group: int, tile: int) -> tuple:
+    """Each tile's left and top edge, and the picture's width and height."""
+    n = len(captions)
+    across, down = np.arange(n) % columns, np.arange(n) // columns
+    lines = np.array([any(captions[i : i + columns]) for i in range(0, n, columns)])
+    tops = GAP + np.cumsum([0, *(tile + GAP + LINE * lines)])
+    wider = across // group * 3 * GAP if group else 0
+    x = GAP + across * (tile + GAP) + wider
+    return x, tops[down], int(x.max() + tile + GAP), int(tops[-1])
+
+
+def save(figure, path: Path) -> None:
+    """Writes a PNG of few colors: the eye sees none of it, the file is half as long."""
+    with any_script():
+        figure.savefig(path)
+    with Image.open(path) as opened:
+        picture = opened.convert("RGB")
+    few = picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)

@@ -1,0 +1,234 @@
+"""A data set in numbers: what explore.json holds, and its page shows.
+
+Rows are the source's, from 0: row r is line r + 2 of a CSV file.
+"""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64, UInt8
+
+from emotion_jax.data import suspects, twins
+from emotion_jax.data.prepare import has_splits, split_rows, splits
+from emotion_jax.data.table import POINTS, Raw
+from emotion_jax.report import tables
+from emotion_jax.tasks import FRAME
+
+SUSPICIOUS = 6.0  # times a point's usual distance from where the others put it
+
+Masks = dict[str, Bool[np.ndarray, " n"]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """The faces that are looked at."""
+
+    raw: Raw  # these faces only
+    rows: Int64[np.ndarray, " n"]  # each one's row in the source
+    splits: Masks  # every split that has some of them
+    parts: tuple[str, ...]  # those of the splits that share no face
+
+    @property
+    def label(self) -> Int64[np.ndarray, " n"]:
+        """The number of each face's class; -1 where there is none."""
+        if "emotion" not in self.raw.labels:
+            return np.full(len(self.rows), -1)
+        known = self.raw.known["emotion"]
+        return np.where(known, self.raw.labels["emotion"].argmax(1), -1)
+
+    @property
+    def classes(self) -> Masks:
+        """The faces of each class, by its name."""
+        return {name: self.label == k for k, name in enumerate(self.raw.classes)}
+
+
+def choose(raw: Raw, split: str) -> Chosen:
+    """The faces of one split, or of several joined by `+`."""
+    rows = split_rows(raw, split)
+    masks = {name: mask[rows] for name, mask in splits(raw).items()}
+    apart = np.unique(raw.usage) if has_splits(raw) else ("train", "val", "test")
+    there = {name: mask for name, mask in masks.items() if mask.any()}
+    found = {}
+    for field in dataclasses.fields(raw):
+        value = getattr(raw, field.name)
+        if isinstance(value, dict):
+            value = {name: array[rows] for name, array in value.items()}
+        found[field.name] = value[rows] if isinstance(value, np.ndarray) else value
+    found["classes"] = tuple(map(printable, raw.classes))
+    parts = sorted(
+        (str(name) for name in apart if name in there),
+        key=lambda name: -there[name].sum(),
+    )
+    return Chosen(Raw(**found), rows, there, tuple(parts))
+
+
+def printable(name: str) -> str:
+    """A folder's name may be bytes that are no text."""
+    return name.encode(errors="replace").decode()
+
+
+def survey(chosen: Chosen, split: str) -> dict:
+    """Every number that is looked at, ready for JSON."""
+    raw = chosen.raw
+    found = {
+        "data": tables.source(raw),
+        "split": split,
+        "faces": len(chosen.rows),
+        "side": raw.image.shape[1],
+        "lowest_pixel": int(raw.image.min()),
+        "highest_pixel": int(raw.image.max()),
+        "splits": {name: int(mask.sum()) for name, mask in chosen.splits.items()},
+    }
+    if raw.person is not None:
+        found["people"] = len(set(raw.person) - {""})
+    if raw.classes:
+        found["classes"] = classes(chosen)
+    found["light"] = light(chosen)
+    if "keypoints" in raw.labels:
+        found |= points(raw.labels["keypoints"], raw.known["keypoints"], found["side"])
+        found["suspicious"] = suspicious(chosen)
+    return found | copies(chosen)
+
+
+def classes(chosen: Chosen) -> dict:
+    """Faces of each class, by split and in percent."""
+    total = max(int((chosen.label >= 0).sum()), 1)
+    return {
+        name: {s: int((mask & m).sum()) for s, m in chosen.splits.items()}
+        | {"percent": round(100 * float(mask.sum()) / total, 2)}
+        for name, mask in chosen.classes.items()
+    }
+
+
+def groups_of(chosen: Chosen) -> Masks:
+    """The faces by what they may differ in: all, by part, by class."""
+    masks = {"all": np.ones(len(chosen.rows), bool)}
+    masks |= {name: chosen.splits[name] for name in chosen.parts}
+    return masks | {n: mask for n, mask in chosen.classes.items() if mask.any()}
+
+
+def brightness_and_contrast(image: UInt8[np.ndarray, "n h w 1"]) -> dict:
+    """Each face's mean gray, and the standard deviation of its grays."""
+    flat = image.reshape(len(image), -1)
+    blocks = [flat[i : i + 1024].astype(np.float32) for i in range(0, len(flat), 1024)]
+    return {
+        "brightness": np.concatenate([block.mean(1) for block in blocks]),
+        "contrast": np.concatenate([block.std(1) for block in blocks]),
+    }
+
+
+def light(chosen: Chosen) -> dict:
+    """How bright and how contrasted the faces are, by split and class."""
+    found = brightness_and_contrast(chosen.raw.image)
+    return {
+        what: {
+            name: dict(zip(("p5", "median", "p95"), rounded(span), strict=True))
+            for name, mask in groups_of(chosen).items()
+            for span in [np.quantile(values[mask], (0.05, 0.5, 0.95))]
+        }
+        for what, values in found.items()
+    }
+
+
+def rounded(values) -> list[float]:
+    """As JSON takes them: two places are enough for grays and pixels."""
+    return [round(float(value), 2) for value in values]
+
+
+def points(
+    xy: Float[np.ndarray, "n p 2"], known: Bool[np.ndarray, "n p"], side: int
+) -> dict:
+    """How often each point is known, and where it lies, in pixels of the image."""
+    outside = known & ((xy < 0) | (xy > side - 1)).any(-1)
+    found = {}
+    for p, name in enumerate(POINTS):
+        have = int(known[:, p].sum())
+        numbers = {"known": have, "missing": len(xy) - have}
+        numbers["missing_percent"] = round(100 * (1 - have / len(xy)), 2)
+        numbers["outside"] = int(outside[:, p].sum())
+        if have:
+            mine = xy[known[:, p], p].astype(np.float64)
+            columns = (mine.mean(0), mine.std(0), mine.min(0), mine.max(0))
+            keys = ("mean", "spread", "lowest", "highest")
+            for key, (x, y) in zip(keys, map(rounded, columns), strict=True):
+                numbers |= {f"{key}_x": x, f"{key}_y": y}
+        found[name] = numbers
+    return {
+        "points": found,
+        "faces_with_all_points": int(known.all(1).sum()),
+        "faces_with_no_point": int((~known.any(1)).sum()),
+        "faces_with_a_point_outside": int(outside.any(1).sum()),
+    }
+
+
+def suspicious(chosen: Chosen) -> list[dict] | None:
+    """Faces with a point far from where the others put it, worst first."""
+    known = chosen.raw.known["keypoints"]
+    if not suspects.enough(known):
+        return None
+    scale = FRAME / chosen.raw.image.shape[1]
+    px = suspects.distances(chosen.raw.labels["keypoints"] * scale, known)
+    times = suspects.times_usual(px)
+    worst = times.argmax(1)
+    order = np.argsort(-times.max(1), kind="stable")
+    return [
+        {
+            "row": int(chosen.rows[i]),
+            "point": POINTS[worst[i]],
+            "px": round(float(px[i, worst[i]]), 2),
+            "times_usual": round(float(times[i, worst[i]]), 2),
+        }
+        for i in order[times.max(1)[order] > SUSPICIOUS]
+    ]
+
+
+def copies(chosen: Chosen) -> dict:
+    """Exact twins, near twins, twins that disagree, blank images."""
+    image, label, rows = chosen.raw.image, chosen.label, chosen.rows
+    group = twins.groups(image)
+    sizes = np.bincount(group)
+    near = twins.near_pairs(image)
+    labelled = np.flatnonzero(label >= 0)
+    disagree = []
+    if len(labelled):
+        disagree = twins.conflicts(group[labelled], label[labelled])
+    return {
+        "exact_twins": {
+            "groups": int((sizes > 1).sum()),
+            "faces": int(sizes[sizes > 1].sum()),
+            "across": across(chosen, group),
+        },
+        "near_twins": {
+            "pairs": len(near),
+            "across": straddling(chosen, near),
+            "rows": rows[near].tolist(),
+        },
+        "conflicts": [
+            {
+                "rows": rows[members].tolist(),
+                "labels": [chosen.raw.classes[k] for k in label[members]],
+            }
+            for members in (labelled[which] for which in disagree)
+        ],
+        "blank": rows[twins.blank(image)].tolist(),
+    }
+
+
+def across(chosen: Chosen, group: Int64[np.ndarray, " n"]) -> list[dict]:
+    """For any two parts: how many faces of one stand in the other too."""
+    found = []
+    for name in chosen.parts:
+        for other in chosen.parts:
+            mask = chosen.splits[name]
+            shared = np.isin(group[mask], group[chosen.splits[other]]).sum()
+            if name != other and shared:
+                found.append({"faces": int(shared), "of": name, "in": other})
+    return found
+
+
+def straddling(chosen: Chosen, pairs: Int64[np.ndarray, "m 2"]) -> int:
+    """How many pairs have their faces in two parts."""
+    part = np.zeros(len(chosen.rows), int)
+    for k, name in enumerate(chosen.parts):
+        part[chosen.splits[name]] = k
+    return int((part[pairs[:, 0]] != part[pairs[:, 1]]).sum())
