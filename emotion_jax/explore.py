@@ -20,7 +20,7 @@ from emotion_jax.data.prepare import prepare
 from emotion_jax.data.sections import options_of
 from emotion_jax.data.table import Raw
 from emotion_jax.errors import Mistake, Stopped
-from emotion_jax.report import augmentations, exploration
+from emotion_jax.report import augmentations, cleaning, exploration
 from emotion_jax.report.survey import choose, survey
 from emotion_jax.tasks import make_tasks
 
@@ -89,7 +89,7 @@ def main(args: list[str]) -> None:
     except OSError as error:
         raise Stopped(f"cannot write {flags.out}: {error.strerror}") from None
     print(f"{found['data']}, split {found['split']}, {found['faces']:,} faces")
-    for line in exploration.headlines(found):
+    for line in cleaning.headlines(found):
         print(f"- {line}")
     print(f"written to {flags.out}: index.html, explore.json and the pictures")
 

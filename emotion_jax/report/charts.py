@@ -1,6 +1,7 @@
 """The charts of a data set: dark ink on white, which the page inverts in the dark."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ STYLE = {
 }
 DARK = {  # faces are not to be inverted in the dark, so their chart is always dark
     "figure.facecolor": mosaic.GROUND,
+    "axes.facecolor": mosaic.GROUND,
     "axes.titlecolor": mosaic.INK,
     "axes.edgecolor": mosaic.INK,
     "axes.grid": False,
@@ -42,16 +44,13 @@ def figure_of(height: float, columns: int, **options) -> tuple:
     return figure, figure.subplots(1, columns, **options)
 
 
-def drawing(style: Mapping = STYLE) -> object:
-    """A `with` of the charts' style."""
+@contextlib.contextmanager
+def drawing(style: Mapping = STYLE) -> Iterator[None]:
+    """The charts' style, for as long as one is drawn."""
     import matplotlib
 
-    return matplotlib.rc_context(style)
-
-
-def short(name: str) -> str:
-    """A name that leaves room for its chart."""
-    return name if len(name) <= 24 else f"{name[:23]}…"
+    with matplotlib.rc_context(style), mosaic.any_script():
+        yield
 
 
 def draw_classes(path: Path, counts: Mapping[str, Mapping], parts: Sequence[str]):
@@ -60,13 +59,13 @@ def draw_classes(path: Path, counts: Mapping[str, Mapping], parts: Sequence[str]
         figure, (left, right) = figure_of(0.9 + 0.3 * len(counts), 2, sharey=True)
         at, before = np.arange(len(counts)), np.zeros(len(counts))
         for k, part in enumerate(parts):
-            mine = np.array([row.get(part, 0) for row in counts.values()])
+            mine = np.array([row[part] for row in counts.values()])
             color = PALETTE[k % len(PALETTE)]
             left.barh(at, mine, left=before, color=color, height=0.62, label=part)
             share = 100 * mine / max(mine.sum(), 1)
             right.plot(share, at, "o", color=color, markersize=6, alpha=0.85)
             before = before + mine
-        left.set_yticks(at, [short(name) for name in counts])
+        left.set_yticks(at, [mosaic.short(name) for name in counts])
         left.invert_yaxis()
         left.set_title("faces")
         right.set_title("percent of the split")
@@ -76,7 +75,7 @@ def draw_classes(path: Path, counts: Mapping[str, Mapping], parts: Sequence[str]
             axis.tick_params(axis="y", length=0)
         if len(parts) > 1:
             figure.legend(loc="outside lower center", ncols=len(parts))
-        mosaic.save(figure, path)
+        figure.savefig(path)
 
 
 def draw_light(
@@ -94,12 +93,12 @@ def draw_light(
                 axis.plot([span["p5"], span["p95"]], [y, y], color="#8a8a92", lw=2)
                 axis.plot(span["median"], y, "o", color=PALETTE[1], markersize=5)
             ticks = [-0.16 * (k + 1) for k in range(len(groups))]
-            axis.set_yticks(ticks, [short(name) for name in groups])
+            axis.set_yticks(ticks, [mosaic.short(name) for name in groups])
             axis.set_title(f"{what}, in gray levels")
             axis.grid(False, axis="y")
             axis.tick_params(axis="y", length=0)
             axis.spines["left"].set_visible(False)
-        mosaic.save(figure, path)
+        figure.savefig(path)
 
 
 def draw_points(
@@ -137,7 +136,7 @@ def draw_points(
                 )
         axes[0].set_title(f"the points of {len(some):,} faces, on the mean face")
         axes[1].set_title("each point's mean, and twice its spread")
-        mosaic.save(figure, path)
+        figure.savefig(path)
 
 
 def draw_missing(path: Path, found: Mapping[str, Mapping]) -> None:
@@ -153,4 +152,4 @@ def draw_missing(path: Path, found: Mapping[str, Mapping]) -> None:
         axis.set_title("percent of faces without this point")
         axis.grid(False, axis="y")
         axis.tick_params(axis="y", length=0)
-        mosaic.save(figure, path)
+        figure.savefig(path)

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from emotion_jax.report import mosaic
-from emotion_jax.report.charts import short
-from emotion_jax.report.mosaic import MOST
+from emotion_jax.report.mosaic import MOST, short
 from emotion_jax.report.page import (
     Html,
     code,
@@ -21,6 +20,25 @@ from emotion_jax.report.page import (
 from emotion_jax.report.survey import SUSPICIOUS, Chosen
 
 PAIRS = 20  # the most on a sheet
+
+
+def headlines(found: dict) -> list[str]:
+    """What a person should know first, a line each."""
+    size, near = found["splits"], found["near_twins"]
+    lines = {
+        f"{one['of']} faces that stand in {one['in']} too": one["faces"]
+        for one in found["exact_twins"]["across"]
+        if size[one["of"]] <= size[one["in"]]  # of the smaller, which is the test's
+    }
+    lines |= {
+        "faces with an exact twin": found["exact_twins"]["faces"],
+        "pairs of near twins": near["pairs"],
+        "pairs of near twins in two splits": near["across"],
+        "sets of twins with different labels": len(found["conflicts"]),
+        "blank images": len(found["blank"]),
+        "faces with a suspicious point": len(found.get("suspicious") or ()),
+    }
+    return [f"{text}: {number(count)}" for text, count in lines.items()]
 
 
 def twins(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
@@ -72,9 +90,9 @@ def near(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
     return [
         sentences(
             f"{number(found['pairs'])} pairs are near twins: {kinds}. "
-            f"{number(found['across'])} of these pairs stand in two splits. Are they "
-            "the same photo, side by side? Then the test is that much easier than it "
-            "looks."
+            f"{number(found['across'])} of these pairs stand in two splits. Where a "
+            "pair shows one photo and one of the two is tested on, the test is easier "
+            "than it looks."
         ),
         picture(path, "pairs of near twins, side by side"),
         folded("The rows of all pairs", tag("p", every, class_="soft")),

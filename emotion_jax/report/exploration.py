@@ -18,7 +18,7 @@ from emotion_jax.report.page import (
     table,
     tag,
 )
-from emotion_jax.report.survey import Chosen, brightness_and_contrast
+from emotion_jax.report.survey import Chosen
 
 MOST_CLASSES = 20  # that are drawn; the tables have all
 COLORS = "Blue is the subject's left, green the right, orange the middle."
@@ -35,7 +35,7 @@ def page(folder: Path, chosen: Chosen, found: dict) -> str:
         "light": ("Light", light(folder, chosen, found)),
         "twins": ("Twins", cleaning.twins(folder, chosen, found)),
         "labels": ("Labels worth a look", cleaning.labels(folder, chosen, found)),
-        "augmentation": ("Augmentation", augmentation(folder)),
+        "augmentation": ("Augmentation", augmentation(folder, found)),
     }
     parts = {name: part for name, part in parts.items() if part[1]}
     links = [tag("a", title, href=f"#{name}") for name, (title, _) in parts.items()]
@@ -47,27 +47,6 @@ def page(folder: Path, chosen: Chosen, found: dict) -> str:
         tag("nav", *links),
         *(section(name, title, *inside) for name, (title, inside) in parts.items()),
     )
-
-
-def headlines(found: dict) -> list[str]:
-    """What a person should know first, a sentence each."""
-    said = [
-        f"{number(one['faces'])} faces of {one['of']} stand in {one['in']} too"
-        for one in found["exact_twins"]["across"]
-    ]
-    near, blank = found["near_twins"], found["blank"]
-    if near["pairs"]:
-        said.append(
-            f"{number(near['pairs'])} pairs of near twins, {number(near['across'])} of "
-            "them across splits"
-        )
-    if found["conflicts"]:
-        said.append(f"{number(len(found['conflicts']))} sets of twins disagree")
-    if blank:
-        said.append(f"{number(len(blank))} images are blank")
-    if found.get("suspicious"):
-        said.append(f"{number(len(found['suspicious']))} faces have a suspicious point")
-    return said or ["no twins, no blank images, no suspicious points"]
 
 
 def overview(found: dict) -> list[Html]:
@@ -82,7 +61,7 @@ def overview(found: dict) -> list[Html]:
         size += f" {number(found['people'])} people are named."
     return [
         tag("p", size),
-        tag("ul", *(tag("li", line) for line in headlines(found))),
+        tag("ul", *(tag("li", line) for line in cleaning.headlines(found))),
         table(("split", "faces"), found["splits"].items()),
         sentences(
             "Train on ", code("train"), ", choose on ", code("val"), ", and keep ",
@@ -93,7 +72,7 @@ def overview(found: dict) -> list[Html]:
 
 def shown_classes(found: dict) -> list[str]:
     """The classes that are drawn: all of them, or the largest, in their order."""
-    size = {name: row.get("all", 0) for name, row in found["classes"].items()}
+    size = {name: row["all"] for name, row in found["classes"].items()}
     largest = sorted(size, key=size.get, reverse=True)[:MOST_CLASSES]
     return [name for name in size if name in largest and size[name]]
 
@@ -105,17 +84,18 @@ def classes(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
     shown, counts = shown_classes(found), found["classes"]
     path = folder / "classes.png"
     charts.draw_classes(path, {n: counts[n] for n in shown}, chosen.parts)
-    sizes = {name: row.get("all", 0) for name, row in counts.items()}
+    sizes = {name: row["all"] for name, row in counts.items()}
     large, small = max(sizes, key=sizes.get), min(sizes, key=sizes.get)
     splits = list(found["splits"])
     rows = [
-        [name, *(row.get(split, 0) for split in splits), row["percent"]]
+        [name, *(row[split] for split in splits), row["percent"]]
         for name, row in counts.items()
     ]
+    few = f"The {number(len(shown))} largest of {number(len(counts))} are drawn."
     return [
         picture(path, "faces of each class, and its share of each split", "chart"),
         sentences(*balance(large, sizes[large], small, sizes[small])),
-        sentences(only(len(shown), len(counts), "classes are drawn, the largest")),
+        sentences(few * (len(shown) < len(counts))),
         table(("class", *splits, "percent"), rows),
     ]
 
@@ -135,19 +115,14 @@ def balance(large: str, most: int, small: str, fewest: int) -> list[object]:
     ]
 
 
-def only(shown: int, there: int, what: str) -> str:
-    """Says so where not all is shown."""
-    return f"{number(shown)} of {number(there)} {what}." if shown < there else ""
-
-
 def faces(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
     """A sheet for each class, and the mean faces."""
-    groups = {"all": np.ones(len(chosen.rows), bool)}
-    if "classes" in found:
-        groups |= {name: chosen.classes[name] for name in shown_classes(found)}
+    everyone = ("all", np.ones(len(chosen.rows), bool))
+    drawn = shown_classes(found) if "classes" in found else []
+    groups = [(name, chosen.classes[name]) for name in drawn]
     path = folder / "mean-faces.png"
-    means = [mean_face(chosen, mask) for mask in groups.values()]
-    mosaic.draw(path, np.stack(means), [charts.short(name) for name in groups])
+    means = [mean_face(chosen, mask) for _, mask in (everyone, *groups)]
+    mosaic.draw(path, np.stack(means), ["all", *map(mosaic.short, drawn)])
     parts = [
         sentences(
             "The mean of all faces, and of each class. Eyes and mouth should show and "
@@ -161,8 +136,7 @@ def faces(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
             + (COLORS if "points" in found else "")
         ),
     ]
-    sheets = {n: m for n, m in groups.items() if n != "all"} or groups
-    for k, (name, mask) in enumerate(sheets.items()):
+    for k, (name, mask) in enumerate(groups or [everyone]):
         path = folder / f"faces-{k}.png"
         some = mosaic.evenly(np.flatnonzero(mask), mosaic.MOST)
         mosaic.draw_rows(
@@ -189,7 +163,7 @@ def keypoints(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
     charts.draw_points(path, mean, points, known, POINTS)
     outside = number(found["faces_with_a_point_outside"])
     keys = ("known", "missing", "missing_percent", "outside", "mean_x", "mean_y")
-    keys += ("spread_x", "spread_y", "lowest_x", "highest_x", "lowest_y", "highest_y")
+    keys += ("spread_x", "spread_y", "min_x", "max_x", "min_y", "max_y")
     rows = [[name, *(row.get(key) for key in keys)] for name, row in each.items()]
     return [
         picture(path, "all points on the mean face, and each one's mean"),
@@ -224,7 +198,7 @@ def missing(folder: Path, found: dict) -> list[Html]:
 def light(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
     """How bright the faces are, and how much they vary."""
     path = folder / "light.png"
-    charts.draw_light(path, brightness_and_contrast(chosen.raw.image), found["light"])
+    charts.draw_light(path, chosen.light, found["light"])
     spans = found["light"]
     rows = [
         [name, *span.values(), *spans["contrast"][name].values()]
@@ -249,7 +223,7 @@ def light(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
     ]  # fmt: skip
 
 
-def augmentation(folder: Path) -> list[Html]:
+def augmentation(folder: Path, found: dict) -> list[Html]:
     """Faces as training will see them, if a config was given."""
     path = folder / "augmentation.png"
     if not path.exists():
@@ -257,9 +231,12 @@ def augmentation(folder: Path) -> list[Html]:
     return [
         sentences(
             "The first line has faces as they are; below each stands what training "
-            f"will see of it. {COLORS} Points should stay on their features, colors on "
-            "their sides, and you should still read every face as its label: what you "
-            "cannot read, soften in the config."
+            "will see of it. "
+            + f"{COLORS} Points should stay on their features, and colors on their "
+            "sides. "
+            * ("points" in found)
+            + "You should still read every face as its label: what you cannot read, "
+            "soften in the config."
         ),
         picture(path, "faces and their augmentations"),
     ]

@@ -38,6 +38,11 @@ def any_script() -> Iterator[None]:
         yield
 
 
+def short(text: str, most: int = 20) -> str:
+    """A text that leaves room for its neighbours."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def evenly(rows: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:
     """At most so many of the rows, spread over all of them."""
     return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
@@ -84,7 +89,13 @@ def draw(
         for kind, color in SIDES.items():
             shown = inside & np.equal(sides(names), kind)
             axis.plot(*scaled[shown].T, ".", color=color, markersize=tile / 28)
-    save(figure, path)
+    with any_script():
+        figure.savefig(path)
+    with Image.open(path) as opened:
+        picture = opened.convert("RGB")
+    # The eye sees no difference, and the file is half as long.
+    few = picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
 
 
 def draw_rows(
@@ -98,7 +109,7 @@ def draw_rows(
     if "keypoints" in raw.labels:
         options |= {"names": POINTS, "points": raw.labels["keypoints"][some]}
         options["known"] = raw.known["keypoints"][some]
-    draw(path, raw.image[some], captions, **options)
+    draw(path, raw.image[some], [short(text) for text in captions], **options)
 
 
 def places(captions: Sequence[str], columns: int, group: int, tile: int) -> tuple:
@@ -110,13 +121,3 @@ def places(captions: Sequence[str], columns: int, group: int, tile: int) -> tupl
     wider = across // group * 3 * GAP if group else 0
     x = GAP + across * (tile + GAP) + wider
     return x, tops[down], int(x.max() + tile + GAP), int(tops[-1])
-
-
-def save(figure, path: Path) -> None:
-    """Writes a PNG of few colors: the eye sees none of it, the file is half as long."""
-    with any_script():
-        figure.savefig(path)
-    with Image.open(path) as opened:
-        picture = opened.convert("RGB")
-    few = picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    few.save(path, optimize=True)

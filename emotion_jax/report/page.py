@@ -25,10 +25,11 @@ h3 { margin: 1.5rem 0 .25rem; font-size: 1rem; overflow-wrap: anywhere; }
 p { margin: .5rem 0; max-width: 46rem; overflow-wrap: anywhere; }
 a { color: var(--link); }
 nav { margin: 1rem 0; display: flex; flex-wrap: wrap; gap: .25rem 1rem; }
-code { padding: .1em .3em; border-radius: .3em; background: var(--card);
+code { display: inline-block; max-width: 100%; overflow-wrap: anywhere;
+  padding: 0 .3em; border-radius: .3em; background: var(--card);
   font: .875em ui-monospace, monospace; }
 .soft { color: var(--soft); font-size: .9rem; }
-.wide { margin: .75rem 0; overflow-x: auto; }
+.wide, .small { margin: .75rem 0; overflow-x: auto; }
 img { display: block; max-width: 100%; height: auto; border-radius: .5rem; }
 .wide img { min-width: 36rem; }
 table { border-collapse: collapse; font-size: .875rem;
@@ -36,7 +37,7 @@ table { border-collapse: collapse; font-size: .875rem;
 th, td { padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line);
   text-align: right; white-space: nowrap; }
 th { color: var(--soft); font-weight: 500; }
-th:first-child, td.text { text-align: left; }
+.text { text-align: left; }
 details { margin: .75rem 0; }
 summary { cursor: pointer; color: var(--link); }
 @media (prefers-color-scheme: dark) {
@@ -49,6 +50,7 @@ POLICY = (
     "style-src 'sha256-{}'"
 )
 VOID = ("img", "meta")
+NARROW = 600  # pixels; a telephone shrinks what is wider no further than to this
 
 
 class Html(str):
@@ -91,20 +93,17 @@ def number(value: float | int | None) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Html:
-    """Numbers are formatted and stand on the right."""
+    """Texts stand on the left of their column, numbers, formatted, on the right."""
+    rows = [list(row) for row in rows]
+    kinds = ["text" if isinstance(cell, str) else "number" for cell in rows[0]]
 
-    def line(kind: str, cells: Sequence[object]) -> Html:
-        return tag("tr", *(cell(kind, content) for content in cells))
+    def line(name: str, cells: Sequence[object]) -> Html:
+        shown = [cell if isinstance(cell, str) else number(cell) for cell in cells]
+        return tag("tr", *(tag(name, s, class_=k) for s, k in zip(shown, kinds)))
 
-    def cell(kind: str, content: object) -> Html:
-        if isinstance(content, str):
-            return tag(kind, content, class_="text")
-        return tag(kind, number(content))
-
+    head = tag("thead", line("th", header))
     body = tag("tbody", *(line("td", row) for row in rows))
-    return tag(
-        "div", tag("table", tag("thead", line("th", header)), body), class_="wide"
-    )
+    return tag("div", tag("table", head, body), class_="wide")
 
 
 def folded(title: str, *content: object) -> Html:
@@ -119,7 +118,7 @@ def picture(path: Path, text: str, kind: str = "sheet") -> Html:
     inside = base64.b64encode(path.read_bytes()).decode()
     source = f"data:image/png;base64,{inside}"
     shown = tag("img", src=source, alt=text, width=width, height=height, class_=kind)
-    return tag("div", shown, class_="wide")
+    return tag("div", shown, class_="wide" if width > NARROW else "small")
 
 
 def section(name: str, title: str, *content: object) -> Html:

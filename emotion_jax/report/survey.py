@@ -4,9 +4,10 @@ Rows are the source's, from 0: row r is line r + 2 of a CSV file.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64
 
 from emotion_jax.data import suspects, twins
 from emotion_jax.data.prepare import has_splits, split_rows, splits
@@ -28,7 +29,7 @@ class Chosen:
     splits: Masks  # every split that has some of them
     parts: tuple[str, ...]  # those of the splits that share no face
 
-    @property
+    @functools.cached_property
     def label(self) -> Int64[np.ndarray, " n"]:
         """The number of each face's class; -1 where there is none."""
         if "emotion" not in self.raw.labels:
@@ -36,10 +37,21 @@ class Chosen:
         known = self.raw.known["emotion"]
         return np.where(known, self.raw.labels["emotion"].argmax(1), -1)
 
-    @property
+    @functools.cached_property
     def classes(self) -> Masks:
         """The faces of each class, by its name."""
         return {name: self.label == k for k, name in enumerate(self.raw.classes)}
+
+    @functools.cached_property
+    def light(self) -> dict[str, Float[np.ndarray, " n"]]:
+        """Each face's mean gray, and the standard deviation of its grays."""
+        flat = self.raw.image.reshape(len(self.rows), -1)
+        starts = range(0, len(flat), 1024)  # a block's floats fit the cache
+        blocks = [flat[i : i + 1024].astype(np.float32) for i in starts]
+        return {
+            "brightness": np.concatenate([block.mean(1) for block in blocks]),
+            "contrast": np.concatenate([block.std(1) for block in blocks]),
+        }
 
 
 def choose(raw: Raw, split: str) -> Chosen:
@@ -59,7 +71,8 @@ def choose(raw: Raw, split: str) -> Chosen:
         (str(name) for name in apart if name in there),
         key=lambda name: -there[name].sum(),
     )
-    return Chosen(Raw(**found), rows, there, tuple(parts))
+    ordered = {name: there[name] for name in (*parts, *there)}
+    return Chosen(Raw(**found), rows, ordered, tuple(parts))
 
 
 def printable(name: str) -> str:
@@ -103,30 +116,20 @@ def classes(chosen: Chosen) -> dict:
 def groups_of(chosen: Chosen) -> Masks:
     """The faces by what they may differ in: all, by part, by class."""
     masks = {"all": np.ones(len(chosen.rows), bool)}
-    masks |= {name: chosen.splits[name] for name in chosen.parts}
-    return masks | {n: mask for n, mask in chosen.classes.items() if mask.any()}
-
-
-def brightness_and_contrast(image: UInt8[np.ndarray, "n h w 1"]) -> dict:
-    """Each face's mean gray, and the standard deviation of its grays."""
-    flat = image.reshape(len(image), -1)
-    blocks = [flat[i : i + 1024].astype(np.float32) for i in range(0, len(flat), 1024)]
-    return {
-        "brightness": np.concatenate([block.mean(1) for block in blocks]),
-        "contrast": np.concatenate([block.std(1) for block in blocks]),
-    }
+    masks |= {f"split {name}": chosen.splits[name] for name in chosen.parts}
+    classes = chosen.classes.items()
+    return masks | {f"class {name}": mask for name, mask in classes if mask.any()}
 
 
 def light(chosen: Chosen) -> dict:
     """How bright and how contrasted the faces are, by split and class."""
-    found = brightness_and_contrast(chosen.raw.image)
     return {
         what: {
             name: dict(zip(("p5", "median", "p95"), rounded(span), strict=True))
             for name, mask in groups_of(chosen).items()
             for span in [np.quantile(values[mask], (0.05, 0.5, 0.95))]
         }
-        for what, values in found.items()
+        for what, values in chosen.light.items()
     }
 
 
@@ -149,7 +152,7 @@ def points(
         if have:
             mine = xy[known[:, p], p].astype(np.float64)
             columns = (mine.mean(0), mine.std(0), mine.min(0), mine.max(0))
-            keys = ("mean", "spread", "lowest", "highest")
+            keys = ("mean", "spread", "min", "max")
             for key, (x, y) in zip(keys, map(rounded, columns), strict=True):
                 numbers |= {f"{key}_x": x, f"{key}_y": y}
         found[name] = numbers

@@ -1,0 +1,45 @@
+"""Laws of the sheet of augmentations: draws of the faces given, points with them."""
+
+import jax
+import numpy as np
+import tiny
+from PIL import Image
+
+from emotion_jax.data.table import FIVE, Faces, Split
+from emotion_jax.report import augmentations
+from emotion_jax.tasks import make_tasks
+
+TASKS = make_tasks({"keypoints": {}})
+
+
+def three() -> Faces:
+    table = tiny.faces(3)
+    return Faces(
+        image=table["image"],
+        labels={"keypoints": table["labels"]["keypoints"]},
+        known={"keypoints": table["known"]["keypoints"]},
+    )
+
+
+def test_without_augmentations_every_draw_is_the_face_itself():
+    faces = three()
+    found = augmentations.augmented(faces, TASKS, {}, 2)
+    twice = jax.tree.map(lambda table: np.concatenate([table, table]), faces)
+    jax.tree.map(np.testing.assert_array_equal, found, twice)
+
+
+def test_a_draw_moves_the_points_with_the_pixels():
+    faces = three()
+    found = augmentations.augmented(faces, TASKS, {"flip": {"probability": 1.0}}, 1)
+    np.testing.assert_array_equal(found["image"], faces["image"][:, :, ::-1])
+    before, after = faces["labels"]["keypoints"], found["labels"]["keypoints"]
+    known = faces["known"]["keypoints"][:, 1]  # the right eye is the left one now
+    np.testing.assert_allclose(after[known, 0, 0], 23 - before[known, 1, 0], atol=1e-4)
+
+
+def test_a_configs_sheet_has_the_faces_and_their_draws_below(tmp_path, monkeypatch):
+    monkeypatch.setattr(augmentations, "SAMPLES", 2)
+    split = Split("keypoints", "", "all", three(), np.array([4, 5, 9]), FIVE, {})
+    augmentations.draw_faces(tmp_path / "a.png", split, TASKS, {"flip": {}})
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size == (4 + 3 * 116, 4 + 3 * 116 + 18)

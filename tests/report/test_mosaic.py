@@ -1,0 +1,66 @@
+"""Laws of the mosaic: every face at its place, its points on it."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emotion_jax.report import mosaic
+
+TILE, GAP, LINE = 48, mosaic.GAP, mosaic.LINE
+
+
+def drawn(path, grays, captions, **options):
+    """A mosaic of one-gray faces of side 24, as pixels."""
+    image = np.zeros((len(grays), 24, 24, 1), np.uint8)
+    image += np.array(grays, np.uint8)[:, None, None, None]
+    mosaic.draw(path, image, captions, tile=TILE, **options)
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB")).astype(int)
+
+
+@pytest.mark.parametrize("line", [0, LINE])
+def test_faces_stand_row_by_row_and_empty_captions_take_no_room(tmp_path, line):
+    texts = ["row 7", "", ""] if line else [""] * 3
+    pixels = drawn(tmp_path / "a.png", [50, 120, 200], texts, columns=2)
+    height = GAP + 2 * (TILE + GAP) + line
+    assert pixels.shape == (height, GAP + 2 * (TILE + GAP), 3)
+    for gray, x, y in ((50, 0, 0), (120, TILE + GAP, 0), (200, 0, TILE + GAP + line)):
+        tile = pixels[GAP + y : GAP + y + TILE, GAP + x : GAP + x + TILE]
+        assert np.abs(tile - gray).max() <= 3
+
+
+def test_groups_of_columns_stand_apart(tmp_path):
+    near = drawn(tmp_path / "a.png", [9] * 4, [""] * 4, columns=4)
+    apart = drawn(tmp_path / "b.png", [9] * 4, [""] * 4, columns=4, group=2)
+    assert apart.shape[1] == near.shape[1] + 3 * GAP
+
+
+def test_a_known_point_inside_is_drawn_in_its_sides_color(tmp_path):
+    names = ("left_eye_center", "right_eye_center", "nose_tip", "mouth_left_corner")
+    assert mosaic.sides(names) == ["left", "right", "middle", "left"]
+    points = np.array([[[5.0, 5], [12, 12], [18, 18], [30, 5]]], np.float32)
+    known = np.array([[True, False, True, True]])
+    options = {"names": names, "points": points, "known": known}
+    pixels = drawn(tmp_path / "a.png", [100], [""], columns=1, **options)
+    marks = {}
+    for side, color in mosaic.SIDES.items():
+        rgb = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+        y, x = np.nonzero(np.abs(pixels - rgb).max(-1) < 24)
+        marks[side] = (x.mean(), y.mean()) if len(x) else None
+    # A point at 5 of 24 stands at (5 + 0.5) * 2 - 0.5 of 48.
+    np.testing.assert_allclose(marks["left"], GAP + 10.5, atol=0.6)
+    np.testing.assert_allclose(marks["middle"], GAP + 36.5, atol=0.6)
+    assert marks["right"] is None
+
+
+@pytest.mark.parametrize("text", ["$a$ {", "笑い", "a" * 99])
+def test_any_name_can_be_a_caption(tmp_path, text):
+    assert drawn(tmp_path / "a.png", [9], [text]).shape[0] == TILE + 2 * GAP + LINE
+
+
+def test_evenly_chosen_rows_have_both_ends_and_no_row_twice():
+    rows = np.arange(3, 103)
+    some = mosaic.evenly(rows, 12)
+    assert len(set(some)) == 12 and (some[0], some[-1]) == (3, 102)
+    assert np.ptp(np.diff(some)) <= 1
+    assert mosaic.evenly(rows[:5], 12).tolist() == [3, 4, 5, 6, 7]

@@ -1,0 +1,142 @@
+"""Laws of the numbers: each is what a hand counts."""
+
+import json
+
+import numpy as np
+import pytest
+
+from emotion_jax.data.table import POINTS, Raw
+from emotion_jax.report.survey import choose, survey
+
+
+def noise(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, 24, 24, 1)).astype(np.uint8)
+
+
+@pytest.fixture
+def photos() -> Raw:
+    """Rows 0, 1, 2 are one photo, 3 is blank, 5 is 4 mirrored, 6 and 7 are alone."""
+    image = noise(8)
+    image[1] = image[2] = image[0]
+    image[3] = 77
+    image[5] = image[4, :, ::-1]
+    label = np.array([0, 1, 0, 2, 1, 1, 0, 0])
+    public = np.isin(np.arange(8), [2, 5, 6])
+    return Raw(
+        source="fer2013",
+        path="/home/me/a.csv",
+        image=image,
+        labels={"emotion": np.eye(4, dtype=np.float32)[label]},
+        known={"emotion": np.ones(8, bool)},
+        classes=("calm", "tense", "glad", "none"),
+        usage=np.where(public, "PublicTest", "Training"),
+    )
+
+
+def test_faces_are_counted_by_split_and_class(photos):
+    found = survey(choose(photos, "all"), "all")
+    assert (found["data"], found["split"], found["faces"], found["side"]) == (
+        *("fer2013=a.csv", "all"),
+        *(8, 24),
+    )
+    splits = found["splits"]
+    assert list(splits)[:2] == ["Training", "PublicTest"]
+    assert (splits["Training"], splits["PublicTest"], splits["all"]) == (5, 3, 8)
+    counts = {
+        name: (row["Training"], row["PublicTest"], row["all"], row["percent"])
+        for name, row in found["classes"].items()
+    }
+    assert counts == {
+        "calm": (2, 2, 4, 50.0),
+        "tense": (2, 1, 3, 37.5),
+        "glad": (1, 0, 1, 12.5),
+        "none": (0, 0, 0, 0.0),
+    }
+
+
+def test_twins_conflicts_and_blanks_are_counted_with_their_rows(photos):
+    found = survey(choose(photos, "all"), "all")
+    assert found["exact_twins"] == {
+        "groups": 1,
+        "faces": 3,
+        "across": [
+            {"faces": 2, "of": "Training", "in": "PublicTest"},
+            {"faces": 1, "of": "PublicTest", "in": "Training"},
+        ],
+    }
+    assert found["near_twins"] == {"pairs": 1, "across": 1, "rows": [[4, 5]]}
+    assert found["conflicts"] == [
+        {"rows": [0, 1, 2], "labels": ["calm", "tense", "calm"]}
+    ]
+    assert found["blank"] == [3]
+
+
+def test_a_split_has_its_own_numbers_and_the_sources_rows(photos):
+    found = survey(choose(photos, "Training"), "Training")
+    assert found["faces"] == 5 and found["splits"]["all"] == 5
+    assert "PublicTest" not in found["splits"]
+    assert found["conflicts"] == [{"rows": [0, 1], "labels": ["calm", "tense"]}]
+    assert found["near_twins"]["pairs"] == 0 and found["blank"] == [3]
+    assert found["exact_twins"]["across"] == []
+
+
+def test_light_is_the_mean_and_the_spread_of_each_faces_grays(photos):
+    photos.image[:] = np.array([60, 60, 60, 80, 80, 100, 100, 100])[:, None, None, None]
+    photos.image[:, ::2] += 10  # two grays 10 apart: mean + 5, spread 5
+    light = survey(choose(photos, "all"), "all")["light"]
+    assert light["brightness"]["all"] == {"p5": 65.0, "median": 85.0, "p95": 105.0}
+    assert light["contrast"]["all"] == {"p5": 5.0, "median": 5.0, "p95": 5.0}
+    assert light["brightness"]["class glad"]["median"] == 85.0
+    assert light["brightness"]["split PublicTest"]["median"] == 105.0
+    assert "class none" not in light["brightness"]
+
+
+@pytest.fixture
+def pointed() -> Raw:
+    """Four faces, everything at (10, 12) but one nose; some points are not known."""
+    points = np.zeros((4, 15, 2), np.float32) + (10, 12)
+    known = np.ones((4, 15), bool)
+    nose, lip = POINTS.index("nose_tip"), POINTS.index("mouth_center_bottom_lip")
+    points[:, nose] = [(8, 12), (12, 12), (10, 26), (0, 0)]
+    known[3, nose] = known[1:, lip] = False
+    points[~known] = 0
+    return Raw(
+        source="keypoints",
+        path="p.csv",
+        image=noise(4),
+        labels={"keypoints": points},
+        known={"keypoints": known},
+        person=np.array(["ann", "ann", "bob", ""]),
+    )
+
+
+def test_points_are_counted_and_measured_where_they_are_known(pointed):
+    found = survey(choose(pointed, "all"), "all")
+    assert found["people"] == 2 and "classes" not in found
+    nose, lip = (found["points"][p] for p in ("nose_tip", "mouth_center_bottom_lip"))
+    assert nose == {
+        **{"known": 3, "missing": 1, "missing_percent": 25.0, "outside": 1},
+        **{"mean_x": 10.0, "mean_y": 16.67, "spread_x": 1.63, "spread_y": 6.6},
+        **{"min_x": 8.0, "min_y": 12.0, "max_x": 12.0, "max_y": 26.0},
+    }
+    assert (lip["known"], lip["missing"], lip["missing_percent"]) == (1, 3, 75.0)
+    assert found["faces_with_all_points"] == 1 and found["faces_with_no_point"] == 0
+    assert found["faces_with_a_point_outside"] == 1
+    assert found["suspicious"] is None and found["conflicts"] == []
+
+
+def test_a_point_that_no_face_knows_has_counts_and_no_place(pointed):
+    pointed.known["keypoints"][:, 0] = False
+    point = survey(choose(pointed, "all"), "all")["points"][POINTS[0]]
+    assert point == {"known": 0, "missing": 4, "missing_percent": 100.0, "outside": 0}
+
+
+def test_every_survey_is_json(photos, pointed):
+    for raw in (photos, pointed):
+        found = survey(choose(raw, "all"), "all")
+        assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_a_name_that_is_no_text_is_made_one(photos):
+    raw = Raw(**{**vars(photos), "classes": ("calm", "a\udcff", "glad", "none")})
+    assert choose(raw, "all").raw.classes[1] == "a?"

@@ -1,0 +1,214 @@
+"""Laws of a look at data: one folder, whole or not there, that says all it counts."""
+
+import html
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emotion_jax import explore
+from emotion_jax.cli import run
+from emotion_jax.data.write_csv import write_csv
+from emotion_jax.report import exploration
+
+NAMES = ("<b>&x", "$a$ 笑", "train")
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """A folder of three classes with odd names, and a keypoints file with gaps."""
+    root = tmp_path_factory.mktemp("sources")
+    rng = np.random.default_rng(0)
+    for i in range(30):
+        path = root / "faces" / NAMES[min(i % 4, 2)] / f"{i:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (16, 16)).astype(np.uint8)
+        Image.fromarray(pixels).save(path)
+        if i == 0:  # the same photo under another name
+            (root / "faces" / NAMES[1]).mkdir()
+            shutil.copy(path, root / "faces" / NAMES[1] / "twin.png")
+    write_csv(root, faces=120)
+    lines = (root / "keypoints.csv").read_text().splitlines()
+    for i in range(1, 31):
+        lines[i] = "," + lines[i].partition(",")[2]
+    (root / "keypoints.csv").write_text("\n".join(lines))
+    return root
+
+
+@pytest.fixture(scope="module")
+def looked(sources, tmp_path_factory):
+    """Both, looked at."""
+    out = tmp_path_factory.mktemp("out")
+    for source, path, extra in (
+        ("folder", "faces", []),
+        ("keypoints", "keypoints.csv", ["--config", "configs/keypoints.py"]),
+    ):
+        args = ["--data", f"{source}={sources / path}", "--out", str(out / source)]
+        assert run(explore.main, args + extra) == 0
+    return out
+
+
+def numbers_of(found) -> set[str]:
+    """Every number of nested JSON, as the page writes it."""
+    if isinstance(found, dict | list):
+        inner = found.values() if isinstance(found, dict) else found
+        return {shown for value in inner for shown in numbers_of(value)}
+    if isinstance(found, float):
+        return {f"{found:,.2f}"}
+    return {f"{found:,}"} if isinstance(found, int) else set()
+
+
+def text_of(page: str) -> str:
+    """What a reader of the page sees."""
+    body = page[page.index("<body>") :]
+    return html.unescape(re.sub(r"<[^>]+>", " ", body))
+
+
+@pytest.mark.parametrize("source", ["folder", "keypoints"])
+def test_the_page_has_every_number_and_none_of_its_own(looked, source):
+    found = json.loads((looked / source / "explore.json").read_text())
+    text = text_of((looked / source / "index.html").read_text("utf-8"))
+    shown = set(re.findall(r"(?<![\w.-])-?\d[\d,]*(?:\.\d+)?", text.replace(", ", " ")))
+    expected = numbers_of(found)
+    assert len(expected) > 20 and expected <= shown | {"0"}
+    known = {"0", "6", "96", "0.5"} | {str(n) for n in (24, found["faces"])}
+    assert shown - expected <= known
+
+
+@pytest.mark.parametrize("source", ["folder", "keypoints"])
+def test_the_page_holds_its_pictures_and_asks_for_nothing(looked, source):
+    folder = looked / source
+    page = (folder / "index.html").read_text("utf-8")
+    pictures = sorted(p.name for p in folder.glob("*.png"))
+    assert page.count("<img") == page.count("data:image/png;base64,") == len(pictures)
+    assert {"index.html", "explore.json", *pictures} == {
+        p.name for p in folder.iterdir()
+    }
+    assert not re.search(r"https?:|//|@import|<script|<link|url\(", page_text(page))
+    assert all(link[0] == "#" for link in re.findall(r'href="(.*?)"', page))
+
+
+def page_text(page: str) -> str:
+    """The page without what lies in it as base64, where // is a digit."""
+    return re.sub(r"base64,[^\"]+|sha256-[^&]+", "", page)
+
+
+def test_names_from_a_file_are_text_and_no_markup(looked):
+    page = (looked / "folder" / "index.html").read_text("utf-8")
+    assert "<b>" not in page and page.count("&lt;b&gt;&amp;x") >= 3
+    found = json.loads((looked / "folder" / "explore.json").read_text())
+    assert set(found["classes"]) == set(NAMES)
+
+
+def test_a_folders_numbers_are_those_of_its_files(looked):
+    found = json.loads((looked / "folder" / "explore.json").read_text())
+    assert (found["faces"], found["side"]) == (31, 96)
+    counts = {name: row["all"] for name, row in found["classes"].items()}
+    assert counts == {"<b>&x": 8, "$a$ 笑": 9, "train": 14}
+    # Rows go by path: $a$ first, its twin.png the ninth, then 00.png of <b>&x.
+    assert found["conflicts"] == [{"rows": [8, 9], "labels": ["$a$ 笑", "<b>&x"]}]
+
+
+def test_missing_points_are_told_and_shown(looked):
+    found = json.loads((looked / "keypoints" / "explore.json").read_text())
+    eye = found["points"]["left_eye_center"]
+    assert (eye["known"], eye["missing"], eye["missing_percent"]) == (90, 30, 25.0)
+    assert found["faces_with_all_points"] == 90
+    assert (looked / "keypoints" / "missing.png").exists()
+    assert not (looked / "folder" / "missing.png").exists()
+    page = (looked / "keypoints" / "index.html").read_text("utf-8")
+    assert "90 faces know every point" in page and "Too few faces" in page
+
+
+def test_a_config_shows_its_augmentation(looked):
+    with Image.open(looked / "keypoints" / "augmentation.png") as picture:
+        assert picture.size == (4 + 8 * 116, 4 + 6 * 116 + 18)
+    assert not (looked / "folder" / "augmentation.png").exists()
+
+
+def test_a_split_is_looked_at_alone(sources, tmp_path, capsys):
+    data = f"fer2013={sources / 'fer2013.csv'}"
+    args = ["--data", data, "--split", "PublicTest+PrivateTest"]
+    assert run(explore.main, [*args, "--out", str(tmp_path / "a" / "b")]) == 0
+    found = json.loads((tmp_path / "a" / "b" / "explore.json").read_text())
+    assert found["faces"] == 24 and found["split"] == "PublicTest+PrivateTest"
+    assert "Training" not in found["splits"]
+    told = capsys.readouterr().out
+    assert told.startswith(
+        "fer2013=fer2013.csv, split PublicTest+PrivateTest, 24 faces"
+    )
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ({"--data": "fer2103=a.csv"}, "is fer2013 meant"),
+        ({"--data": "fer2013=nowhere.csv"}, "nowhere.csv: cannot be read"),
+        ({"--split": "tset"}, "split 'tset' does not exist; there is"),
+        ({"--config": "configs/fer6.py"}, "did you mean configs/fer5.py"),
+        ({"--config": "configs/keypoints.py"}, "none of the 120 faces"),
+        ({"--out": "full"}, "--out full is not empty; name a new folder"),
+        ({"--out": "file"}, "--out file is a file"),
+        ({"--out": "file/in"}, "cannot write to --out file/in: .*file is no writable"),
+        ({"--oot": "x"}, "did you mean --out"),
+        ({"--out": None}, "required: --out"),
+    ],
+)
+def test_a_mistake_is_told_and_nothing_written(
+    sources, tmp_path, monkeypatch, capsys, change, told
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    flags = {"--data": f"fer2013={sources / 'fer2013.csv'}", "--out": "new"} | change
+    args = [arg for pair in flags.items() if pair[1] for arg in pair]
+    assert run(explore.main, args) == 2
+    error = capsys.readouterr().err
+    assert re.search(told, error) and "Traceback" not in error
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_full_disk_leaves_nothing_half_written(
+    sources, tmp_path, monkeypatch, capsys
+):
+    def page(folder, chosen, found):
+        (folder / "classes.png").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(exploration, "page", page)
+    data = f"folder={sources / 'faces'}"
+    assert run(explore.main, ["--data", data, "--out", str(tmp_path / "out")]) == 3
+    assert "No space left on device" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scheme, width", [("light", 1200), ("dark", 390)])
+def test_a_browser_shows_it_without_a_word_or_a_request(looked, scheme, width):
+    playwright = pytest.importorskip("playwright.sync_api")
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if not browser:
+        pytest.skip("there is no Chromium")
+    said, asked = [], []
+    with playwright.sync_playwright() as tools:
+        opened = tools.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        size = {"width": width, "height": 800}
+        page = opened.new_page(viewport=size, color_scheme=scheme)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((looked / "folder" / "index.html").as_uri())
+        loaded = "[...document.images].every(i => i.complete && i.naturalWidth > 0)"
+        assert page.evaluate(loaded)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
+        opened.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [
+        (looked / "folder" / "index.html").as_uri()
+    ]
