@@ -35,7 +35,13 @@ EXTRAS = {
     "tf": ["tensorflow>=2.18"],
     "photo": ["scikit-image>=0.24"],
     "gcs": ["gcsfs>=2024.6"],
-    "dev": ["beartype>=0.19", "hypothesis>=6.100", "pytest>=8", "ruff>=0.8"],
+    "dev": [
+        "beartype>=0.19",
+        "hypothesis>=6.100",
+        "pytest>=8",
+        "pytest-xdist>=3.6",
+        "ruff>=0.8",
+    ],
 }
 
 setup(

@@ -6,5 +6,5 @@ source "$(dirname "${BASH_SOURCE[0]}")/venv.sh" "[dev]"
 
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
-.venv/bin/python -m pytest "$@"
+.venv/bin/python -m pytest --numprocesses auto --dist loadfile "$@"
 echo "all tests passed; their report is above"

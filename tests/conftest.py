@@ -16,11 +16,13 @@ jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 install_import_hook("emotion_jax", "typecheck.check")
 
-# Many tests compile the same tiny step, some in processes of their own: once is enough.
-COMPILED = tempfile.TemporaryDirectory(prefix="emotion_jax_tests_")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
-jax.config.update("jax_compilation_cache_dir", COMPILED.name)
+# Many tests compile the same tiny step, in several workers, some of them in processes
+# of their own: once is enough. Who finds the folder's name given did not make it.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    COMPILED = tempfile.TemporaryDirectory(prefix="emotion_jax_tests_")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 PREPARED = tempfile.TemporaryDirectory(prefix="emotion_jax_tests_")
