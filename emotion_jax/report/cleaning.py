@@ -34,10 +34,12 @@ def headlines(found: dict) -> list[str]:
         "faces with an exact twin": found["exact_twins"]["faces"],
         "pairs of near twins": near["pairs"],
         "pairs of near twins in two splits": near["across"],
-        "sets of twins with different labels": len(found["conflicts"]),
         "blank images": len(found["blank"]),
-        "faces with a suspicious point": len(found.get("suspicious") or ()),
     }
+    if "classes" in found:
+        lines["sets of twins with different labels"] = len(found["conflicts"])
+    if found.get("suspicious") is not None:
+        lines["faces with a suspicious point"] = len(found["suspicious"])
     return [f"{text}: {number(count)}" for text, count in lines.items()]
 
 
@@ -90,9 +92,11 @@ def near(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
     return [
         sentences(
             f"{number(found['pairs'])} pairs are near twins: {kinds}. "
-            f"{number(found['across'])} of these pairs stand in two splits. Where a "
-            "pair shows one photo and one of the two is tested on, the test is easier "
-            "than it looks."
+            f"{number(found['across'])} of these pairs stand in two splits. Look "
+            "whether they are one photo: where one of the two is tested on, the test "
+            "is easier than it looks. ",
+            code("--config.data.dedupe=near"),
+            " leaves such faces out of training.",
         ),
         picture(path, "pairs of near twins, side by side"),
         folded("The rows of all pairs", tag("p", every, class_="soft")),

@@ -125,11 +125,11 @@ def faces(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
     mosaic.draw(path, np.stack(means), ["all", *map(mosaic.short, drawn)])
     parts = [
         sentences(
-            "The mean of all faces, and of each class. Eyes and mouth should show and "
-            "sit in one place: a mean without features tells of faces that are not "
+            f"The mean of all faces{', and of each class' * bool(groups)}. Eyes and "
+            "mouth should show and sit in one place: a mean without features tells of faces that are not "
             "aligned, two pairs of eyes of two ways to crop."
         ),
-        picture(path, "the mean face of all faces and of each class"),
+        picture(path, "mean faces"),
         sentences(
             "Faces drawn evenly from the rows. Look for what is no face, what is "
             "turned or cut off, and for labels that you would not give. "
