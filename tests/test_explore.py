@@ -19,7 +19,10 @@ NAMES = ("<b>&x", "$a$ 笑", "train")
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
-    """A folder of three classes with odd names, and a keypoints file with gaps."""
+    """A folder of three classes with odd names, and a keypoints file with gaps.
+
+    There 30 faces lack a point, and 13 others have one outside their image.
+    """
     root = tmp_path_factory.mktemp("sources")
     rng = np.random.default_rng(0)
     for i in range(30):
@@ -32,8 +35,12 @@ def sources(tmp_path_factory):
             shutil.copy(path, root / "faces" / NAMES[1] / "twin.png")
     write_csv(root, faces=120)
     lines = (root / "keypoints.csv").read_text().splitlines()
-    for i in range(1, 31):
-        lines[i] = "," + lines[i].partition(",")[2]
+    for i in range(1, 44):
+        first = "" if i <= 30 else "99.5"
+        lines[i] = f"{first},{lines[i].partition(',')[2]}"
+        if i > 37:  # the last column of numbers is the lower lip's y
+            numbers, _, pixels = lines[i].rpartition(",")
+            lines[i] = f"50{numbers[4:].rpartition(',')[0]},97,{pixels}"
     (root / "keypoints.csv").write_text("\n".join(lines))
     return root
 
@@ -117,6 +124,8 @@ def test_missing_points_are_told_and_shown(looked):
     eye = found["points"]["left_eye_center"]
     assert (eye["known"], eye["missing"], eye["missing_percent"]) == (90, 30, 25.0)
     assert found["faces_with_all_points"] == 90
+    assert found["faces_with_a_point_outside"] == 13
+    assert (eye["outside"], eye["max_x"]) == (7, 99.5)
     assert (looked / "keypoints" / "missing.png").exists()
     assert not (looked / "folder" / "missing.png").exists()
     page = (looked / "keypoints" / "index.html").read_text("utf-8")

@@ -15,19 +15,19 @@ def noise(n: int, seed: int = 0) -> np.ndarray:
 
 @pytest.fixture
 def photos() -> Raw:
-    """Rows 0, 1, 2 are one photo, 3 is blank, 5 is 4 mirrored, 6 and 7 are alone."""
-    image = noise(8)
-    image[1] = image[2] = image[0]
-    image[3] = 77
-    image[5] = image[4, :, ::-1]
-    label = np.array([0, 1, 0, 2, 1, 1, 0, 0])
-    public = np.isin(np.arange(8), [2, 5, 6])
+    """Rows 1, 2, 3 are one photo, 4 is blank, 6 is 5 mirrored and 8 is 7."""
+    image = noise(9)
+    image[1] = image[2] = image[3]
+    image[4] = 77
+    image[[6, 8]] = image[[5, 7], :, ::-1]
+    label = np.array([0, 0, 1, 0, 2, 1, 1, 0, 0])
+    public = np.isin(np.arange(9), [0, 3, 6])
     return Raw(
         source="fer2013",
         path="/home/me/a.csv",
         image=image,
         labels={"emotion": np.eye(4, dtype=np.float32)[label]},
-        known={"emotion": np.ones(8, bool)},
+        known={"emotion": np.ones(9, bool)},
         classes=("calm", "tense", "glad", "none"),
         usage=np.where(public, "PublicTest", "Training"),
     )
@@ -37,19 +37,19 @@ def test_faces_are_counted_by_split_and_class(photos):
     found = survey(choose(photos, "all"), "all")
     assert (found["data"], found["split"], found["faces"], found["side"]) == (
         *("fer2013=a.csv", "all"),
-        *(8, 24),
+        *(9, 24),
     )
     splits = found["splits"]
     assert list(splits)[:2] == ["Training", "PublicTest"]
-    assert (splits["Training"], splits["PublicTest"], splits["all"]) == (5, 3, 8)
+    assert (splits["Training"], splits["PublicTest"], splits["all"]) == (6, 3, 9)
     counts = {
         name: (row["Training"], row["PublicTest"], row["all"], row["percent"])
         for name, row in found["classes"].items()
     }
     assert counts == {
-        "calm": (2, 2, 4, 50.0),
-        "tense": (2, 1, 3, 37.5),
-        "glad": (1, 0, 1, 12.5),
+        "calm": (3, 2, 5, 55.56),
+        "tense": (2, 1, 3, 33.33),
+        "glad": (1, 0, 1, 11.11),
         "none": (0, 0, 0, 0.0),
     }
 
@@ -64,24 +64,26 @@ def test_twins_conflicts_and_blanks_are_counted_with_their_rows(photos):
             {"faces": 1, "of": "PublicTest", "in": "Training"},
         ],
     }
-    assert found["near_twins"] == {"pairs": 1, "across": 1, "rows": [[4, 5]]}
+    assert found["near_twins"] == {"pairs": 2, "across": 1, "rows": [[5, 6], [7, 8]]}
     assert found["conflicts"] == [
-        {"rows": [0, 1, 2], "labels": ["calm", "tense", "calm"]}
+        {"rows": [1, 2, 3], "labels": ["calm", "tense", "calm"]}
     ]
-    assert found["blank"] == [3]
+    assert found["blank"] == [4]
 
 
 def test_a_split_has_its_own_numbers_and_the_sources_rows(photos):
     found = survey(choose(photos, "Training"), "Training")
-    assert found["faces"] == 5 and found["splits"]["all"] == 5
+    assert found["faces"] == 6 and found["splits"]["all"] == 6
     assert "PublicTest" not in found["splits"]
-    assert found["conflicts"] == [{"rows": [0, 1], "labels": ["calm", "tense"]}]
-    assert found["near_twins"]["pairs"] == 0 and found["blank"] == [3]
+    assert found["conflicts"] == [{"rows": [1, 2], "labels": ["calm", "tense"]}]
+    assert found["near_twins"]["rows"] == [[7, 8]] and found["blank"] == [4]
     assert found["exact_twins"]["across"] == []
 
 
 def test_light_is_the_mean_and_the_spread_of_each_faces_grays(photos):
-    photos.image[:] = np.array([60, 60, 60, 80, 80, 100, 100, 100])[:, None, None, None]
+    photos.image[:] = np.array([100, 60, 60, 100, 80, 80, 100, 80, 60])[
+        :, None, None, None
+    ]
     photos.image[:, ::2] += 10  # two grays 10 apart: mean + 5, spread 5
     light = survey(choose(photos, "all"), "all")["light"]
     assert light["brightness"]["all"] == {"p5": 65.0, "median": 85.0, "p95": 105.0}
