@@ -163,6 +163,10 @@ def main() -> None:
         alone = Path(scratch) / "alone"
         run(alone, flags.processes, 0, dice)
         expected = fingerprint(alone)
+        env = json.loads((alone / "env.json").read_text())
+        versions = ", ".join(f"{k} {v}" for k, v in env["packages"].items())
+        print(f"`python launch/chaos.py {' '.join(sys.argv[1:])}`\n")
+        print(f"Python {env['python']}, {versions}, {env['platform']}\n")
         print(f"| run | killed in (at step) | {' | '.join(expected)} | equal |")
         print("| --- " * (3 + len(expected)) + "|")
         print(f"| alone | | {' | '.join(expected.values())} | |", flush=True)
