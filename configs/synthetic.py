@@ -53,6 +53,6 @@ def get_config() -> ConfigDict:
         "options": {},
     }
     config.eval = {"every": "2 epochs"}
-    config.checkpoint = {"every": "30", "keep": 2, "best": "emotion/accuracy"}
+    config.checkpoint = {"every": "2 epochs", "keep": 2, "best": "emotion/accuracy"}
     config.log = {"every": "20"}
     return config
