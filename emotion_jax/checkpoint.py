@@ -7,9 +7,9 @@ folder can evaluate, predict or export without the config file.
 
 import contextlib
 import dataclasses
-import errno
 import json
 import logging
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,13 +19,14 @@ from jax.sharding import Mesh
 from orbax.checkpoint import checkpoint_managers as policies
 
 from emotion_jax import logs, processes, sharding
-from emotion_jax.errors import Mistake, Stopped
+from emotion_jax.errors import FULL, Mistake, Stopped
 from emotion_jax.plan import Plan
 from emotion_jax.scores import lower_is_better
 from emotion_jax.step import TrainState
 
 FORMAT_VERSION = 1
-logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of what is meant so
+for name in ("absl", "asyncio"):  # Orbax raises what it has to tell
+    logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,8 +204,12 @@ def one_sentence():
     """A full or read-only disk ends a run in one sentence."""
     try:
         yield
-    except OSError as error:
-        what = "no space is left" if error.errno == errno.ENOSPC else error.strerror
+    except (OSError, ValueError) as error:  # the latter is TensorStore's
+        what = getattr(error, "strerror", None)
+        if getattr(error, "errno", 0) in FULL or "RESOURCE_EXHAUSTED" in str(error):
+            what = "no space is left"
+        if what is None:
+            raise
         raise Stopped(f"could not write the checkpoint: {what}") from error
 
 
@@ -215,12 +220,13 @@ def step_folders(directory: Path) -> list[Path]:
 
 def candidates(checkpoint: str, flag: str = "--checkpoint") -> list[Path]:
     """The folders that X names: one step's own, or a workdir's, the best first."""
-    path = Path(checkpoint).expanduser().absolute()
-    if (path / "meta").is_dir() and (path / "state").is_dir():
+    path = Path(os.path.expanduser(checkpoint)).absolute()
+    isdir = os.path.isdir  # unlike Path's, it never raises
+    if isdir(path / "meta") and isdir(path / "state"):
         return [path]
-    steps = step_folders(path / "checkpoints")
+    steps = step_folders(path / "checkpoints") if isdir(path / "checkpoints") else []
     if not steps:
-        there = "holds no checkpoint" if path.exists() else "does not exist"
+        there = "holds no checkpoint" if os.path.exists(path) else "does not exist"
         raise Mistake(
             f"{flag} {checkpoint} {there}; give a workdir or one step's folder "
             "inside its checkpoints/"

@@ -14,7 +14,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from emotion_jax import processes, registry
-from emotion_jax.errors import Interrupted, Mistake, Preempted, Stopped
+from emotion_jax.errors import FULL, Interrupted, Mistake, Preempted, Stopped
 
 # The arguments of a flag that takes any number of SOURCE=PATH, however written.
 SOURCES = {"nargs": "+", "action": "extend", "default": [], "metavar": "SOURCE=PATH"}
@@ -51,6 +51,10 @@ def run(binary: Callable[[list[str]], None], args: list[str]) -> int:
     except Exception as error:
         if processes.lost_another(error):
             return tell(processes.LOST, STOPPED)
+        if isinstance(error, OSError) and error.errno in FULL:
+            return tell(
+                "no space is left on the disk; what was saved is whole", STOPPED
+            )
         traceback.print_exc()
         return tell("this is a bug in emotion_jax; please report the lines above", BUG)
     return DONE
@@ -58,7 +62,8 @@ def run(binary: Callable[[list[str]], None], args: list[str]) -> int:
 
 def tell(sentence: object, code: int) -> int:
     """Says it on standard error and passes the code on."""
-    print(f"emotion_jax: {sentence}", file=sys.stderr, flush=True)
+    line = str(sentence).replace("\n", "\\n")  # a file's name may hold one
+    print(f"emotion_jax: {line}", file=sys.stderr, flush=True)
     return code
 
 
@@ -108,13 +113,31 @@ def find_config(path: str) -> Path:
     """The config file: as named, or the one of that name that ships."""
     package = Path(__file__).parent
     for place in (Path(path), package / path, package.parent / path):
-        if place.is_file():
+        if os.path.isfile(place):  # unlike Path's, never raises
             return place
     shipped = [
         f for root in (package, package.parent) for f in root.glob("configs/*.py")
     ]
     names = sorted({f"configs/{f.name}" for f in shipped if f.stem != "__init__"})
     raise registry.unknown("config file", path, names)
+
+
+def check_folder(flag: str, folder: Path) -> None:
+    """Raises unless the folder can be made, or is there, and can be written to."""
+    for there in (folder.absolute(), *folder.absolute().parents):
+        try:
+            os.lstat(there)
+            break
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise Mistake(
+                f"cannot write to {flag} {folder}: {error.strerror}"
+            ) from None
+    if not os.path.isdir(there):
+        raise Mistake(f"cannot write to {flag} {folder}: {there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise Mistake(f"cannot write to {flag} {folder}: {there} is read-only")
 
 
 def load_config(path: str, overrides: list[str]) -> ConfigDict:

@@ -1,5 +1,9 @@
 """The ways in which a run may end early and say why in one sentence."""
 
+import errno
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of an OSError, where a disk is full
+
 
 class Mistake(ValueError):
     """The caller's mistake (flag, config, file or data): exit code 2."""

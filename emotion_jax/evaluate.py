@@ -214,14 +214,19 @@ def main(args: list[str]) -> None:
     add("--out", type=Path, metavar="DIR", help="default: WORKDIR/eval/SOURCE-SPLIT/")
     flags = parser.parse(args)
 
+    if flags.out:
+        cli.check_folder("--out", flags.out)
     restored = restore(flags.checkpoint)
     splits = load_splits(restored, flags.data, flags.split, flags.labels == "trained")
-    for split in splits:
+    outs = [f"{split.source}-{split.name}" for split in splits]
+    if flags.out and len(splits) == 1:
+        outs = [""]
+    root = flags.out or restored.folder.parents[1] / "eval"
+    for name in outs:
+        cli.check_folder("--out", root / name)
+    for split, name in zip(splits, outs, strict=True):
         outputs, found = numbers_of(restored, split, flags.tta)
-        folder = f"{split.source}-{split.name}"
-        out = flags.out or restored.folder.parents[1] / "eval" / folder
-        if flags.out and len(splits) > 1:
-            out = flags.out / folder
+        out = root / name
         write(restored, split, outputs, found, out)
         print(f"\n{tables.describe(split)}\n\n{tables.numbers(found, restored.tasks)}")
         print(f"\nwritten to {out}: metrics.json, faces.png")

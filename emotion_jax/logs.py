@@ -1,5 +1,6 @@
 """What a run tells: JSON lines, TensorBoard events, and lines that a person reads."""
 
+import contextlib
 import json
 import math
 import os
@@ -7,7 +8,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,11 +20,21 @@ from emotion_jax.plan import Plan
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Another name to write to, which becomes `path` if all of it was written."""
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def write_json(path: Path, value: object) -> None:
     """Writes the file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
-    temporary.replace(path)
+    with whole(path) as partial:
+        partial.write_text(json.dumps(value, indent=2) + "\n")
 
 
 def environment() -> dict[str, object]:
@@ -51,9 +62,8 @@ def cut_back(path: Path, step: int) -> None:
                 kept.append(line)
         except (ValueError, KeyError, TypeError):
             break  # a kill may have cut the last line
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text("".join(line + "\n" for line in kept))
-    temporary.replace(path)
+    with whole(path) as partial:
+        partial.write_text("".join(line + "\n" for line in kept))
 
 
 def say(text: str) -> None:
@@ -86,14 +96,21 @@ class RunLog:
 
     def open(self, start: int) -> "RunLog":
         """Goes on after step `start`; closes at the end of a `with`."""
-        from tensorboardX import SummaryWriter  # half a second of import
+        # Not its SummaryWriter, whose thread dies of a full disk, and then the run
+        # would wait for it without end. Half a second of import.
+        from tensorboardX.proto.event_pb2 import SessionLog
+        from tensorboardX.record_writer import RecordWriter
 
         self.start, self.rate = start, 0.0
         if self.lead:
             path = self.workdir / "metrics.jsonl"
             cut_back(path, start)
             self.lines = path.open("a", buffering=1)
-            self.events = SummaryWriter(str(self.workdir), purge_step=start + 1)
+            name = f"events.out.tfevents.{time.time():.3f}.{platform.node()}"
+            self.events = RecordWriter(str(self.workdir / name))
+            self.write_event(file_version="brain.Event:2")
+            began = SessionLog(status=SessionLog.START)  # later events are forgotten
+            self.write_event(step=start + 1, session_log=began)
         return self
 
     def step(self, step: int, metrics: Mapping[str, tuple]) -> None:
@@ -161,8 +178,18 @@ class RunLog:
         }
         timing = {"seconds": round(time.time(), 3), "images_per_s": round(self.rate, 1)}
         self.lines.write(json.dumps({"step": step} | numbers | timing) + "\n")
+        from tensorboardX.summary import scalar
+
         for key, value in numbers.items():
-            self.events.add_scalar(key, value, step)
+            self.write_event(step=step, summary=scalar(key, value))
+        self.events.flush()
+
+    def write_event(self, **what) -> None:
+        """For TensorBoard."""
+        from tensorboardX.proto.event_pb2 import Event
+
+        event = Event(wall_time=time.time(), **what)
+        self.events.write(event.SerializeToString())
 
     def __enter__(self) -> "RunLog":
         return self
@@ -176,6 +203,8 @@ class RunLog:
     def close(self) -> None:
         """Logs the last step and closes the files."""
         self.flush()
-        if self.lead:
-            self.lines.close()
-            self.events.close()
+        if self.lead and not self.lines.closed:
+            try:
+                self.lines.close()
+            finally:
+                self.events.close()

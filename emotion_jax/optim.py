@@ -242,7 +242,7 @@ def make_optimizer(
     accumulate: int = 1,
     base_batch_size: int = 0,
     lookahead: Mapping | None = None,
-    groups: Sequence[Sequence] = (),
+    groups: Sequence[tuple[str, float]] = (),
 ) -> Optimizer:
     """The optimizer of a config's `optim` section.
 
@@ -260,6 +260,17 @@ def make_optimizer(
       groups: for fine-tuning, (("trunk", 0.1), ("stem", 0.0)): factors of the rate by
         parameter; 0 freezes.
     """
+    numbers = {
+        "learning_rate": learning_rate,
+        "weight_decay": weight_decay,
+        "clip_norm": clip_norm,
+        "base_batch_size": base_batch_size,
+    }
+    for field, value in numbers.items():
+        if value < 0:
+            raise Mistake(f"config.optim.{field} is {value}, must be at least 0")
+    if not 0 <= ema_decay < 1:
+        raise Mistake(f"config.optim.ema_decay is {ema_decay}, must be in [0, 1)")
     if accumulate < 1:
         raise Mistake(f"config.optim.accumulate is {accumulate}, must be at least 1")
     if accumulate > plan.total:
@@ -273,10 +284,12 @@ def make_optimizer(
             "schedule_free averages by itself: it goes without config.optim.ema_decay, "
             "groups and lookahead"
         )
+    schedule_name = schedule.get("name", "")
+    registry.check_type("config.optim.schedule.name", schedule_name, str)
     plan = plan.accumulated(accumulate)
     rate = registry.call(
         "config.optim.schedule",
-        registry.pick("schedule", schedule.get("name", ""), SCHEDULES),
+        registry.pick("schedule", schedule_name, SCHEDULES),
         scaled_rate(learning_rate, plan.batch_size, base_batch_size),
         plan,
         **{k: v for k, v in schedule.items() if k != "name"},

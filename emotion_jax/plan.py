@@ -2,9 +2,12 @@
 
 import dataclasses
 import re
+import reprlib
 from collections.abc import Mapping, Sized
 
 from emotion_jax.errors import Mistake
+
+MOST_STEPS, MOST_FACES = 2**31, 65_536  # of a run, as steps are int32; of a batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +30,15 @@ class Plan:
         unit = {"%": self.total / 100, "epoch": self.epoch, "step": 1}
         match = re.fullmatch(r"([0-9.]+) ?(%|epochs?|steps?|)", str(duration).strip())
         try:
-            return round(float(match[1]) * unit[match[2].rstrip("s") or "step"])
-        except (TypeError, ValueError):
+            steps = round(float(match[1]) * unit[match[2].rstrip("s") or "step"])
+        except (TypeError, ValueError, OverflowError):
+            steps = MOST_STEPS
+        if steps >= MOST_STEPS:
             raise Mistake(
-                f"{duration!r} is no duration; write 500, '5%' or '2 epochs'"
-            ) from None
+                f"{reprlib.repr(duration)} is no duration; "
+                "write 500, '5%' or '2 epochs'"
+            )
+        return steps
 
     def every(self, duration: int | float | str) -> int:
         """A cadence: as `to_steps`, at least one."""
@@ -57,12 +64,17 @@ def make_plan(
     epochs: float = 0.0,
 ) -> Plan:
     """The plan of a config's `train` section; steps win over epochs."""
-    if batch_size < 1:
-        raise Mistake(f"config.train.batch_size is {batch_size}, must be at least 1")
+    if not 1 <= batch_size <= MOST_FACES:
+        raise Mistake(
+            f"config.train.batch_size is {batch_size}, must be at least 1, at most "
+            f"{MOST_FACES}"
+        )
     if stop_at < 0:
         raise Mistake(f"config.stop_at is {stop_at}, must be 0 or a step")
     epoch = sum(len(split) for split in train.values()) / batch_size
     total = steps or round(epochs * epoch)
+    if total >= MOST_STEPS:
+        raise Mistake(f"config.train makes {total} steps, must be fewer than 2^31")
     if total < 1:
         raise Mistake(
             "config.train needs steps or epochs above 0, "

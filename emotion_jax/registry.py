@@ -2,14 +2,26 @@
 
 import difflib
 import inspect
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any
+import reprlib
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 from ml_collections import ConfigDict
 
 from emotion_jax.errors import Mistake
 
 Mapping.register(ConfigDict)  # it is one in all but name
+
+LARGEST_INT, LARGEST_FLOAT = 2**31 - 1, 1e38  # as the devices have them
+TYPES = {
+    bool: "True or False",
+    int: "a whole number of 32 bits",
+    float: "a finite number of 32 bits",
+    str: "a string",
+    Mapping: "a section of named fields",
+    NoneType: "None",
+}
 
 
 def unknown(what: str, name: object, known: Iterable[object]) -> Mistake:
@@ -31,7 +43,7 @@ def call(section: str, function: Callable, /, *args, **options) -> Any:
     """`function(*args, **options)`, once its signature is seen to take these fields.
 
     Every section of a config goes to one function this way, so a misspelt or missing
-    field is told by name before anything runs.
+    field, or a value of another type, is told by name before anything runs.
     """
     check_fields(section, function, len(args), options)
     return function(*args, **options)
@@ -41,14 +53,63 @@ def check_fields(
     section: str, function: Callable, given: int, options: Mapping[str, Any]
 ) -> None:
     """Raises unless `function` takes these fields after `given` arguments."""
-    parameters = list(inspect.signature(function).parameters.values())[given:]
+    every = inspect.signature(function).parameters
+    parameters = list(every.values())[given:]
     fields = {p.name: p for p in parameters if p.kind is not p.VAR_KEYWORD}
     takes_any = len(fields) < len(parameters)
     if "parent" in fields:  # Flax's own, of every module
         fields = {n: p for n, p in fields.items() if n not in ("parent", "name")}
     for option in options:
-        if option not in fields and not takes_any:
+        if option not in fields and (option in every or not takes_any):
             raise unknown(f"field of {section}", option, fields)
+        if option in fields:
+            check_type(
+                f"{section}.{option}", options[option], fields[option].annotation
+            )
     for name, field in fields.items():
         if field.default is field.empty and name not in options:
             raise Mistake(f"{section} lacks the field {name!r}")
+
+
+def check_type(field: str, value: object, kind: Any) -> None:
+    """Raises unless a config's value is what an annotation says."""
+    if not fits(value, kind):
+        got = "a section" if isinstance(value, Mapping) else reprlib.repr(value)
+        raise Mistake(f"{field} is {got}, must be {describe(kind)}")
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of an annotated type; of numbers, whether a device has it."""
+    if kind in (Any, inspect.Parameter.empty):
+        return True
+    if kind is str:  # no path may hold a NUL, and NumPy drops it
+        return isinstance(value, str) and "\0" not in value
+    if kind in (int, float):
+        if isinstance(value, bool) or not isinstance(value, int | kind):
+            return False
+        return abs(value) <= (LARGEST_INT if isinstance(value, int) else LARGEST_FLOAT)
+    each = get_args(kind)
+    if get_origin(kind) in (Union, UnionType):
+        return any(fits(value, one) for one in each)
+    if Mapping in (kind, get_origin(kind)):
+        named = isinstance(value, Mapping) and all(isinstance(k, str) for k in value)
+        return named and all(fits(value[k], one) for k in value for one in each[1:])
+    if get_origin(kind) in (Sequence, tuple):
+        if not isinstance(value, tuple | list):
+            return False
+        if get_origin(kind) is tuple:
+            return len(value) == len(each) and all(map(fits, value, each))
+        return all(fits(one, *each) for one in value)
+    return not isinstance(kind, type) or isinstance(value, kind)
+
+
+def describe(kind: Any) -> str:
+    """What an annotation asks for, in words."""
+    each = get_args(kind)
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(map(describe, each))
+    if get_origin(kind) is Sequence:
+        return f"a tuple, of which each is {describe(*each)}"
+    if get_origin(kind) is tuple:
+        return f"a pair of {' and '.join(map(describe, each))}"
+    return TYPES.get(get_origin(kind) or kind, "something else")

@@ -48,9 +48,14 @@ class Emotion:
     headline: ClassVar[str] = "accuracy"
 
     def __post_init__(self):
-        if isinstance(self.classes, int) and self.classes not in CLASSES:
+        if isinstance(self.classes, int):
+            known = self.classes in CLASSES
+        else:
+            known = len(set(self.classes)) == len(self.classes) > 1
+        if not known:
             raise Mistake(
-                f"tasks.emotion.classes is 5, 7 or a tuple of names, got {self.classes}"
+                "tasks.emotion.classes is 5, 7 or a tuple of names, got "
+                f"{self.classes}; two at least, and each another"
             )
         check_weight("emotion", self.weight)
         if self.focal_gamma < 0 or not 0 <= self.label_smoothing < 1:

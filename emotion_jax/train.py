@@ -24,6 +24,7 @@ from emotion_jax import (
     warm_start,
 )
 from emotion_jax.checkpoint import Checkpoints, Meta, abstract
+from emotion_jax.config import check_config
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import make_feed
 from emotion_jax.data.sections import load_train_and_val, set_paths
@@ -46,17 +47,18 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
       Preempted, Interrupted: a signal came, and the step it came in is saved.
     """
     workdir = Path(workdir)
+    check_config(config)
     if is_done(workdir, config):
         return logs.say(f"{workdir} is done: its checkpoints and logs are there")
 
     # Everything that the config describes, checked before anything slow starts.
     probe.debug(config.debug)
-    mesh, side = sharding.make_mesh(), config.data.side
+    mesh = sharding.make_mesh()
     tasks = make_tasks(config.tasks)
     augment = make_augment(tasks, config.augment)
     network = call("config.model", make_network, tasks, **config.model)
     train, val = call("config.data", load_train_and_val, tasks, **config.data)
-    tasks = with_counts(tasks, train.values())
+    tasks, side = with_counts(tasks, train.values()), config.data.side
     plan = call("config.train", make_plan, train, config.stop_at, **config.train)
     optimizer = call("config.optim", make_optimizer, plan, **config.optim)
     feed = call("config.feed", make_feed, train, plan, config.seed, mesh, **config.feed)
@@ -128,6 +130,7 @@ def main(args: list[str]) -> None:
     parser.add_argument("--val", **cli.SOURCES, help="a second file, for validation")
     processes.add_flags(parser)
     flags, config = parser.parse_with_config(args)
+    check_config(config)
     processes.start(flags.coordinator, flags.processes, flags.process)
     set_paths(config, flags.data, "path")
     set_paths(config, flags.val, "val")

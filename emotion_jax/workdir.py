@@ -6,6 +6,7 @@ happened; checkpoints/ what it learnt; done.json that it came to its end.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from emotion_jax import sharding
-from emotion_jax.errors import Mistake
+from emotion_jax.cli import check_folder
+from emotion_jax.errors import FULL, Mistake
 from emotion_jax.logs import environment, write_json
 from emotion_jax.schedules import knows_no_end
 from emotion_jax.step import TrainState
@@ -55,11 +57,11 @@ def check_same(directory: Path, config: ConfigDict) -> bool:
       Mistake: it was made with another config; names what differs.
     """
     path = directory / "config.json"
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path's, it never raises
         return False
     try:
         before = dict(flatten(json.loads(path.read_text())))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, OSError):
         raise Mistake(f"{path} is damaged; take another workdir") from None
     now = dict(flatten(to_dict(config)))
     schedule = to_dict(config).get("optim", {}).get("schedule", {})
@@ -79,10 +81,12 @@ def check_same(directory: Path, config: ConfigDict) -> bool:
 
 def is_done(directory: Path, config: ConfigDict) -> bool:
     """Whether the run has come to its end; raises if it was another run."""
-    if directory.exists() and not directory.is_dir():
-        raise Mistake(f"--workdir {directory} is a file")
     same_length = check_same(directory, config)
-    return same_length and (directory / "done.json").exists()
+    if same_length and os.path.exists(directory / "done.json"):
+        return True
+    check_folder("--workdir", directory)
+    check_folder("--workdir", directory / "checkpoints")
+    return False
 
 
 def open_workdir(directory: Path, config: ConfigDict) -> None:
@@ -93,7 +97,10 @@ def open_workdir(directory: Path, config: ConfigDict) -> None:
             (directory / "done.json").unlink(missing_ok=True)  # it is to train longer
             write_json(directory / "config.json", to_dict(config))
             write_json(directory / "env.json", environment())
+            (directory / "metrics.jsonl").open("a").close()
     except OSError as error:
+        if error.errno in FULL:
+            raise
         raise Mistake(
             f"cannot write to --workdir {directory}: {error.strerror}"
         ) from None

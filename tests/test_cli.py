@@ -224,3 +224,36 @@ def test_a_second_config_owes_nothing_to_the_first(tmp_path):
     cli.load_config(str(tmp_path / "a.py"), [])
     with pytest.raises(Mistake, match="is no config"):
         cli.load_config(str(tmp_path / "b.py"), [])
+
+
+def test_a_full_disk_is_the_surroundings(capsys):
+    assert cli.run(raises(OSError(28, "No space left on device")), []) == 3
+    assert capsys.readouterr().err.startswith("emotion_jax: no space is left on the")
+
+
+def test_a_sentence_is_one_line_whatever_a_file_is_called(capsys):
+    cli.tell(Mistake("a\nb cannot be read"), 2)
+    assert capsys.readouterr().err == "emotion_jax: a\\nb cannot be read\n"
+
+
+def test_a_folder_that_can_be_written_to_passes_and_is_not_made(tmp_path):
+    for folder in (tmp_path, tmp_path / "a" / "b"):
+        cli.check_folder("--out", folder)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name, reason",
+    [
+        ("file", "file is no folder"),
+        ("file/under", "Not a directory"),
+        ("loop", "loop is no folder"),
+        ("x" * 300, "File name too long"),
+        ("x/" * 3000, "File name too long"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_to_is_a_mistake(tmp_path, name, reason):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(Mistake, match=f"^cannot write to --out .*: .*{reason}$"):
+        cli.check_folder("--out", tmp_path / name)

@@ -169,3 +169,21 @@ def test_a_line_holds_its_own_speed(log, tmp_path):
     for step in (1, 2, 3):
         log.step(step, metrics(1.0))
     assert lines(tmp_path)[0]["images_per_s"] > 0
+
+
+def test_tensorboard_reads_what_was_written_and_from_where_it_went_on(log, tmp_path):
+    from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+    log.step(1, metrics(9.0))
+    log.step(2, metrics(2.0))
+    log.close()
+    (file,) = tmp_path.glob("events.out.tfevents.*")
+    data, events = file.read_bytes(), []
+    while data:  # a length, its check sum, the event, its check sum
+        size = int.from_bytes(data[:8], "little")
+        events.append(Event.FromString(data[12 : 12 + size]))
+        data = data[16 + size :]
+    assert events[0].file_version == "brain.Event:2"
+    assert events[1].session_log.status == SessionLog.START and events[1].step == 1
+    values = {v.tag: v.simple_value for e in events[2:] for v in e.summary.value}
+    assert values["train/loss"] == 2.0 and {e.step for e in events[2:]} == {2}

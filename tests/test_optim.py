@@ -236,3 +236,15 @@ def test_a_wrong_field_is_told_with_the_nearest_right_one(fields, sentence):
 def test_accumulating_more_steps_than_the_run_has_is_a_mistake():
     with pytest.raises(Mistake, match="accumulate"):
         make(accumulate=201, schedule={"name": "one_cycle"})
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [("learning_rate", -0.1), ("weight_decay", -1.0), ("clip_norm", -1.0)]
+    + [("base_batch_size", -8), ("ema_decay", 1.0), ("ema_decay", -0.5)],
+)
+def test_a_number_out_of_its_range_is_a_mistake(field, value):
+    given = {"name": "sgd", "learning_rate": 0.1, "options": {}}
+    given["schedule"] = {"name": "constant"}
+    with pytest.raises(Mistake, match=f"config.optim.{field} is {value}, must be"):
+        optim.make_optimizer(Plan(8, 20, 20, 5.0), **given | {field: value})

@@ -32,7 +32,21 @@ def test_a_duration_in_steps(duration, steps):
 
 
 @pytest.mark.parametrize(
-    "duration", ["soon", "", "-5", -5, "5 hours", "1.2.3", "epochs", "%5", "nan", "."]
+    "duration",
+    [
+        "soon",
+        "",
+        "-5",
+        -5,
+        "5 hours",
+        "1.2.3",
+        "epochs",
+        "%5",
+        "nan",
+        ".",
+        2**31,
+        "9" * 400,
+    ],
 )
 def test_what_is_no_duration_is_a_mistake(duration):
     with pytest.raises(Mistake, match="is no duration; write 500, '5%' or '2 epochs'"):
@@ -88,3 +102,12 @@ def test_a_run_of_no_length_is_a_mistake(fields, sentence):
 def test_a_negative_stop_at_is_a_mistake():
     with pytest.raises(Mistake, match="config.stop_at is -3"):
         make_plan({"a": range(80)}, -3, batch_size=8, steps=20)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"steps": 2**31}, {"epochs": 1e30}, {"steps": 5, "batch_size": 65_537}],
+)
+def test_a_run_that_no_device_could_count_is_a_mistake(fields):
+    with pytest.raises(Mistake, match=r"than 2\^31$|at most 65536$"):
+        make_plan({"a": range(60)}, 0, **{"batch_size": 8} | fields)

@@ -217,3 +217,9 @@ def test_a_learned_weight_is_one_over_the_noise():
     emotion, points = (float(np.divide(*metrics[f"{name}/loss"])) for name in LEARNED)
     expected = emotion / 2 + np.log(2) / 2 + points * 2 - np.log(2) / 2
     assert loss == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("classes", [(), ("calm",), ("calm", "tense", "calm")])
+def test_classes_are_two_at_least_and_each_another(classes):
+    with pytest.raises(Mistake, match="a tuple of names, got .*; two at least, and"):
+        tasks.make_tasks({"emotion": {"classes": classes}})

@@ -1,13 +1,11 @@
 """Laws of the main job: the same bits after any stop, nothing lost, no TensorFlow."""
 
-import gc
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pytest
@@ -259,15 +257,6 @@ def lose_everything(folder):
 def become_a_file(folder):
     shutil.rmtree(folder)
     folder.write_text("")
-
-
-@pytest.fixture
-def abandoned():
-    """What a failed restore leaves running is collected before the next test."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        gc.collect()
 
 
 # Orbax leaves the other reads of a failed restore unfinished.

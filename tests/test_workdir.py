@@ -20,6 +20,7 @@ def test_a_workdir_takes_its_own_config_again(tmp_path):
     assert {p.name for p in (tmp_path / "a" / "b").iterdir()} == {
         "config.json",
         "env.json",
+        "metrics.jsonl",
     }
 
 
@@ -97,7 +98,7 @@ def test_a_damaged_config_is_a_mistake(tmp_path):
 
 def test_a_workdir_that_is_a_file_is_a_mistake(tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(Mistake, match="--workdir .*file is a file"):
+    with pytest.raises(Mistake, match="cannot write to --workdir .*file is no folder"):
         workdir.is_done(tmp_path / "file", tiny.config())
     with pytest.raises(Mistake, match="cannot write to --workdir .*under"):
         workdir.open_workdir(tmp_path / "file" / "under", tiny.config())

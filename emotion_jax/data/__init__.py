@@ -17,6 +17,7 @@ from emotion_jax.data import (
 )
 from emotion_jax.data.table import Raw
 from emotion_jax.errors import Mistake
+from emotion_jax.registry import check_type
 
 SOURCES = {
     "synthetic": synthetic.read,
@@ -29,7 +30,7 @@ SOURCES = {
 CODE = tuple(part.__file__ for part in (synthetic, anatomy, drawing, studio))
 
 
-def load(source: str, path: str = "", side: int | None = None, **options) -> Raw:
+def load(source: str, path: str = "", side: int | None = None, /, **options) -> Raw:
     """Reads a source, or remembers it if the same bytes were read before.
 
     Args:
@@ -39,9 +40,9 @@ def load(source: str, path: str = "", side: int | None = None, **options) -> Raw
     path = os.path.expanduser(path)
     if "votes" in options:
         options["votes"] = os.path.expanduser(options["votes"])
-    if side and "side" in inspect.signature(read).parameters:
-        options = {"side": side} | options
     _check(source, path, options)
+    if side and "side" in inspect.signature(read).parameters:
+        options["side"] = side
     try:
         if os.path.isdir(path):
             content = cache.listing(path)
@@ -89,9 +90,11 @@ def _known(source: str) -> str:
 def _check(source: str, path: str, options: dict) -> None:
     parameters = dict(inspect.signature(SOURCES[source]).parameters)
     needs_path = parameters.pop("path").default is inspect.Parameter.empty
-    for name in options:
+    parameters.pop("side", None)  # the model's, and no option
+    for name, value in options.items():
         if name not in parameters:
             known = ", ".join(parameters) or "none"
             raise Mistake(f"{source} has no option {name!r}; its options: {known}.")
+        check_type(f"{source}'s option {name}", value, parameters[name].annotation)
     if needs_path and not path:
         raise Mistake(f"{source} needs a file: --data {source}=PATH.")

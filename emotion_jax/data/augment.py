@@ -24,6 +24,7 @@ from emotion_jax.tasks import Task, mirrored
 AUGMENTATIONS = GEOMETRY | PHOTOMETRY | MIXING
 PROBABILITY = {"flip": 0.5, "flip_vertical": 0.5, "erase": 0.5, "cutout": 0.5}
 PROBABILITY |= {"mixup": 0.5, "cutmix": 0.5}
+ABOVE_ZERO = ("zoom", "zoom_in", "zoom_out", "gamma", "crop", "mixup", "cutmix")
 FLIPS = ("flip", "alternating_flip", "flip_vertical")  # no policy weakens these
 
 
@@ -39,7 +40,11 @@ class Policy:
     """
 
     count: int = 0
-    strength: Sequence[Sequence[float]] = ()
+    strength: Sequence[tuple[float, float]] = ()
+
+    def __post_init__(self):
+        if self.count < 0:
+            raise Mistake(f"config.augment.policy.count is {self.count}, not 0 or more")
 
     def factor(self, epoch: Float[Array, ""]) -> Float[Array, ""] | float:
         """The strength at this moment of a face's epochs."""
@@ -177,14 +182,23 @@ def make_augment(tasks: Mapping[str, Task], sections: Mapping[str, Mapping]) -> 
     for name, options in sections.items():
         function = registry.pick("augmentation", name, AUGMENTATIONS)
         given = 3 if name in MIXING else 2
-        likely = float(options.pop("probability", PROBABILITY.get(name, 1.0)))
+        likely = options.pop("probability", PROBABILITY.get(name, 1.0))
+        registry.check_type(f"config.augment.{name}.probability", likely, float)
         if not 0 <= likely <= 1:
             raise Mistake(f"config.augment.{name}.probability is {likely}, not in 0..1")
         registry.check_fields(f"config.augment.{name}", function, given, options)
+        for field, value in options.items():
+            if not isinstance(value, str) and (
+                value < 0 or value == 0 and name in ABOVE_ZERO
+            ):
+                least = "above" if name in ABOVE_ZERO else "at least"
+                field = f"config.augment.{name}.{field}"
+                raise Mistake(f"{field} is {value}, must be {least} 0")
         if name == "cutout":
             shape = options.get("shape", "square")
             registry.pick("config.augment.cutout.shape", shape, SHAPES)
-        functions[name], probability[name] = partial(function, **options), likely
+        functions[name] = partial(function, **options)
+        probability[name] = float(likely)
     mixing = [name for name in MIXING if name in functions]
     if mixing and not any(task.kind == "classes" for task in tasks.values()):
         raise Mistake(f"config.augment.{mixing[0]} mixes classes, and no task has any")

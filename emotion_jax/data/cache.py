@@ -48,9 +48,15 @@ def content(path: str) -> str:
 
 
 def listing(path: str) -> list[tuple[str, int, int]]:
-    """Every file of a folder by name, size and date: to read all would cost as much."""
+    """A folder's files by name, size and date: to read them would cost as much.
+
+    Those three levels down at most, as no reader looks deeper; so neither a circle of
+    links nor the root of a disk is walked through.
+    """
     root = pathlib.Path(path)
-    found = [(f, f.stat()) for f in sorted(root.rglob("*")) if f.is_file()]
+    levels = [root.glob(depth) for depth in ("*", "*/*", "*/*/*")]
+    files = sorted(file for level in levels for file in level if file.is_file())
+    found = [(file, file.stat()) for file in files]
     return [(str(f.relative_to(root)), s.st_size, s.st_mtime_ns) for f, s in found]
 
 

@@ -14,7 +14,8 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -24,9 +25,11 @@ from emotion_jax.errors import Mistake
 SIDES = range(16, 513)
 BATCH = 64  # rows parsed at once: half a megabyte, so NumPy works in the cache
 MAX_HEADER = 1 << 16  # bytes; a file without newlines is not read whole to say so
+MAX_LINE = 1 << 22  # four times the pixels of the largest image
 
 # Matched against the line and one more comma, so that every field ends with one.
-QUOTABLE_FIELD = re.compile(rb'[ \t]*(?:"([^"]*)"[ \t]*|([^",]*)),')
+# The possessive `*+` keeps a line of spaces from taking the square of its length.
+QUOTABLE_FIELD = re.compile(rb'[ \t]*+(?:"([^"]*+)"[ \t]*+|([^",]*+)),')
 PIXEL = re.compile(rb"[0-9]{1,3}")  # bytes.isdigit, int and float accept far more
 
 
@@ -106,13 +109,13 @@ def _header(
     raise _mistake(path, 1, f"{expected}, got {got}: {problem}")
 
 
-def _rows(
-    path: str, file: Iterable[bytes], header: list[str], pixels: str
-) -> Iterator[list]:
+def _rows(path: str, file: BinaryIO, header: list[str], pixels: str) -> Iterator[list]:
     """Each line's values: the pixels still as bytes, the others as text."""
     at = header.index(pixels)
     empty = 0
-    for number, line in enumerate(file, 2):
+    for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), 2):
+        if len(line) == MAX_LINE:
+            raise _mistake(path, number, f"expected less than {MAX_LINE:,} characters")
         if not line.strip(b" \t\r\n"):
             empty = empty or number
             continue
@@ -132,10 +135,14 @@ def _fields(path: str, number: int, line: bytes) -> list[bytes]:
     line = line.removesuffix(b"\n").removesuffix(b"\r")
     if b'"' not in line:
         return [field.strip(b" \t") for field in line.split(b",")]
-    matches = list(QUOTABLE_FIELD.finditer(line + b","))
-    if sum(len(match[0]) for match in matches) != len(line) + 1:
-        raise _mistake(path, number, "expected quotes around whole values only")
-    return [(match[1] or match[2] or b"").strip(b" \t") for match in matches]
+    fields, at, line = [], 0, line + b","
+    while at < len(line):
+        match = QUOTABLE_FIELD.match(line, at)
+        if match is None:
+            raise _mistake(path, number, "expected quotes around whole values only")
+        fields.append((match[1] or match[2] or b"").strip(b" \t"))
+        at = match.end()
+    return fields
 
 
 def _text(path: str, number: int, field: bytes) -> str:

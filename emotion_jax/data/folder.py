@@ -5,6 +5,9 @@ middle square taken. The folders' names are the classes; `tasks.emotion.classes`
 config says which of them, in which order, the model learns.
 """
 
+import errno
+import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -66,12 +69,18 @@ def read(path: str, side: int = 96, skip_bad: bool = False) -> Raw:
 
 def find_files(root: Path) -> list[Path]:
     """The images of all class folders, by path."""
-    if not root.is_dir():
-        there = "is a file" if root.exists() else "does not exist"
+    if not os.path.isdir(root):
+        there = "is a file" if os.path.exists(root) else "does not exist"
         raise Mistake(f"folder={root} {there}; expected a folder of class folders.")
-    depth = "*/*/*" if split_folders(root) else "*/*"
-    files = [f for f in root.glob(depth) if f.suffix.lower() in SUFFIXES]
-    visible = [f for f in files if f.is_file() and not f.name.startswith(".")]
+    try:
+        depth = "*/*/*" if split_folders(root) else "*/*"
+        for folder in root.glob(depth.removesuffix("/*")):  # glob passes over these
+            if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        files = [f for f in root.glob(depth) if f.suffix.lower() in SUFFIXES]
+        visible = [f for f in files if f.is_file() and not f.name.startswith(".")]
+    except OSError as error:
+        raise Mistake(f"folder={root} cannot be read: {error.strerror}.") from None
     if not visible:
         raise Mistake(
             f"folder={root} holds no images; expected {root}/CLASS/NAME.png, or "
@@ -88,7 +97,10 @@ def split_folders(root: Path) -> bool:
 
 def read_gray(file: Path, side: int) -> UInt8[np.ndarray, "side side"]:
     """One image: turned as its camera says, gray, the middle square, at this side."""
-    with Image.open(file, formats=FORMATS) as image:
+    with (
+        warnings.catch_warnings(action="ignore"),
+        Image.open(file, formats=FORMATS) as image,
+    ):
         if image.width * image.height > MOST_PIXELS:
             raise ValueError(f"{image.width} x {image.height} pixels are too many")
         turned = ImageOps.exif_transpose(image)

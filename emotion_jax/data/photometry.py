@@ -40,7 +40,8 @@ def stretch(key: PRNGKeyArray, image: Image, most: float = 1.0) -> Image:
 
 def blur(key: PRNGKeyArray, image: Image, sigma: float = 1.0) -> Image:
     """A Gaussian of up to `sigma` pixels, edges repeated."""
-    radius, side = int(np.ceil(3 * sigma)), image.shape[0]
+    side = image.shape[0]
+    radius = int(min(np.ceil(3 * sigma), side))
     width = between(key, 0.0, sigma)
     tap = jnp.square(jnp.arange(-radius, radius + 1) / jnp.maximum(width, 1e-3))
     tap = jax.nn.softmax(-0.5 * tap)

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from ml_collections import ConfigDict
 
 from emotion_jax import data
+from emotion_jax.data.csv_table import SIDES
 from emotion_jax.data.prepare import DEDUPE, prepare
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
+from emotion_jax.registry import check_fields, check_type
 from emotion_jax.tasks import Task
 
 OWN_FIELDS = ("path", "val")  # the rest are options of the source's reader
@@ -32,12 +34,17 @@ def load_train_and_val(
     A source with a file of its own for validation (`val`) gives that file whole, and
     then trains on its own `val` rows too; its `test` rows stay unseen in any case.
     """
+    if side not in SIDES:
+        raise Mistake(f"config.data.side is {side}, must be {SIDES[0]} to {SIDES[-1]}")
     if not sources:
         raise Mistake(f"config.data.sources names none of {', '.join(data.SOURCES)}")
     if dedupe not in DEDUPE:
         raise Mistake(f"config.data.dedupe is {dedupe!r}, must be True, False or near")
     train, val = {}, {}
     for name, section in sources.items():
+        for field in OWN_FIELDS:
+            given = section.get(field, "")
+            check_type(f"config.data.sources.{name}.{field}", given, str)
         options = options_of(section, trained=True)
         raw = data.load(name, section.get("path", ""), side, **options)
         if second := section.get("val", ""):
@@ -52,6 +59,7 @@ def load_train_and_val(
 
 def set_paths(config: ConfigDict, given: list[str], field: str) -> None:
     """Writes what --data (`field` is "path") or --val (`val`) names into the config."""
+    check_fields("config.data", load_train_and_val, 1, config.data)
     sources = config.data.sources
     for source, path, extra in map(data.parse_source, given):
         if source not in sources:

@@ -14,6 +14,7 @@ from emotion_jax.errors import Mistake
 from emotion_jax.platform import compiler_options
 
 SPLITS = {"train": 0.8, "val": 0.1, "test": 0.1}  # of the faces, by row
+MOST = 1_000_000  # faces; they would fill 9 GB
 CHUNK = 100  # faces drawn at once: one compilation, and buffers that fit the cache
 
 RANGES = {
@@ -97,6 +98,11 @@ def read(path: str = "", faces: int = 8000, seed: int = 0) -> Raw:
         raise Mistake(f"synthetic is built in and takes no path, got {path!r}.")
     if faces < 10:
         raise Mistake(f"synthetic needs at least 10 faces for its splits, got {faces}.")
+    if faces > MOST or not 0 <= seed < 2**31:
+        raise Mistake(
+            f"synthetic draws at most {MOST:,} faces, of a seed from 0 to 2^31 - 1; "
+            f"got {faces} and {seed}."
+        )
     drawn = draw_many(faces, seed)
     return Raw(
         source="synthetic",

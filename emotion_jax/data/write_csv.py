@@ -6,14 +6,13 @@
 To try the readers on, or your own tools, without anybody's photos.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from emotion_jax import cli
+from emotion_jax import cli, logs
 from emotion_jax.data.synthetic import read
 from emotion_jax.data.table import POINTS
 
@@ -63,12 +62,8 @@ def pixels(image: UInt8[np.ndarray, "h w 1"], side: int) -> str:
 
 def write_rows(path: Path, rows: list[str]) -> None:
     """Whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with logs.whole(path) as partial:
         partial.write_text("\n".join(rows) + "\n")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def main(args: list[str]) -> None:
@@ -78,6 +73,7 @@ def main(args: list[str]) -> None:
     parser.add_argument("--faces", type=int, default=1000, metavar="N")
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse(args)
+    cli.check_folder("DIR", flags.out)
     write_csv(flags.out, flags.faces, flags.seed)
     names = "fer2013.csv, icml_face_data.csv and keypoints.csv"
     print(f"{flags.faces} faces (seed {flags.seed}): {names} in {flags.out}")

@@ -166,11 +166,18 @@ class ResNet(nn.Module):
             ("norm", NORMS),
         ):
             registry.pick(f"config.model.{field}", getattr(self, field), known)
-        widths = [self.stage_width(stage) for stage in range(len(self.blocks))]
-        if not widths or min(*widths, *self.blocks) < 1:
+        if not 0 < self.growth <= 16 or not 0 < len(self.blocks) <= 8:
             raise Mistake(
-                "config.model needs widths and blocks of at least 1, "
-                f"got widths {widths}, blocks={tuple(self.blocks)}"
+                "config.model needs stages of blocks of at least 1, 8 stages at most, "
+                f"and a growth above 0, at most 16; got {len(self.blocks)} stages and "
+                f"growth={self.growth}"
+            )
+        widths = [self.stage_width(stage) for stage in range(len(self.blocks))]
+        sizes = [*widths, *self.blocks]
+        if min(sizes) < 1 or max(widths) > 16_384 or max(self.blocks) > 128:
+            raise Mistake(
+                "config.model needs widths and blocks of at least 1, at most 16384 and "
+                f"128, got widths {widths}, blocks={tuple(self.blocks)}"
             )
         if self.norm == "group" and any(width % 8 for width in widths):
             raise Mistake(

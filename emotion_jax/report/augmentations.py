@@ -12,11 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from emotion_jax import cli
+from emotion_jax.config import check_config
 from emotion_jax.data.augment import AUGMENTATIONS, make_augment
 from emotion_jax.data.mixing import MIXING
 from emotion_jax.data.prepare import prepare
 from emotion_jax.data.synthetic import read
 from emotion_jax.data.table import Faces, Split
+from emotion_jax.errors import Mistake
 from emotion_jax.report import mosaic
 from emotion_jax.step import normalise
 from emotion_jax.tasks import Task, make_tasks
@@ -125,9 +127,13 @@ def main(args: list[str]) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
     parser.add_argument("--config", metavar="configs/NAME.py", help="its augmentation")
     flags = parser.parse(args)
+    if flags.out.suffix != ".png" or flags.out.is_dir():
+        raise Mistake(f"--out {flags.out} must be the name of a PNG file, as faces.png")
+    cli.check_folder("--out", flags.out.parent)
     shown = rows()
     if flags.config:
         config = cli.load_config(flags.config, [])
+        check_config(config)
         shown = {n: {n: s} for n, s in config.augment.to_dict().items()}
         shown["all of them"] = config.augment.to_dict()
     tasks = make_tasks({"emotion": {}, "keypoints": {}})

@@ -126,8 +126,8 @@ def faces(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
     parts = [
         sentences(
             f"The mean of all faces{', and of each class' * bool(groups)}. Eyes and "
-            "mouth should show and sit in one place: a mean without features tells of faces that are not "
-            "aligned, two pairs of eyes of two ways to crop."
+            "mouth should show and sit in one place: a mean without features tells of "
+            "faces that are not aligned, two pairs of eyes of two ways to crop."
         ),
         picture(path, "mean faces"),
         sentences(

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64, UInt8
 from PIL import Image
 
+from emotion_jax import logs
 from emotion_jax.data.prepare import resize
 from emotion_jax.data.table import POINTS, Raw
 
@@ -89,13 +90,15 @@ def draw(
         for kind, color in SIDES.items():
             shown = inside & np.equal(sides(names), kind)
             axis.plot(*scaled[shown].T, ".", color=color, markersize=tile / 28)
-    with any_script():
-        figure.savefig(path)
-    with Image.open(path) as opened:
-        picture = opened.convert("RGB")
-    # The eye sees no difference, and the file is half as long.
-    few = picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    few.save(path, optimize=True)
+    with logs.whole(path) as partial:
+        with any_script():
+            figure.savefig(partial)
+        with Image.open(partial) as opened:
+            picture = opened.convert("RGB")
+        # The eye sees no difference, and the file is half as long.
+        colors = Image.Quantize.MAXCOVERAGE
+        few = picture.quantize(256, colors, dither=Image.Dither.NONE)
+        few.save(partial, optimize=True)
 
 
 def draw_rows(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from emotion_jax import logs
 from emotion_jax.data.table import Split
 from emotion_jax.scores import softmax
 from emotion_jax.tasks import Task
@@ -44,4 +45,5 @@ def draw(path: Path, split: Split, outputs: Mapping, tasks: Mapping[str, Task]) 
         "green dots are labels, red crosses predictions",
         fontsize=9,
     )
-    figure.savefig(path, dpi=120)
+    with logs.whole(path) as partial:
+        figure.savefig(partial, dpi=120)

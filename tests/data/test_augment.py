@@ -193,3 +193,20 @@ def test_the_number_of_devices_changes_nothing(names, ten):
 def test_wrong_sections_are_told(sections, sentence):
     with pytest.raises(Mistake, match=sentence):
         make_augment(TASKS, sections)
+
+
+@pytest.mark.parametrize(
+    "section, sentence",
+    [
+        ({"zoom": {"low": 0.0}}, "zoom.low is 0.0, must be above 0"),
+        ({"crop": {"aspect": -1.0}}, "crop.aspect is -1.0, must be above 0"),
+        ({"blur": {"sigma": -1.0}}, "blur.sigma is -1.0, must be at least 0"),
+        ({"blur": {"sigma": "2"}}, "blur.sigma is '2', must be a finite number"),
+        ({"flip": {"probability": "x"}}, "flip.probability is 'x', must be a finite"),
+        ({"policy": {"count": -1}}, "policy.count is -1, not 0 or more"),
+        ({"policy": {"strength": ((0,),)}}, "policy.strength is .* a pair of"),
+    ],
+)
+def test_a_value_that_no_face_could_be_altered_by_is_a_mistake(section, sentence):
+    with pytest.raises(Mistake, match=sentence):
+        make_augment(make_tasks({"emotion": {}}), section)

@@ -170,3 +170,12 @@ def test_content_is_of_the_bytes_alone(tmp_path):
         (tmp_path / name).write_text(text)
     a, b, c = (cache.content(str(tmp_path / name)) for name in "abc")
     assert a == b != c
+
+
+def test_a_listing_ends_three_levels_down_and_goes_no_circles(tmp_path):
+    (tmp_path / "a" / "b" / "c").mkdir(parents=True)
+    for folder in ("", "a", "a/b", "a/b/c"):
+        (tmp_path / folder / "0.png").write_text("")
+    (tmp_path / "a" / "up").symlink_to("..")
+    names = [name for name, _, _ in cache.listing(str(tmp_path))]
+    assert names == ["0.png", "a/0.png", "a/b/0.png", "a/up/0.png"]

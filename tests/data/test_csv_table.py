@@ -147,3 +147,18 @@ def test_fast_enough_for_fer2013(read):
     start = time.perf_counter()
     assert len(read(text).image) == 2000
     assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize("fill", [b" ", b"1 ", b'" ', b"a"])
+def test_a_line_without_end_is_refused_before_it_is_read(tmp_path, fill):
+    path = tmp_path / "faces.csv"
+    path.write_bytes(b"emotion,pixels\n0," + fill * (csv_table.MAX_LINE // len(fill)))
+    with pytest.raises(Mistake, match="line 2: expected less than 4,194,304 char"):
+        csv_table.read(str(path), "pixels", ["emotion"])
+
+
+def test_quotes_take_no_more_than_a_look_at_each_character(tmp_path):
+    path = tmp_path / "faces.csv"
+    path.write_bytes(b"emotion,pixels\n" + b" " * 2_000_000 + b'"0"x,1\n')
+    with pytest.raises(Mistake, match="line 2: expected quotes around whole values"):
+        csv_table.read(str(path), "pixels", ["emotion"])

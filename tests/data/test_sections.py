@@ -120,3 +120,21 @@ def test_dedupe_takes_twins_of_held_out_rows_from_training_alone(tmp_path):
 def test_a_way_to_dedupe_that_does_not_exist_is_a_mistake(folder):
     with pytest.raises(Mistake, match="config.data.dedupe is 'neer', must be True, F"):
         load({"fer2013": {"path": str(folder / "course.csv")}}, dedupe="neer")
+
+
+@pytest.mark.parametrize(
+    "sources, side, sentence",
+    [
+        ({"synthetic": {"faces": 60}}, 15, "config.data.side is 15, must be 16 to 512"),
+        ({"synthetic": {"faces": 60}}, 513, "config.data.side is 513"),
+        ({"synthetic": {"path": 5}}, 24, "sources.synthetic.path is 5, must be a str"),
+        ({"fer2013": {"val": None}}, 24, "sources.fer2013.val is None, must be a str"),
+        ({"synthetic": {"faces": "60"}}, 24, "option faces is '60', must be a whole"),
+        ({"synthetic": {"faces": 10**7}}, 24, "at most 1,000,000 faces"),
+        ({"synthetic": {"faces": 60, "seed": -1}}, 24, "a seed from 0 to 2"),
+        ({"synthetic": {"side": 60}}, 24, "synthetic has no option 'side'"),
+    ],
+)
+def test_a_wrong_field_is_told_before_anything_is_drawn(sources, side, sentence):
+    with pytest.raises(Mistake, match=sentence):
+        sections.load_train_and_val(BOTH, side=side, sources=sources)

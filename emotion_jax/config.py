@@ -1,0 +1,36 @@
+"""A config's sections, and the fields beside them: what each may be."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from emotion_jax.errors import Mistake
+from emotion_jax.registry import check_fields
+
+
+@dataclasses.dataclass(frozen=True)
+class Fields:
+    """What `get_config()` gives; each section's own fields are its function's."""
+
+    seed: int
+    stop_at: int
+    init_from: str
+    fsdp: bool
+    debug: bool
+    profile: Mapping
+    data: Mapping
+    feed: Mapping
+    tasks: Mapping[str, Mapping]
+    model: Mapping
+    augment: Mapping[str, Mapping]
+    train: Mapping
+    optim: Mapping
+    eval: Mapping
+    checkpoint: Mapping
+    log: Mapping
+
+
+def check_config(config: Mapping) -> None:
+    """Raises unless every section is there, and none besides."""
+    check_fields("config", Fields, 0, config)
+    if config["seed"] < 0:
+        raise Mistake(f"config.seed is {config['seed']}, must be at least 0")
