@@ -164,6 +164,8 @@ class RunLog:
             if key.endswith(headline) and value is not None
         ]
         say(f"step {step:>{len(str(self.total))}}/{self.total}  val: {'  '.join(told)}")
+        if self.lead:
+            self.events.flush()
         # The evaluation's time is none of the training's.
         self.clock, self.clock_step = time.perf_counter(), step
 
@@ -182,7 +184,6 @@ class RunLog:
 
         for key, value in numbers.items():
             self.write_event(step=step, summary=scalar(key, value))
-        self.events.flush()
 
     def write_event(self, **what) -> None:
         """For TensorBoard."""

@@ -66,6 +66,8 @@ def piecewise(
     factor: float = 0.1,
 ) -> Schedule:
     """The peak, times `factor` at each of these moments of the run."""
+    if factor < 0:
+        raise Mistake(f"config.optim.schedule.factor is {factor}, must be at least 0")
     warmup, steps = plan.to_steps(warmup), [plan.to_steps(moment) for moment in at]
     if steps != sorted(set(steps)) or (steps and steps[0] <= warmup):
         raise Mistake(

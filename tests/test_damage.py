@@ -245,6 +245,7 @@ OTHER = {
     "checkpoint.every": "1",
     "checkpoint.keep": 9,
     "debug": True,
+    "fsdp": True,
     "profile.steps": "1:2",
 }
 
@@ -254,7 +255,7 @@ def test_every_field_that_may_change_may_and_no_other(tmp_path):
     assert all(any(name.startswith(may) for name in OTHER) for may in MAY_CHANGE)
     check_same(tmp_path, tiny.config(**OTHER))
     for name, value in tiny.config().to_dict().items():
-        if name in ("stop_at", "debug", "log", "eval", "profile"):
+        if name in ("stop_at", "debug", "fsdp", "log", "eval", "profile"):
             continue
         changed = {name: {"x": 1}} if isinstance(value, dict) else {name: "x"}
         config = tiny.config().to_dict() | changed

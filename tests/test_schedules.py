@@ -131,3 +131,8 @@ def test_drops_that_do_not_grow_after_the_warmup_are_a_mistake(warmup, at, steps
 def test_a_warmup_that_is_no_duration_is_a_mistake(name):
     with pytest.raises(Mistake, match="'soon' is no duration"):
         SCHEDULES[name](PEAK, PLAN, warmup="soon")
+
+
+def test_a_piecewise_rate_never_turns_negative():
+    with pytest.raises(Mistake, match="schedule.factor is -0.5, must be at least 0"):
+        SCHEDULES["piecewise"](PEAK, PLAN, factor=-0.5)

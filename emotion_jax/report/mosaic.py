@@ -93,7 +93,7 @@ def draw(
     with logs.whole(path) as partial:
         with any_script():
             figure.savefig(partial)
-        with Image.open(partial) as opened:
+        with Image.open(partial, formats=["PNG"]) as opened:
             picture = opened.convert("RGB")
         # The eye sees no difference, and the file is half as long.
         colors = Image.Quantize.MAXCOVERAGE

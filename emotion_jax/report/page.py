@@ -113,7 +113,7 @@ def folded(title: str, *content: object) -> Html:
 
 def picture(path: Path, text: str, kind: str = "sheet") -> Html:
     """A PNG inside the page; a `chart` is black on white, and inverted in the dark."""
-    with Image.open(path) as opened:
+    with Image.open(path, formats=["PNG"]) as opened:
         width, height = opened.size
     inside = base64.b64encode(path.read_bytes()).decode()
     source = f"data:image/png;base64,{inside}"

@@ -81,7 +81,9 @@ def test_a_prepared_synthetic_set_is_what_is_drawn():
 def test_a_source_without_a_path_is_split_as_its_file_is(tmp_path):
     path = fer_csv(tmp_path / "a.csv")
     prepared.write(fer2013.read(str(path)))
-    config = ConfigDict({"data": {"sources": {"fer2013": {"path": "x.csv"}}}})
+    config = ConfigDict(
+        {"data": {"side": 24, "sources": {"fer2013": {"path": "x.csv"}}}}
+    )
     sections.set_paths(config, ["fer2013"], "path")
     assert config.data.sources.fer2013.path == ""
     tasks = make_tasks({"emotion": {"classes": 7}})

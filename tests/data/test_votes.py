@@ -54,6 +54,10 @@ def write(tmp_path, monkeypatch):
     return write
 
 
+def load(path: str, **options) -> Raw:
+    return data.load("fer2013", path, **options)
+
+
 def labels_of(raw, tasks, split="Training", trained=True) -> dict:
     """Each face's label, by its row."""
     made = prepare(raw, split, tasks, 16, trained=trained)
@@ -97,14 +101,14 @@ EXPECTED = {
 @pytest.mark.parametrize("kind", EXPECTED)
 def test_labels_by_hand(write, kind):
     options = write()
-    found = labels_of(data.load("fer2013", **options, labels=kind), SEVENTH)
+    found = labels_of(load(**options, labels=kind), SEVENTH)
     assert found.keys() == EXPECTED[kind].keys()
     for row, label in EXPECTED[kind].items():
         np.testing.assert_allclose(found[row], label, atol=1e-6, err_msg=str(row))
 
 
 def test_a_model_of_five_takes_the_voters_at_their_word(write):
-    raw = data.load("fer2013", **write(), labels="distribution")
+    raw = load(**write(), labels="distribution")
     found = labels_of(raw, FIVE)  # anger, disgust, sad, happy, surprise
     assert found.keys() == {0, 2, 3}
     assert found[0] == found[2] == [0, 0, 0, 1, 0]
@@ -113,7 +117,7 @@ def test_a_model_of_five_takes_the_voters_at_their_word(write):
 
 @pytest.mark.parametrize("kind, left", [("original", 5), ("mean", 5), ("majority", 4)])
 def test_no_face_is_left_out_of_training_alone(write, kind, left):
-    raw = data.load("fer2013", **write(), labels=kind, drop_no_face=True)
+    raw = load(**write(), labels=kind, drop_no_face=True)
     trained = labels_of(raw, SEVENTH)
     assert 4 not in trained and len(trained) == left
     assert labels_of(raw, SEVENTH, "PublicTest", trained=False).keys() == {6, 7}
@@ -138,7 +142,7 @@ def test_votes_join_by_the_order_within_each_usage(write):
     """A file of all three Usages serves one of two, in whatever order these stand."""
     private = (3, "PrivateTest", "0,9,1,0,0,0,0,0,0,0")
     options = write(FACES[6:] + FACES[:6], [private, *FACES, private])
-    raw = data.load("fer2013", **options, labels="distribution")
+    raw = load(**options, labels="distribution")
     votes_for_happy = raw.trained["emotion"][:, SEVEN.index("happy")]
     np.testing.assert_allclose(votes_for_happy, [0.1, 0, 1, 0.4, 0.8, 0, 0, 0])
 
@@ -156,7 +160,7 @@ def test_files_that_do_not_belong_together(write, files, sentence):
     faces = [f for f in FACES if f[0] < 5] if "header" in files else FACES
     options = write(**{"faces": faces, **files})
     with pytest.raises(Mistake, match=sentence):
-        data.load("fer2013", **options, labels="majority")
+        load(**options, labels="majority")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +178,7 @@ def test_a_file_that_holds_no_votes(write, change, sentence):
     path = pathlib.Path(options["votes"])
     path.write_text(path.read_text().replace(*change, 1))
     with pytest.raises(Mistake, match=sentence):
-        data.load("fer2013", **options, labels="majority")
+        load(**options, labels="majority")
 
 
 @pytest.mark.parametrize(
@@ -190,18 +194,18 @@ def test_options_that_do_not_fit(write, change, sentence):
     options = write() | {"labels": "mean", "drop_no_face": False}
     options["drop_no_face"] = change.get("labels") == "original"
     with pytest.raises(Mistake, match=sentence):
-        data.load("fer2013", **(options | change))
+        load(**(options | change))
 
 
 def test_other_votes_are_not_taken_from_the_cache(write):
     options = write() | {"labels": "distribution"}
-    first = data.load("fer2013", **options)
-    again = data.load("fer2013", **options)
+    first = load(**options)
+    again = load(**options)
     np.testing.assert_array_equal(first.trained["emotion"], again.trained["emotion"])
     assert again.trained_as == "FER+ distribution"
     path = pathlib.Path(options["votes"])
     path.write_text(path.read_text().replace("0,10,0", "1,9,0", 1))
-    changed = data.load("fer2013", **options).trained["emotion"][0]
+    changed = load(**options).trained["emotion"][0]
     np.testing.assert_allclose(changed, [0, 0, 0, 0.9, 0, 0, 0.1])
 
 

@@ -9,7 +9,7 @@ import binaries
 import tiny
 from case import DAMAGES, Case, pickled
 
-from emotion_jax.data import SOURCES
+from emotion_jax.data import SOURCES, synthetic
 from emotion_jax.data.augment import AUGMENTATIONS, Policy
 from emotion_jax.models import HEADS, MODELS, make_network
 from emotion_jax.optim import OPTIMIZERS, make_optimizer, with_lookahead
@@ -17,6 +17,8 @@ from emotion_jax.plan import make_plan
 from emotion_jax.schedules import SCHEDULES
 from emotion_jax.tasks import TASKS
 from emotion_jax.workdir import flatten, to_dict
+
+synthetic.draw_many(10, 0)  # compiles, before the time of any case begins
 
 NUMBERS = [0, -1, 1, 2, 3, 7, 1000, 10**30, -(10**30), 2**31, 2**63, 0.5, -0.5, 1.5]
 NUMBERS += [1e-9, 1e9, 1e308, float("nan"), float("inf"), -float("inf"), True, False]

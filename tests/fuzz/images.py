@@ -151,16 +151,13 @@ def only_images(rng: random.Random, root: Path, image: bytes) -> None:
 
 
 def with_splits(rng: random.Random, root: Path, image: bytes) -> None:
-    inside = [p for p in root.iterdir()]
+    """Folders of splits, beside folders of classes or alone."""
     for split in rng.sample(["train", "VALID", "test", "Training"], 2):
-        (root / split).mkdir()
-        (root / split / "calm").mkdir()
+        (root / split / "calm").mkdir(parents=True)
         (root / split / "calm" / "0.png").write_bytes(image)
     if rng.random() < 0.7:
-        for folder in inside:
-            folder.rename(root / "test" / folder.name) if (
-                root / "test"
-            ).is_dir() and folder.name != "calm" else None
+        (root / "calm").rename(root / split / "more")
+        (root / "tense").rename(root / split / "tense")
 
 
 def named(name: str | bytes):

@@ -1,7 +1,8 @@
 """Whatever it is given, a binary does its work or says in one sentence why not.
 
 2,000 CSV files, 1,000 folders of images and 300 command lines with --long; without it
-the first of each. They run in children, which are held to ten seconds a case and 2 GiB.
+the first of each. They run in children, which are held to ten seconds
+of processor time a case and 2 GiB.
 """
 
 import collections
