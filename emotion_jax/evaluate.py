@@ -46,19 +46,26 @@ class Evaluator:
     ):
         self.tasks, self.mesh, self.temperature = tasks, mesh, temperature
         self.batch_size = -(-batch_size // mesh.size) * mesh.size
-        network = make_network(tasks, **{**model, "dtype": "float32"})
-        self.eval_step = make_eval_step(network, mesh)
+        self.network = make_network(tasks, **{**model, "dtype": "float32"})
+        self.eval_step = make_eval_step(self.network, mesh)
 
     def run(self, variables: dict, image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
         """Each task's output for every face: logits, or points in pixels."""
-        batches = []
-        for start in range(0, len(image), self.batch_size):
-            batch = image[start : start + self.batch_size]
-            padding = [(0, self.batch_size - len(batch))] + [(0, 0)] * 3
+        batches, size = [], self.enough(len(image))
+        for start in range(0, len(image), size):
+            batch = image[start : start + size]
+            padding = [(0, size - len(batch))] + [(0, 0)] * 3
             batch = sharding.place(np.pad(batch, padding), sharding.split(self.mesh))
             batches.append(self.eval_step(variables, batch))
         outputs = jax.tree.map(lambda *x: np.concatenate(x), *jax.device_get(batches))
         return {name: output[: len(image)] for name, output in outputs.items()}
+
+    def enough(self, count: int) -> int:
+        """The batch for this many faces: of few sizes, as each is compiled."""
+        size = self.mesh.size
+        while size < min(count, self.batch_size):
+            size *= 2
+        return min(size, self.batch_size)
 
     def run_tta(self, variables: dict, image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
         """As `run`, averaged over the face and its mirror image."""
@@ -141,10 +148,10 @@ class Restored:
     evaluator: Evaluator
 
 
-def restore(name: str) -> Restored:
+def restore(name: str, flag: str = "--checkpoint") -> Restored:
     """The network that X names, with the config that it carries."""
     mesh = sharding.make_mesh()
-    folder, meta, variables = checkpoint.read(name, mesh)
+    folder, meta, variables = checkpoint.read(name, mesh, flag)
     config = meta.config
     tasks = make_tasks(config["tasks"])
     evaluator = Evaluator(tasks, config["model"], mesh, temperature=meta.temperature)

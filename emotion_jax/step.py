@@ -1,6 +1,7 @@
 """The state, the train step and the eval step: pure functions, jitted once."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import flax.struct
@@ -135,12 +136,15 @@ def make_train_step(
     )
 
 
+def forward(network, variables: dict, image: UInt8[Array, "b h w 1"]) -> dict:
+    """The outputs for faces as they are stored: what is evaluated and exported."""
+    return network.apply(variables, standardise(normalise(image)), train=False)
+
+
 def make_eval_step(network, mesh: Mesh) -> Callable[[dict, Array], dict]:
     """The jitted step: (variables, uint8 images) -> outputs, whole on every process."""
-
-    def step(variables: dict, image: UInt8[Array, "b h w 1"]) -> dict:
-        return network.apply(variables, standardise(normalise(image)), train=False)
-
     return jax.jit(
-        step, out_shardings=sharding.whole(mesh), compiler_options=compiler_options()
+        partial(forward, network),
+        out_shardings=sharding.whole(mesh),
+        compiler_options=compiler_options(),
     )

@@ -13,6 +13,14 @@ from emotion_jax.data.table import POINTS, Faces, Raw, Split
 from emotion_jax.errors import Mistake
 
 FER2013 = {"Training", "PublicTest", "PrivateTest"}
+# What `gray` and `resize` do, and step.py after them, in words that exports carry.
+PREPROCESSING = (
+    "Gray: 0.299 R + 0.587 G + 0.114 B, rounded (Pillow's L). Then resized to {side} x "
+    "{side}, bilinear with half-pixel centres, antialiased when shrinking (Pillow's "
+    "BILINEAR). The model takes these uint8 values; inside, x becomes (x / 255 - 0.5) "
+    "* 4. Points are in pixels of this image, the centre of its top-left pixel at "
+    "(0, 0)."
+)
 HELD_OUT = {"PublicTest", "PrivateTest", "test"}
 DEDUPE = (False, True, "near")
 
@@ -105,6 +113,14 @@ def partition(raw: Raw) -> dict[str, Int64[np.ndarray, " n"]]:
     masks = splits(raw)
     rows = {name: np.flatnonzero(masks[name]) for name in dict.fromkeys(own)}
     return {name: at for name, at in rows.items() if len(at)}
+
+
+def gray(images: UInt8[np.ndarray, "n h w 3"]) -> UInt8[np.ndarray, "n h w 1"]:
+    """Pillow's L: the luma of ITU-R 601-2."""
+    pixels = images.reshape(-1, 1, 3)  # one picture, however many there are
+    return np.asarray(Image.fromarray(pixels).convert("L")).reshape(
+        *images.shape[:3], 1
+    )
 
 
 def resize(

@@ -82,7 +82,7 @@ class CourseHead(Head):
                 "set config.data.side=96"
             )
         x = nn.avg_pool(features.astype(jnp.float32), window, window)
-        x = x.reshape(len(x), -1)
+        x = x.reshape(x.shape[0], -1)
         if not points:
             return dense(len(self.names), name="output")(x)
         for width, rate in ((4096, 0.2), (2048, 0.1)):

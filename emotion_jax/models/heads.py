@@ -42,7 +42,7 @@ class Flat(Head):
 
     @nn.compact
     def __call__(self, features: Float[Array, "b h w c"], side: int, train: bool):
-        return self.output(features.reshape(len(features), -1), side)
+        return self.output(features.reshape(features.shape[0], -1), side)
 
 
 class HeatMap(Head):

@@ -1,0 +1,131 @@
+"""Export a checkpoint: to run where this package, and often Python, is not.
+
+  python -m emotion_jax.export --checkpoint runs/first --format onnx --out exported
+  python -m emotion_jax.export --checkpoint runs/first --format stablehlo --out exported
+
+Every artifact takes uint8[n, side, side, 1] gray images, any n, and normalises them
+inside. It answers, by name, `emotion` (probabilities) and `emotion_logits`, and
+`keypoints` in pixels of the image, as far as the network was trained to. Its metadata
+holds `classes`, `points`, `side`, `format_version`, and in words the `preprocessing`.
+
+  onnx       model.onnx, in float32.
+  onnx-int8  model.onnx, its convolutions in 8 bits; what that costs is measured on
+             faces that it was not calibrated on, told, and kept as `quantization`.
+  stablehlo  model.stablehlo for CPU, CUDA and TPU, its metadata in model.json. With
+             jax alone:
+
+               import jax, jax.export
+               blob = bytearray(open("exported/model.stablehlo", "rb").read())
+               answers = jax.export.deserialize(blob).call(images)
+
+A file of the same name in --out is replaced, whole; other files there stay.
+"""
+
+import dataclasses
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from emotion_jax import cli, logs, registry
+from emotion_jax.errors import Mistake, Stopped
+from emotion_jax.evaluate import Outputs, Restored, restore
+from emotion_jax.export import onnx, onnx_int8, stablehlo
+
+Files = dict[str, bytes]
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A way to write a network down.
+
+    Attributes:
+      make: the contents of its files by name, of a restored network; and, where it is
+        `calibrated`, of what --data names.
+      run: what these files answer for images.
+      needs: the packages that pip installs for it.
+    """
+
+    make: Callable[..., Files]
+    run: Callable[[Files, UInt8[np.ndarray, "n h w 1"]], Outputs]
+    needs: tuple[str, ...] = ()
+    calibrated: bool = False
+
+
+ONNX = ("onnx", "onnxruntime")
+FORMATS = {
+    "stablehlo": Format(stablehlo.make, stablehlo.run),
+    "onnx": Format(onnx.make, onnx.run, ONNX),
+    "onnx-int8": Format(onnx_int8.make, onnx.run, ONNX, calibrated=True),
+}
+
+
+def check(name: str, format: Format, out: Path, data: list[str]) -> None:
+    """Raises for what would fail only after the slow part."""
+    missing = [p for p in format.needs if importlib.util.find_spec(p) is None]
+    if missing:
+        raise Mistake(
+            f"--format {name} needs {' and '.join(missing)}: "
+            f"pip install {' '.join(missing)}"
+        )
+    if data and not format.calibrated:
+        raise Mistake(f"--format {name} looks at no faces: leave --data out")
+    if out.exists() and not out.is_dir():
+        raise Mistake(f"--out {out} is a file; give a folder")
+
+
+def differences(
+    format: Format, files: Files, restored: Restored
+) -> Mapping[str, float]:
+    """By how much the files' answers differ from the network's own, by output."""
+    side = restored.meta.side
+    image = np.random.default_rng(0).integers(0, 256, (16, side, side, 1), np.uint8)
+    found = format.run(files, image)
+    expected = restored.evaluator.run(restored.variables, image)
+    found |= {name: found.get(f"{name}_logits", found[name]) for name in expected}
+    return {
+        name: float(np.abs(found[name] - output).max())
+        for name, output in expected.items()
+    }
+
+
+def write(files: Files, out: Path) -> None:
+    """Each file whole or not at all."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            partial = out / f".{name}.{os.getpid()}"
+            try:
+                partial.write_bytes(content)
+                partial.replace(out / name)
+            finally:
+                partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise Stopped(f"could not write to --out {out}: {error.strerror}") from error
+
+
+def main(args: list[str]) -> None:
+    """The export binary."""
+    parser = cli.Parser("export", __doc__)
+    add = parser.add_argument
+    add("--checkpoint", required=True, metavar="X", help="a workdir, or a step in it")
+    add("--format", required=True, help=", ".join(FORMATS))
+    add("--data", **cli.SOURCES, help="onnx-int8: faces; default: the run's own val")
+    add("--out", type=Path, required=True, metavar="DIR")
+    flags = parser.parse(args)
+    format = registry.pick("--format", flags.format, FORMATS)
+    check(flags.format, format, flags.out, flags.data)
+
+    restored = restore(flags.checkpoint)
+    extra = (flags.data,) if format.calibrated else ()
+    files = format.make(restored, *extra)
+    differ = differences(format, files, restored)
+    write(files, flags.out)
+    for name, difference in differ.items():
+        unit = "px" if restored.tasks[name].kind == "points" else "in a logit"
+        logs.say(f"{name}: at most {difference:.2g} {unit} from the network, on noise")
+    sizes = (f"{name} ({len(content):,} bytes)" for name, content in files.items())
+    print(f"written to {flags.out}: {', '.join(sizes)}")

@@ -1,0 +1,58 @@
+"""What every format writes down: one function of images, and what it says of itself."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+
+import jax
+from jaxtyping import Array, Float, UInt8
+
+from emotion_jax import __version__, step
+from emotion_jax.data.prepare import PREPROCESSING
+from emotion_jax.evaluate import Restored
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A network on its own: the same for every format.
+
+    Attributes:
+      forward: uint8[n side side 1] to each task's outputs, by name.
+      points: the outputs that are points, in pixels; the others are of classes.
+      metadata: what an artifact carries, each value a string.
+    """
+
+    forward: Callable[[UInt8[Array, "n h w 1"]], dict[str, Float[Array, "n ..."]]]
+    side: int
+    points: tuple[str, ...]
+    metadata: dict[str, str]
+
+
+def make_program(restored: Restored) -> Program:
+    """The restored network in float32, from raw gray levels to probabilities."""
+    network, meta = restored.evaluator.network, restored.meta
+    variables = jax.device_get(restored.variables)
+    kinds = {name: task.kind for name, task in restored.tasks.items()}
+
+    def forward(image: UInt8[Array, "n h w 1"]) -> dict:
+        answers = {}
+        for name, output in step.forward(network, variables, image).items():
+            if kinds[name] == "classes":
+                answers[name] = jax.nn.softmax(output / meta.temperature)
+                answers[f"{name}_logits"] = output
+            else:
+                answers[name] = output
+        return answers
+
+    names = {"classes": [], "points": []}
+    for task in restored.tasks.values():
+        names[task.kind] += task.names
+    metadata = {kind: json.dumps(listed) for kind, listed in names.items()} | {
+        "side": str(meta.side),
+        "temperature": str(meta.temperature),
+        "format_version": str(meta.format_version),
+        "preprocessing": PREPROCESSING.format(side=meta.side),
+        "emotion_jax": __version__,
+    }
+    points = tuple(name for name, kind in kinds.items() if kind == "points")
+    return Program(forward, meta.side, points, metadata)

@@ -1,0 +1,221 @@
+"""JAX's primitives as ONNX nodes: those that the networks of models/ are made of."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from emotion_jax.export.graph import Graph, Tensor, Value
+
+CHANNELS_FIRST = (0, 3, 1, 2)
+TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7, "bool": 9}  # ONNX's numbers
+
+
+def simple(op: str) -> Callable[..., Tensor]:
+    """A primitive that is one node."""
+
+    def rule(graph: Graph, *values: Value, **parameters) -> Tensor:
+        return graph.elementwise(op, *values)
+
+    return rule
+
+
+def subtract(graph: Graph, x: Value, y: Value, **parameters) -> Tensor:
+    """What is taken away is added, where it is constant: Adds are folded."""
+    if isinstance(y, np.ndarray):
+        return graph.elementwise("Add", x, np.asarray(-y))
+    return graph.elementwise("Sub", x, y)
+
+
+def divide(graph: Graph, x: Value, y: Value, **parameters) -> Tensor:
+    """Likewise multiplied, where the divisor is constant."""
+    if isinstance(y, np.ndarray):
+        return graph.elementwise("Mul", x, np.asarray(1 / y))
+    return graph.elementwise("Div", x, y)
+
+
+def maximum(graph: Graph, x: Value, y: Value, **parameters) -> Tensor:
+    """Of a constant 0 it is a Relu; of minus infinity, nothing."""
+    constant, other = (x, y) if isinstance(x, np.ndarray) else (y, x)
+    if isinstance(constant, np.ndarray) and constant.ndim == 0:
+        if constant == -np.inf:
+            return other
+        if constant == 0:
+            return graph.elementwise("Relu", other)
+    return graph.elementwise("Max", x, y)
+
+
+def rsqrt(graph: Graph, x: Tensor, **parameters) -> Tensor:
+    return graph.elementwise("Reciprocal", graph.elementwise("Sqrt", x))
+
+
+def square(graph: Graph, x: Tensor, **parameters) -> Tensor:
+    return graph.elementwise("Mul", x, x)
+
+
+def integer_pow(graph: Graph, x: Tensor, *, y: int) -> Tensor:
+    return graph.elementwise("Pow", x, np.asarray(y, np.float32))
+
+
+def select(graph: Graph, which: Value, no: Value, yes: Value) -> Tensor:
+    return graph.elementwise("Where", which, yes, no)
+
+
+def cast(graph: Graph, x: Tensor, *, new_dtype, **parameters) -> Tensor:
+    return graph.elementwise("Cast", x, to=TYPES[np.dtype(new_dtype).name])
+
+
+def nothing(graph: Graph, x: Tensor, **parameters) -> Tensor:
+    return x
+
+
+def as_shaped(graph: Graph, shape: Sequence[int], x: Tensor, **parameters) -> Tensor:
+    return graph.reshape(x, shape)
+
+
+def convolve(
+    graph: Graph,
+    shape: Sequence[int],
+    x: Tensor,
+    kernel: np.ndarray,
+    *,
+    window_strides: Sequence[int],
+    padding: Sequence[Sequence[int]],
+    lhs_dilation: Sequence[int],
+    rhs_dilation: Sequence[int],
+    dimension_numbers,
+    feature_group_count: int,
+    batch_group_count: int,
+    **parameters,
+) -> Tensor:
+    """Channels first. Over a dilated image it is a ConvTranspose."""
+    assert batch_group_count == feature_group_count == 1
+    image = graph.arrange(x, dimension_numbers.lhs_spec)
+    kernel = kernel.transpose(dimension_numbers.rhs_spec)
+    begin, end = np.transpose(padding)
+    if set(lhs_dilation) == {1}:
+        op, strides = "Conv", window_strides
+    else:
+        assert set(window_strides) == set(rhs_dilation) == {1}
+        op, strides = "ConvTranspose", lhs_dilation
+        begin, end = (np.array(kernel.shape[2:]) - 1 - pad for pad in (begin, end))
+        kernel = np.flip(kernel, (2, 3)).swapaxes(0, 1)
+    name = graph.emit(
+        op,
+        image,
+        kernel,
+        strides=list(strides),
+        pads=[*begin.tolist(), *end.tolist()],
+        dilations=list(rhs_dilation),
+    )
+    return Tensor(name, tuple(shape), dimension_numbers.out_spec)
+
+
+def pool(
+    graph: Graph,
+    shape: Sequence[int],
+    x: Tensor,
+    *,
+    op: str,
+    window_dimensions: Sequence[int],
+    window_strides: Sequence[int],
+    padding: Sequence[Sequence[int]],
+    base_dilation: Sequence[int],
+    window_dilation: Sequence[int],
+) -> Tensor:
+    """The maximum or the mean of windows over the two axes between n and c."""
+    assert set(base_dilation) == set(window_dilation) == {1}
+    assert window_dimensions[0] == window_dimensions[3] == 1
+    begin, end = np.transpose(padding)[:, 1:3]
+    name = graph.emit(
+        op,
+        graph.arrange(x, CHANNELS_FIRST),
+        kernel_shape=list(window_dimensions[1:3]),
+        strides=list(window_strides[1:3]),
+        pads=[*begin.tolist(), *end.tolist()],
+        **({"count_include_pad": 1} if op == "AveragePool" else {}),
+    )
+    return Tensor(name, tuple(shape), CHANNELS_FIRST)
+
+
+def sum_pool(graph: Graph, shape: Sequence[int], x: Tensor, **parameters) -> Tensor:
+    """ONNX has means alone."""
+    mean = pool(graph, shape, x, op="AveragePool", **parameters)
+    count = math.prod(parameters["window_dimensions"])
+    return graph.elementwise("Mul", mean, np.asarray(count, np.float32))
+
+
+def multiply(
+    graph: Graph,
+    shape: Sequence[int],
+    x: Tensor,
+    y: np.ndarray,
+    *,
+    dimension_numbers,
+    **parameters,
+) -> Tensor:
+    """A matrix product with constants, over one axis of each."""
+    ((mine,), (theirs,)), (batch, _) = dimension_numbers
+    assert not batch and isinstance(y, np.ndarray)
+    axes = [axis for axis in range(len(x.shape)) if axis != mine]
+    op = "Gemm" if len(x.shape) == y.ndim == 2 else "MatMul"
+    name = graph.emit(op, graph.arrange(x, [*axes, mine]), np.moveaxis(y, theirs, 0))
+    return Tensor(name, tuple(shape), tuple(range(len(shape))))
+
+
+def reduce(graph: Graph, shape, x: Tensor, *, op: str, axes, **parameters) -> Tensor:
+    return graph.reduce(op, x, axes)
+
+
+def transpose(graph: Graph, shape, x: Tensor, *, permutation) -> Tensor:
+    """Nothing moves: the axes are counted anew."""
+    order = tuple(permutation.index(axis) for axis in x.order)
+    return Tensor(x.name, tuple(shape), order)
+
+
+def concatenate(graph: Graph, shape, *parts: Tensor, dimension: int) -> Tensor:
+    order = max(parts, key=lambda part: math.prod(part.shape)).order
+    inputs = [graph.arrange(part, order) for part in parts]
+    name = graph.emit("Concat", *inputs, axis=order.index(dimension))
+    return Tensor(name, tuple(shape), order)
+
+
+def stack(graph: Graph, shape, *parts: Tensor, axis: int) -> Tensor:
+    one = [*shape[:axis], 1, *shape[axis + 1 :]]
+    parts = [graph.reshape(part, one) for part in parts]
+    return concatenate(graph, shape, *parts, dimension=axis)
+
+
+def cut(graph: Graph, shape, x: Tensor, *, start_indices, limit_indices, strides):
+    """Only of the axes that lose something."""
+    axes = [axis for axis, size in enumerate(shape) if size != x.shape[axis]]
+    bounds = [
+        np.array([values[axis] for axis in axes], np.int64)
+        for values in (start_indices, limit_indices)
+    ]
+    places = np.array([x.order.index(axis) for axis in axes], np.int64)
+    steps = np.array([(strides or [1] * len(shape))[axis] for axis in axes], np.int64)
+    name = graph.emit("Slice", x.name, *bounds, places, steps)
+    return Tensor(name, tuple(shape), x.order)
+
+
+# Value by value: (graph, *values, **parameters).
+ELEMENTWISE = {
+    **{"add": simple("Add"), "mul": simple("Mul"), "min": simple("Min")},
+    **{"sub": subtract, "div": divide, "max": maximum},
+    **{"exp": simple("Exp"), "tanh": simple("Tanh"), "logistic": simple("Sigmoid")},
+    **{"rsqrt": rsqrt, "square": square, "integer_pow": integer_pow},
+    **{"ge": simple("GreaterOrEqual"), "select_n": select},
+    **{"convert_element_type": cast, "stop_gradient": nothing, "copy": nothing},
+}
+# The rest: (graph, shape of the result, *values, **parameters).
+RULES = {
+    **{"reshape": as_shaped, "squeeze": as_shaped, "transpose": transpose},
+    **{"conv_general_dilated": convolve, "dot_general": multiply},
+    "reduce_window_max": partial(pool, op="MaxPool"),
+    "reduce_window_sum": sum_pool,
+    "reduce_sum": partial(reduce, op="ReduceSum"),
+    "reduce_max": partial(reduce, op="ReduceMax"),
+    **{"concatenate": concatenate, "stack": stack, "slice": cut},
+}
