@@ -28,14 +28,16 @@ REQUIRES = [
     "tensorboardX>=2.6",
     "tensorflow-datasets>=4.9.10",
 ]
+ONNX = ["onnx>=1.17", "onnxruntime>=1.20"]
 EXTRAS = {
     "tpu": ["jax[tpu]>=0.7.2,<0.13"],
     "cuda": ["jax[cuda12]>=0.7.2,<0.13"],
-    "onnx": ["onnx>=1.17", "onnxruntime>=1.20"],
+    "onnx": ONNX,
     "tf": ["tensorflow>=2.18"],
     "photo": ["scikit-image>=0.24"],
     "gcs": ["gcsfs>=2024.6"],
     "dev": [
+        *ONNX,
         "beartype>=0.19",
         "hypothesis>=6.100",
         "pytest>=8",

@@ -1,3 +1,21 @@
-"""Train residual networks to read a face: its emotion and its fifteen keypoints."""
+"""Train residual networks to read a face: its emotion and its fifteen keypoints.
+
+import emotion_jax
+model = emotion_jax.load("runs/first")
+found = model.predict(images)
+"""
+
+from os import PathLike
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emotion_jax.inference import Model
 
 __version__ = "0.1.0"
+
+
+def load(checkpoint: str | PathLike) -> "Model":
+    """The network that X names: a workdir, or one step's folder inside it."""
+    from emotion_jax.inference import Model  # JAX and Orbax: seconds of import
+
+    return Model(checkpoint)

@@ -29,7 +29,11 @@ def run(files: Mapping[str, bytes], image: UInt8[np.ndarray, "n h w 1"]) -> Outp
         files["model.onnx"], providers=["CPUExecutionProvider"]
     )
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, {"image": image})))
+    batches = [
+        session.run(names, {"image": image[start : start + 256]})
+        for start in range(0, len(image), 256)
+    ]
+    return dict(zip(names, map(np.concatenate, zip(*batches))))
 
 
 def trace(program: Program) -> tuple[list[Node], dict[str, tuple[int, ...]]]:

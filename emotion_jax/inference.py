@@ -1,0 +1,108 @@
+"""Use from Python: images in, emotions and keypoints out.
+
+model = emotion_jax.load("runs/first")
+found = model.predict(images)
+found.top, found.emotion, found.keypoints
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from os import PathLike
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from emotion_jax import evaluate
+from emotion_jax.data.prepare import gray, resize
+from emotion_jax.errors import Mistake
+from emotion_jax.scores import softmax
+from emotion_jax.tasks import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What a network says of n images; None and () for a task it was not trained to.
+
+    Attributes:
+      emotion: probabilities, after temperature.
+      classes: what the columns of `emotion` are.
+      top: each image's most probable class.
+      keypoints: x, y in pixels of the image as given, the centre of its top-left pixel
+        at (0, 0).
+      points: what the rows of `keypoints` are.
+    """
+
+    emotion: Float32[np.ndarray, "n k"] | None
+    classes: tuple[str, ...]
+    top: tuple[str, ...]
+    keypoints: Float32[np.ndarray, "n p 2"] | None
+    points: tuple[str, ...]
+
+
+class Model:
+    """A trained network, on this machine's devices."""
+
+    def __init__(self, checkpoint: str | PathLike):
+        self.restored = evaluate.restore(str(checkpoint), "emotion_jax.load:")
+
+    def __repr__(self) -> str:
+        tasks, side = self.restored.tasks, self.restored.meta.side
+        return f"<{' and '.join(tasks)} of {side}x{side} faces: {self.restored.folder}>"
+
+    def predict(self, images: np.ndarray | Sequence[np.ndarray]) -> Predictions:
+        """The predictions for cropped faces of any size.
+
+        Args:
+          images: uint8 [n h w], [n h w 1] or, in color, [n h w 3]; or one image, [h w],
+            [h w 1] or [h w 3]. (Three axes that end in 1 or 3 are one image.)
+        """
+        images = as_gray(images)
+        height, width = images.shape[1:3]
+        restored, side = self.restored, self.restored.meta.side
+        faces = resize(images, side)
+        outputs = restored.evaluator.run(restored.variables, faces)
+        emotion, classes = self.output("classes", outputs)
+        keypoints, points = self.output("points", outputs)
+        top = ()
+        if emotion is not None:
+            emotion = softmax(emotion / restored.meta.temperature).astype(np.float32)
+            top = tuple(classes[k] for k in emotion.argmax(-1))
+        if keypoints is not None:
+            scale = np.array([width / side, height / side], np.float32)
+            keypoints = (keypoints + 0.5) * scale - 0.5
+        return Predictions(emotion, classes, top, keypoints, points)
+
+    def output(
+        self, kind: str, outputs: evaluate.Outputs
+    ) -> tuple[np.ndarray | None, tuple[str, ...]]:
+        """The output of the task of this kind, and its names, where there is one."""
+        tasks: dict[str, Task] = self.restored.tasks
+        for name, task in tasks.items():
+            if task.kind == kind:
+                return outputs[name], task.names
+        return None, ()
+
+
+def as_gray(images: np.ndarray | Sequence) -> UInt8[np.ndarray, "n h w 1"]:
+    """Images in any of the promised shapes, in one.
+
+    Raises:
+      Mistake: what they are, and what they should be.
+    """
+    try:
+        images = np.asarray(images)
+    except ValueError:
+        raise Mistake("images of several sizes: predict them one by one") from None
+    shape = images.shape
+    if images.dtype != np.uint8:
+        raise Mistake(f"images are uint8, gray levels 0 to 255; got {images.dtype}")
+    if images.ndim == 2:
+        images = images[None, :, :, None]
+    elif images.ndim == 3:
+        images = images[None] if shape[-1] in (1, 3) else images[..., None]
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in shape:
+        raise Mistake(
+            "images are [n h w], [n h w 1] or [n h w 3], or one of them without n; "
+            f"got {list(shape)}"
+        )
+    return gray(images) if images.shape[-1] == 3 else images
