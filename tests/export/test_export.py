@@ -1,0 +1,140 @@
+"""Laws of every format: the same answers as the network's, the same names, one file."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from emotion_jax import export
+from emotion_jax.cli import run
+from emotion_jax.data.table import FIVE, POINTS
+from emotion_jax.export import FORMATS, stablehlo
+from emotion_jax.export.program import make_program
+from emotion_jax.train import train_and_evaluate
+
+EXACT = ["onnx", "stablehlo"]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A finished tiny run on synthetic faces."""
+    workdir = tmp_path_factory.mktemp("runs") / "tiny"
+    train_and_evaluate(tiny.config(**{"train.steps": 2}), workdir)
+    return workdir
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["plain", "seven", "bottleneck", "group", "antialias", "heatmap", "course"],
+)
+@pytest.mark.parametrize("format", EXACT)
+def test_an_export_answers_as_the_network_does(format, name, variant, images):
+    restored = variant(name)
+    image = images(restored.meta.side)
+    files = FORMATS[format].make(restored)
+    found = FORMATS[format].run(files, image)
+    expected = restored.evaluator.run(restored.variables, image)
+    wanted = set()
+    for task, output in expected.items():
+        if restored.tasks[task].kind == "points":
+            wanted |= {task}
+            np.testing.assert_allclose(found[task], output, atol=1e-3)
+        else:
+            wanted |= {task, f"{task}_logits"}
+            assert np.ptp(output, axis=0).max() > 0.01  # faces differ
+            np.testing.assert_allclose(found[f"{task}_logits"], output, atol=1e-4)
+            assert (found[task].argmax(-1) == output.argmax(-1)).all()
+            tempered = np.exp(output / 1.5) / np.exp(output / 1.5).sum(-1)[:, None]
+            np.testing.assert_allclose(found[task], tempered, atol=1e-5)
+    assert set(found) == wanted
+    assert all(values.dtype == np.float32 for values in found.values())
+
+
+@pytest.mark.parametrize("format", EXACT)
+def test_one_export_takes_any_number_of_images(format, variant, images):
+    restored = variant("plain")
+    files = FORMATS[format].make(restored)
+    together = FORMATS[format].run(files, images(24))
+    for n in (1, 2):
+        some = FORMATS[format].run(files, images(24)[:n])
+        for name, values in some.items():
+            assert len(values) == n
+            np.testing.assert_allclose(values, together[name][:n], atol=1e-4)
+
+
+def test_the_metadata_is_the_promised_one(variant):
+    metadata = make_program(variant("plain")).metadata
+    assert json.loads(metadata["classes"]) == list(FIVE)
+    assert json.loads(metadata["points"]) == list(POINTS)
+    assert (metadata["side"], metadata["format_version"]) == ("24", "1")
+    assert "24 x 24" in metadata["preprocessing"]
+    assert all(isinstance(value, str) for value in metadata.values())
+    metadata = make_program(variant("heatmap")).metadata
+    assert json.loads(metadata["classes"]) == []
+
+
+def test_stablehlo_is_for_three_platforms_and_says_its_metadata(variant):
+    restored = variant("plain")
+    files = stablehlo.make(restored)
+    exported = jax.export.deserialize(bytearray(files["model.stablehlo"]))
+    assert exported.platforms == ("cpu", "cuda", "tpu")
+    assert str(exported.in_avals[0].shape) == "(n, 24, 24, 1)"
+    assert json.loads(files["model.json"]) == make_program(restored).metadata
+
+
+@pytest.mark.parametrize(
+    "format, names",
+    [
+        ("onnx", ["model.onnx"]),
+        ("onnx-int8", ["model.onnx"]),
+        ("stablehlo", ["model.json", "model.stablehlo"]),
+    ],
+)
+def test_the_binary_replaces_its_own_files_and_leaves_others(
+    trained, tmp_path, format, names, capsys
+):
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / names[0]).write_text("old")
+    args = ["--checkpoint", str(trained), "--format", format, "--out", str(tmp_path)]
+    assert run(export.main, args) == 0
+    assert sorted(f.name for f in tmp_path.iterdir()) == [*names, "notes.txt"]
+    assert (tmp_path / names[0]).read_bytes() != b"old"
+    assert names[0] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "args, sentence",
+    [
+        (["--format", "onxx"], "unknown --format 'onxx'; did you mean onnx?"),
+        (["--checkpoint", "nowhere"], "--checkpoint nowhere does not exist"),
+        (["--data", "synthetic"], "--format onnx looks at no faces"),
+        (["--format", "onnx-int8", "--data", "fer2013=none.csv"], "none.csv"),
+    ],
+)
+def test_mistakes_are_told_and_nothing_is_written(
+    trained, tmp_path, args, sentence, capsys
+):
+    out = tmp_path / "out"
+    known = {"--checkpoint": str(trained), "--format": "onnx"}
+    given = [x for flag, value in known.items() for x in (flag, value)]
+    assert run(export.main, [*given, *args, "--out", str(out)]) == 2
+    told = capsys.readouterr().err
+    assert sentence in told and "Traceback" not in told
+    assert not out.exists()
+
+
+def test_out_is_no_file(trained, tmp_path, capsys):
+    (tmp_path / "out").write_text("mine")
+    args = ["--checkpoint", "nowhere", "--format", "onnx"]
+    assert run(export.main, [*args, "--out", str(tmp_path / "out")]) == 2
+    assert "out is a file" in capsys.readouterr().err
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_missing_package_is_told_with_pips_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    args = ["--checkpoint", "nowhere", "--format", "onnx", "--out", str(tmp_path)]
+    assert run(export.main, args) == 2
+    assert "pip install onnx onnxruntime" in capsys.readouterr().err

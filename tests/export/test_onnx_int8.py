@@ -1,0 +1,64 @@
+"""Laws of the 8-bit export: in 8 bits, and measured on faces it has not seen."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+
+from emotion_jax.export import onnx as float32
+from emotion_jax.export import onnx_int8
+
+
+@pytest.fixture(scope="module")
+def made(variant):
+    """The 8-bit file of a network, and on which faces what was done."""
+    used = []
+    quantise, headlines = onnx_int8.quantise, onnx_int8.headlines
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            onnx_int8,
+            "quantise",
+            lambda blob, image: used.append(image) or quantise(blob, image),
+        )
+        patch.setattr(
+            onnx_int8,
+            "headlines",
+            lambda restored, blob, split: (
+                used.append(split.faces["image"]) or headlines(restored, blob, split)
+            ),
+        )
+        files = onnx_int8.make(variant("plain"), ["synthetic"])
+    return files, used
+
+
+def test_the_weights_of_the_convolutions_are_in_8_bits(made):
+    graph = onnx.load_from_string(made[0]["model.onnx"]).graph
+    types = {i.name: i.data_type for i in graph.initializer}
+    kernels = {n.output[0]: n.input[0] for n in graph.node if n.op_type[0] == "D"}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert len(convolutions) > 3
+    for node in convolutions:
+        assert types[kernels[node.input[1]]] == onnx.TensorProto.INT8
+
+
+def test_it_is_measured_on_none_of_the_faces_it_is_calibrated_on(made):
+    calibrated, before, after = ({face.tobytes() for face in x} for x in made[1])
+    assert before == after
+    assert calibrated and before and not calibrated & before
+
+
+def test_its_answers_are_near_and_its_cost_is_told(made, variant, images):
+    restored = variant("plain")
+    found = float32.run(made[0], images(24))
+    exact = restored.evaluator.run(restored.variables, images(24))
+    error = found["emotion_logits"] - exact["emotion"]
+    assert 0 < np.abs(error).max() < 0.2 * np.abs(exact["emotion"]).max()
+    metadata = {
+        entry.key: entry.value
+        for entry in onnx.load_from_string(made[0]["model.onnx"]).metadata_props
+    }
+    assert json.loads(metadata["side"]) == 24
+    told = json.loads(metadata["quantization"])
+    assert set(told["int8"]) == {"emotion/accuracy", "keypoints/rmse_px"}
+    assert told["float32"].keys() == told["int8"].keys()

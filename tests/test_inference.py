@@ -1,0 +1,100 @@
+"""Laws of use from Python: any shape of images in, points in their own pixels out."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+import emotion_jax
+from emotion_jax.data.prepare import gray
+from emotion_jax.data.table import FIVE, POINTS
+from emotion_jax.errors import Mistake
+from emotion_jax.train import train_and_evaluate
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A tiny network after two steps, of both tasks on 24x24 faces."""
+    workdir = tmp_path_factory.mktemp("runs") / "tiny"
+    train_and_evaluate(tiny.config(**{"train.steps": 2}), workdir)
+    return emotion_jax.load(workdir)
+
+
+IMAGES = tiny.faces(5)["image"]
+
+
+def test_three_lines_say_what_the_evaluator_does(model):
+    found = model.predict(IMAGES)
+    restored = model.restored
+    outputs = restored.evaluator.run(restored.variables, IMAGES)
+    power = np.exp(outputs["emotion"] - outputs["emotion"].max(-1, keepdims=True))
+    expected = power / power.sum(-1, keepdims=True)
+    np.testing.assert_allclose(found.emotion, expected, atol=1e-6)
+    assert found.emotion.dtype == found.keypoints.dtype == np.float32
+    assert (found.classes, found.points) == (FIVE, POINTS)
+    assert found.top == tuple(FIVE[k] for k in expected.argmax(-1))
+    np.testing.assert_allclose(found.keypoints, outputs["keypoints"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        IMAGES[..., 0],
+        np.repeat(IMAGES, 3, -1),
+        list(IMAGES),
+    ],
+)
+def test_gray_with_or_without_an_axis_and_gray_in_color_are_the_same(model, images):
+    expected = model.predict(IMAGES)
+    np.testing.assert_array_equal(model.predict(images).emotion, expected.emotion)
+
+
+@pytest.mark.parametrize("one", [IMAGES[0], IMAGES[0, ..., 0]])
+def test_one_image_is_one_row(model, one):
+    found = model.predict(one)
+    assert (found.emotion.shape, found.keypoints.shape) == ((1, 5), (1, 15, 2))
+    expected = model.predict(IMAGES).emotion[:1]
+    np.testing.assert_allclose(found.emotion, expected, atol=1e-5)
+
+
+def test_points_are_in_the_pixels_of_the_image_as_given(model):
+    flat = np.full((1, 24, 24, 1), 90, np.uint8)  # resizing changes none of its pixels
+    large = np.full((1, 72, 48, 1), 90, np.uint8)
+    small, found = model.predict(flat), model.predict(large)
+    expected = (small.keypoints + 0.5) * np.array([2, 3]) - 0.5
+    np.testing.assert_allclose(found.keypoints, expected, rtol=1e-5, atol=1e-4)
+
+
+def test_gray_is_pillows():
+    color = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3), np.uint8)
+    expected = [np.asarray(Image.fromarray(image).convert("L")) for image in color]
+    np.testing.assert_array_equal(gray(color)[..., 0], expected)
+
+
+@pytest.mark.parametrize(
+    "images, sentence",
+    [
+        (IMAGES / 255, "images are uint8, gray levels 0 to 255; got float64"),
+        (IMAGES[:0], "got [0, 24, 24, 1]"),
+        (np.zeros((2, 24, 24, 4), np.uint8), "got [2, 24, 24, 4]"),
+        (np.zeros(24, np.uint8), "got [24]"),
+        ([IMAGES[0], IMAGES[0, :20]], "of several sizes"),
+    ],
+)
+def test_images_that_are_none_are_told(model, images, sentence):
+    with pytest.raises(Mistake) as told:
+        model.predict(images)
+    assert sentence in str(told.value)
+
+
+def test_a_checkpoint_that_is_not_there_is_told():
+    with pytest.raises(Mistake, match="emotion_jax.load: nowhere does not exist"):
+        emotion_jax.load("nowhere")
+
+
+def test_the_import_alone_is_light():
+    code = "import emotion_jax, sys; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
