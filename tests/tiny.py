@@ -1,10 +1,13 @@
 """A run small enough for a test: one block, few faces, everything switched on."""
 
+from pathlib import Path
+
+import by_hand
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from emotion_jax import step
+from emotion_jax import checkpoint, step
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import FEEDS, Order
 from emotion_jax.models import make_network
@@ -12,6 +15,7 @@ from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import Plan
 from emotion_jax.sharding import make_mesh, whole
 from emotion_jax.tasks import make_tasks
+from emotion_jax.workdir import to_dict
 
 TASKS = {"emotion": {"label_smoothing": 0.1}, "keypoints": {}}
 MODEL = {"name": "resnet", "blocks": (1,), "width": 8, "stem_stride": 4}
@@ -97,3 +101,23 @@ def config(**fields) -> ConfigDict:
     )
     made.update_from_flattened_dict(fields)
     return made
+
+
+def untrained(workdir: Path) -> Path:
+    """A workdir with a checkpoint of random numbers, made without compiling a step."""
+    made, plan, mesh = config(), Plan(8, 20, 20, 5.0), make_mesh()
+    tasks = make_tasks(made.tasks)
+    network = make_network(tasks, **made.model)
+    init = step.make_init(network, make_optimizer(plan, **made.optim), 0, 24)
+    like, draw = checkpoint.abstract(init, mesh), by_hand.drawing()
+    state = jax.tree_util.tree_map_with_path(
+        lambda path, x: jax.device_put(draw(path, x).astype(x.dtype), x.sharding), like
+    )
+    names = {name: task.names for name, task in tasks.items()}
+    meta = checkpoint.Meta(to_dict(made), names, 24, temperature=1.5)
+    with checkpoint.Checkpoints(
+        workdir, plan, every=1, keep=1, best="emotion/accuracy"
+    ) as checkpoints:
+        checkpoints.open(like)
+        checkpoints.save(state, meta, None)
+    return workdir

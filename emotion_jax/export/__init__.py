@@ -73,8 +73,11 @@ def check(name: str, format: Format, out: Path, data: list[str]) -> None:
         )
     if data and not format.calibrated:
         raise Mistake(f"--format {name} looks at no faces: leave --data out")
-    if out.exists() and not out.is_dir():
-        raise Mistake(f"--out {out} is a file; give a folder")
+    there = next(place for place in (out, *out.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise Mistake(f"--out {out}: {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise Mistake(f"--out {out}: {there} cannot be written to")
 
 
 def differences(

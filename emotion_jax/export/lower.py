@@ -11,6 +11,9 @@ import numpy as np
 from emotion_jax.export.graph import Graph, Value
 from emotion_jax.export.rules import ELEMENTWISE, RULES
 
+# What only calls a function, and under which name it has it. (0.7 says pjit.)
+CALLS = {"jit": "jaxpr", "pjit": "jaxpr", "custom_jvp_call": "call_jaxpr"}
+
 
 def lower(graph: Graph, jaxpr: Any, *arguments: Value) -> list[Value]:
     """Adds a ClosedJaxpr's nodes; the values of its outputs.
@@ -36,9 +39,8 @@ def lower(graph: Graph, jaxpr: Any, *arguments: Value) -> list[Value]:
 def apply(graph: Graph, equation, values: list[Value], shapes: list) -> list[Value]:
     """The values of one equation."""
     name, parameters = equation.primitive.name, equation.params
-    inner = parameters.get("jaxpr") or parameters.get("call_jaxpr")
-    if inner is not None:
-        return lower(graph, inner, *values)
+    if name in CALLS:
+        return lower(graph, parameters[CALLS[name]], *values)
     shape = equation.outvars[0].aval.shape
     if name == "broadcast_in_dim":
         return [graph.spread(values[0], shape, parameters["broadcast_dimensions"])]

@@ -23,6 +23,8 @@ from emotion_jax.report import tables
 MOST = 512  # faces to calibrate on
 # The heads stay float32: a point in 256 steps would lose a third of a pixel.
 QUANTISED = ("Conv", "ConvTranspose", "Add", "MaxPool", "AveragePool")
+# Weights take 7 of the 8 bits: where a CPU has no VNNI, sums of larger products
+# saturate. (fer5 on 700 faces of val: 0.796 in float32, 0.796 so, 0.641 with 8.)
 
 
 def make(restored: Restored, wanted: Sequence[str]) -> dict[str, bytes]:
@@ -90,6 +92,8 @@ def quantise(blob: bytes, image: UInt8[np.ndarray, "n h w 1"]) -> bytes:
                 Faces(),
                 op_types_to_quantize=list(QUANTISED),
                 per_channel=True,
+                reduce_range=True,
+                activation_type=quantization.QuantType.QUInt8,
             )
             return made.read_bytes()
     finally:
