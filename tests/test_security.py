@@ -14,7 +14,7 @@ ROOT = Path(emotion_jax.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 DANGEROUS = {
     *("pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"),
-    *("zipfile", "tarfile", "gzip", "bz2", "lzma", "yaml", "importlib.util"),
+    *("zipfile", "tarfile", "gzip", "bz2", "lzma", "yaml"),
 }
 
 
@@ -34,7 +34,9 @@ def test_no_module_can_unpickle_unpack_or_execute(file):
         name = ast.unparse(call.func)
         options = {k.arg: ast.unparse(k.value) for k in call.keywords}
         assert name not in ("eval", "exec", "compile", "__import__", "os.system")
-        assert not name.endswith("unpack_archive")
+        assert not name.endswith(
+            ("unpack_archive", "exec_module", "from_file_location")
+        )
         if name == "np.load":
             assert options["allow_pickle"] == "False"
         if name == "Image.open":
