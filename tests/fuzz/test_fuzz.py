@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 import tiny
 
@@ -71,6 +72,20 @@ def check(kind: str, number: int, folder: Path, checkpoint: Path) -> None:
     assert not wrong, f"{len(wrong)} of them: {json.dumps(wrong[:5], indent=1)}"
     ends = collections.Counter(row["end"] for row in rows)
     assert min(ends[0], ends[2]) >= number // 20, ends  # or it tries one thing only
+
+
+def test_a_child_is_not_charged_for_what_started_it():
+    """A worker of the suite grows beyond what a child may hold."""
+    held = np.ones(700 << 20, np.uint8)
+    paths = os.pathsep.join([str(HERE.parents[1]), str(HERE.parent), str(HERE)])
+    child = subprocess.run(
+        [sys.executable, "-c", "import drive; print(drive.peak())"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": paths},
+    )
+    assert 10 < int(child.stdout) < held.nbytes >> 20
 
 
 @pytest.mark.parametrize("kind", SHORT)
