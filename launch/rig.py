@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from emotion_jax import sharding, step
 from emotion_jax.checkpoint import abstract
 from emotion_jax.data.augment import make_augment
-from emotion_jax.data.pipeline import FEEDS, Order, batch_counts
+from emotion_jax.data.pipeline import FEEDS, Order, batch_counts, flat
 from emotion_jax.data.table import Split
 from emotion_jax.models import make_network
 from emotion_jax.optim import make_optimizer
@@ -69,7 +69,7 @@ class Rig:
                 lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=layout), tree
             )
 
-        return shapes(self.split.faces, whole), shapes(order, split)
+        return shapes(flat(self.split.faces), whole), shapes(order, split)
 
     def state(self) -> step.TrainState:
         """A new one, on the mesh's devices."""
