@@ -49,7 +49,7 @@ copy_in() {
 }
 
 copy_out() {
-    run "${tpus[@]}" tpu-vm scp --recurse "$name:$1" "$2" "${everywhere[@]}" --worker=0
+    run "${tpus[@]}" tpu-vm scp "$name:$1" "$2" "${everywhere[@]}" --worker=0 --recurse
 }
 
 # Several hosts find each other by asking the TPU.

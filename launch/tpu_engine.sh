@@ -120,7 +120,7 @@ copy_in() {
 }
 
 copy_out() {
-    run "${engine[@]}" scp --recurse "$(names | head -n 1):$1" "$2" "${everywhere[@]}"
+    run "${engine[@]}" scp "$(names | head -n 1):$1" "$2" "${everywhere[@]}" --recurse
 }
 
 # Several hosts are told where the first is, as an instance cannot ask.

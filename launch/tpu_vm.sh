@@ -126,7 +126,7 @@ fetch)
     to=$(absolute "$to")
     run mkdir -p "$to"
     case $workdir in
-    *://*) run gcloud storage cp --recursive "$workdir" "$to" ;;
+    *://*) run gcloud storage cp "$workdir" "$to" --recursive ;;
     *) copy_out "emotion_jax/$workdir" "$to" ;;
     esac
     ;;

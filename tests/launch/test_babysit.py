@@ -112,7 +112,6 @@ def test_several_hosts_are_one_run(tmp_path):
     "codes, found, starts",
     [
         ("2\n", 2, 1),  # the caller's mistake: starting again would not help
-        ("130\n", 130, 1),
         ("3\n137\n", 0, 3),  # the surroundings: it may
         ("3\n3\n3\n", 3, 3),  # but not for ever
     ],
@@ -155,7 +154,10 @@ def test_a_babysitter_that_is_stopped_leaves_the_tpu_to_the_next(cloud):
         (["--type", "v6e-8"], "the training's flags are needed after --"),
         (["--", "--workdir", "runs/x"], "wants --workdir gs://BUCKET/..."),
         (["--type", "v6e-8", "--sopt", "--", *TRAINING], "unknown flag --sopt"),
-        (["--upload", "no.csv", "--", *TRAINING], "there is no .*no.csv"),
+        (
+            ["--type", "v6e-8", "--upload", "no.csv", "--", *TRAINING],
+            "there is no .*no.csv",
+        ),
     ],
 )
 def test_a_mistake_is_told_at_once(cloud, flags, sentence):

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 LAUNCH, GOLDEN = ROOT / "launch", Path(__file__).parent / "golden"
@@ -218,12 +219,16 @@ def test_slurm_queues_a_preempted_run_again(tmp_path):
 def test_skypilot_reads_its_task(monkeypatch, tmp_path):
     sky = pytest.importorskip("sky")
     monkeypatch.setenv("HOME", str(tmp_path))
-    task = sky.Task.from_yaml(str(LAUNCH / "sky.yaml"))
-    assert task.name == "emotion-jax" and task.envs["ACCELERATOR"] == "tpu"
+    with pytest.raises(ValueError, match="'WORKDIR' is None"):
+        sky.Task.from_yaml(str(LAUNCH / "sky.yaml"))
+    given = yaml.safe_load((LAUNCH / "sky.yaml").read_text())
+    task = sky.Task.from_yaml_config(given, [("WORKDIR", "gs://b/r")])
+    (resources,) = task.resources
+    assert resources.use_spot and resources.accelerators == {"tpu-v6e-8": 1}
+    assert resources.job_recovery["recover_on_exit_codes"] == [75]
 
 
 def test_the_tasks_scripts_are_bash(tmp_path):
-    yaml = pytest.importorskip("yaml")
     task = yaml.safe_load((LAUNCH / "sky.yaml").read_text())
     for name in ("setup", "run"):
         (tmp_path / name).write_text(task[name])
