@@ -139,7 +139,9 @@ def say_what_runs(like, train, val, plan, start: int, mesh) -> None:
 def main(args: list[str]) -> None:
     """The training binary."""
     parser = cli.Parser("train", __doc__)
-    parser.add_argument("--workdir", required=True, metavar="DIR")
+    parser.add_argument(
+        "--workdir", required=True, metavar="DIR", help="what it keeps; or gs://..."
+    )
     parser.add_argument("--data", **cli.SOURCES, help="where a source of the config is")
     parser.add_argument("--val", **cli.SOURCES, help="a second file, for validation")
     processes.add_flags(parser)
