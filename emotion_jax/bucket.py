@@ -212,6 +212,8 @@ def told(what: str, kind: type[Exception]) -> Iterator[None]:
         yield
     except (ConnectionError, TimeoutError) as error:
         raise Stopped(f"{what}: {error or type(error).__name__}") from error
+    except FileNotFoundError as error:
+        raise kind(f"{what}: there is no such bucket") from error
     except ImportError as error:  # of gcsfs, where the extra gcs is not installed
         raise Mistake(f"{what}: {error}") from error
     except Exception as error:
