@@ -85,6 +85,7 @@ class Copy(Folder):
             there = [self.name(path) for path in self.store.find(self.root)]
             whole = {step(n) for n in there if n == f"checkpoints/{step(n)}/{MARK}"}
             wanted = [n for n in there if n in RECORDS or step(n) in whole]
+            wanted = [name for name in wanted if ".." not in name.split("/")]
             if only:
                 wanted = [name for name in wanted if step(name) == only]
             for name in wanted:

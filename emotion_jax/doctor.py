@@ -24,7 +24,6 @@ from importlib import metadata
 from pathlib import Path
 
 # At the top only what comes with Python: the rest may be what is broken.
-PYTHONS = ((3, 11), (3, 13))
 MODULES = {
     "absl-py": "absl",
     "orbax-checkpoint": "orbax.checkpoint",
@@ -59,13 +58,10 @@ Row = tuple[str, str, str]
 
 def python() -> Iterator[Row]:
     """The interpreter."""
-    first, last = PYTHONS
-    words = [
-        ".".join(map(str, version)) for version in (sys.version_info[:3], *PYTHONS)
-    ]
-    fits = first <= sys.version_info[:2] <= last
-    wanted = f"{words[1]} to {words[2]} is needed: make a .venv with one of them"
-    yield "python", words[0], "" if fits else wanted
+    found = ".".join(map(str, sys.version_info[:3]))
+    fits = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    wanted = "3.11 to 3.13 is needed: make a .venv with one of them"
+    yield "python", found, "" if fits else wanted
 
 
 def packages() -> Iterator[Row]:
@@ -190,12 +186,12 @@ def examine(workdir_name: str) -> None:
             for row in check():
                 print(json.dumps(row), flush=True)
         except Exception as error:  # whatever a broken package raises
-            print(json.dumps((name, "failed", first_line(str(error)))), flush=True)
+            print(json.dumps((name, "failed", first_line(error))), flush=True)
 
 
-def first_line(text: str) -> str:
-    """What an error says, in a line."""
-    return (text.strip().splitlines() or ["no reason is told"])[0][:200]
+def first_line(error: object) -> str:
+    """What it says, in a line."""
+    return (str(error).strip().splitlines() or ["no reason is told"])[0][:200]
 
 
 def look(workdir_name: str, patience: float) -> list[Row]:

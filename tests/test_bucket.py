@@ -279,3 +279,16 @@ def test_processes_that_share_no_disk_share_a_bucket(store, whole):
     ours = [x["train/loss"] for x in log_of(store / "run") if "train/loss" in x]
     alone = [x["train/loss"] for x in log_of(whole) if "train/loss" in x]
     assert ours == pytest.approx(alone, rel=2e-4)
+
+
+def test_no_name_in_a_bucket_leads_out_of_the_copy(tmp_path):
+    store = fsspec.filesystem("memory")
+    for part in (MARK, "state/a", "../../../../escaped"):
+        store.store[f"/evil/checkpoints/3/{part}"] = (
+            fsspec.implementations.memory.MemoryFile(
+                store, f"/evil/checkpoints/3/{part}", b"x"
+            )
+        )
+    fetched = bucket.fetched("memory://evil", "--checkpoint")
+    assert files(fetched) == {f"checkpoints/3/{MARK}", "checkpoints/3/state/a"}
+    assert not list(tmp_path.rglob("escaped"))
