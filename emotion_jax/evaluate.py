@@ -16,7 +16,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float, UInt8
 
-from emotion_jax import checkpoint, cli, data, logs, registry, sharding
+from emotion_jax import bucket, checkpoint, cli, data, logs, registry, sharding
 from emotion_jax.data.pipeline import concatenate
 from emotion_jax.data.prepare import default_split, prepare
 from emotion_jax.data.sections import options_of
@@ -218,7 +218,12 @@ def main(args: list[str]) -> None:
     add("--split", help="default: test where the data has splits, otherwise all")
     add("--labels", default="original", choices=["original", "trained"])
     add("--tta", action="store_true", help="also average over the mirror image")
-    add("--out", type=Path, metavar="DIR", help="default: WORKDIR/eval/SOURCE-SPLIT/")
+    add(
+        "--out",
+        type=bucket.place,
+        metavar="DIR",
+        help="default: WORKDIR/eval/SOURCE-SPLIT/",
+    )
     flags = parser.parse(args)
 
     if flags.out:
@@ -228,13 +233,14 @@ def main(args: list[str]) -> None:
     outs = [f"{split.source}-{split.name}" for split in splits]
     if flags.out and len(splits) == 1:
         outs = [""]
-    root = flags.out or restored.folder.parents[1] / "eval"
+    root = flags.out or bucket.origin(restored.folder.parents[1]) / "eval"
     for name in outs:
         cli.check_folder("--out", root / name)
     for split, name in zip(splits, outs, strict=True):
         outputs, found = numbers_of(restored, split, flags.tta)
         out = root / name
-        write(restored, split, outputs, found, out)
+        with bucket.filled(out) as folder:
+            write(restored, split, outputs, found, folder)
         print(f"\n{tables.describe(split)}\n\n{tables.numbers(found, restored.tasks)}")
         print(f"\nwritten to {out}: metrics.json, faces.png")
 

@@ -12,7 +12,7 @@ from os import PathLike
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from emotion_jax import evaluate
+from emotion_jax import bucket, evaluate
 from emotion_jax.data.prepare import gray, resize
 from emotion_jax.errors import Mistake
 from emotion_jax.scores import softmax
@@ -47,7 +47,8 @@ class Model:
 
     def __repr__(self) -> str:
         tasks, side = self.restored.tasks, self.restored.meta.side
-        return f"<{' and '.join(tasks)} of {side}x{side} faces: {self.restored.folder}>"
+        folder = bucket.origin(self.restored.folder)
+        return f"<{' and '.join(tasks)} of {side}x{side} faces: {folder}>"
 
     def predict(self, images: np.ndarray | Sequence[np.ndarray]) -> Predictions:
         """The predictions for cropped faces of any size.

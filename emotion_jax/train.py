@@ -4,7 +4,8 @@
   python -m emotion_jax.train --config configs/fer5.py --workdir runs/fer5 \\
       --data fer2013=fer2013.csv --config.train.epochs=30
 
-Started again on the same workdir it goes on where it stopped, bit for bit.
+Started again on the same workdir it goes on where it stopped, bit for bit. A workdir
+may be in a bucket (--workdir gs://bucket/runs/first, with the extra gcs).
 """
 
 from pathlib import Path
@@ -14,6 +15,7 @@ from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from emotion_jax import (
+    bucket,
     cli,
     interrupt,
     logs,
@@ -46,10 +48,16 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
       Stopped: the loss is not finite, or the disk is full; the checkpoints are whole.
       Preempted, Interrupted: a signal came, and the step it came in is saved.
     """
-    workdir = Path(workdir)
     check_config(config)
-    if is_done(workdir, config):
-        return logs.say(f"{workdir} is done: its checkpoints and logs are there")
+    with bucket.folder(workdir, "--workdir") as home:
+        if is_done(home.path, config):
+            return logs.say(f"{workdir} is done: its checkpoints and logs are there")
+        train_in(home, config)
+
+
+def train_in(home: bucket.Folder, config: ConfigDict) -> None:
+    """Trains in a folder that is not done yet."""
+    workdir = home.path
 
     # Everything that the config describes, checked before anything slow starts.
     probe.debug(config.debug)
@@ -65,7 +73,12 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
     evaluator = Evaluator(tasks, config.model, mesh)
     validation = call("config.eval", Validation, evaluator, val, plan, **config.eval)
     checkpoints = call(
-        "config.checkpoint", Checkpoints, workdir, plan, **config.checkpoint
+        "config.checkpoint",
+        Checkpoints,
+        workdir,
+        plan,
+        home.shared,
+        **config.checkpoint,
     )
     validation.check_headline(checkpoints.best)
     log = call("config.log", logs.RunLog, workdir, plan, **config.log)
@@ -101,6 +114,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
                 values = validation.numbers(state.variables())
                 log.evaluation(now, values)
             checkpoints.save(state, meta, values)
+            home.publish()
             if stop:
                 signals.leave(now)
     if plan.stop == plan.total:
@@ -125,7 +139,9 @@ def say_what_runs(like, train, val, plan, start: int, mesh) -> None:
 def main(args: list[str]) -> None:
     """The training binary."""
     parser = cli.Parser("train", __doc__)
-    parser.add_argument("--workdir", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--workdir", required=True, metavar="DIR", help="what it keeps; or gs://..."
+    )
     parser.add_argument("--data", **cli.SOURCES, help="where a source of the config is")
     parser.add_argument("--val", **cli.SOURCES, help="a second file, for validation")
     processes.add_flags(parser)

@@ -7,7 +7,7 @@ find their place in the combined network, and the other way round.
 import jax
 from jax.sharding import Mesh
 
-from emotion_jax import checkpoint, logs
+from emotion_jax import bucket, checkpoint, logs
 from emotion_jax.errors import Mistake
 from emotion_jax.optim import path_name
 from emotion_jax.step import TrainState
@@ -34,7 +34,7 @@ def load(name: str, like: TrainState, mesh: Mesh) -> dict[str, jax.Array]:
         raise Mistake(
             f"nothing in {folder} fits this network; give it the same config.model"
         )
-    logs.say(f"started from {folder}: {len(fits)} of {len(here)} arrays")
+    logs.say(f"started from {bucket.origin(folder)}: {len(fits)} of {len(here)} arrays")
     for what, arrays in (("new here", here), ("left there", there)):
         for path in sorted(arrays.keys() - fits.keys()):
             logs.say(f"  {what}: {path} {arrays[path].shape}")

@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from emotion_jax import cli, logs, registry
+from emotion_jax import bucket, cli, logs, registry
 from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.evaluate import Outputs, Restored, restore
 from emotion_jax.export import onnx, onnx_int8, stablehlo
@@ -63,7 +63,7 @@ FORMATS = {
 }
 
 
-def check(name: str, format: Format, out: Path, data: list[str]) -> None:
+def check(name: str, format: Format, out: Path | bucket.Url, data: list[str]) -> None:
     """Raises for what would fail only after the slow part."""
     missing = [p for p in format.needs if importlib.util.find_spec(p) is None]
     if missing:
@@ -73,11 +73,7 @@ def check(name: str, format: Format, out: Path, data: list[str]) -> None:
         )
     if data and not format.calibrated:
         raise Mistake(f"--format {name} looks at no faces: leave --data out")
-    there = next(place for place in (out, *out.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise Mistake(f"--out {out}: {there} is a file")
-    if not os.access(there, os.W_OK):
-        raise Mistake(f"--out {out}: {there} cannot be written to")
+    cli.check_folder("--out", out)
 
 
 def differences(
@@ -117,7 +113,7 @@ def main(args: list[str]) -> None:
     add("--checkpoint", required=True, metavar="X", help="a workdir, or a step in it")
     add("--format", required=True, help=", ".join(FORMATS))
     add("--data", **cli.SOURCES, help="onnx-int8: faces; default: the run's own val")
-    add("--out", type=Path, required=True, metavar="DIR")
+    add("--out", type=bucket.place, required=True, metavar="DIR")
     flags = parser.parse(args)
     format = registry.pick("--format", flags.format, FORMATS)
     check(flags.format, format, flags.out, flags.data)
@@ -126,7 +122,8 @@ def main(args: list[str]) -> None:
     extra = (flags.data,) if format.calibrated else ()
     files = format.make(restored, *extra)
     differ = differences(format, files, restored)
-    write(files, flags.out)
+    with bucket.filled(flags.out) as folder:
+        write(files, folder)
     for name, difference in differ.items():
         unit = "px" if restored.tasks[name].kind == "points" else "in a logit"
         logs.say(f"{name}: at most {difference:.2g} {unit} from the network, on noise")

@@ -124,12 +124,14 @@ def test_mistakes_are_told_and_nothing_is_written(
     assert not out.exists()
 
 
-@pytest.mark.parametrize("out", ["out", "out/deeper"])
-def test_out_is_no_file(out, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "out, reason", [("out", "out is no folder"), ("out/deeper", "Not a directory")]
+)
+def test_out_is_no_file(out, reason, tmp_path, capsys):
     (tmp_path / "out").write_text("mine")
     args = ["--checkpoint", "nowhere", "--format", "onnx"]
     assert run(export.main, [*args, "--out", str(tmp_path / out)]) == 2
-    assert "out is a file" in capsys.readouterr().err
+    assert reason in capsys.readouterr().err
     assert (tmp_path / "out").read_text() == "mine"
 
 
