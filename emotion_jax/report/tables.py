@@ -32,6 +32,17 @@ def twins(split: Split) -> str:
     return ""
 
 
+def used(train: Mapping[str, Split], val: Mapping[str, Split]) -> list[str]:
+    """What a run trains and validates on, a line each."""
+    lines = []
+    for use, splits in (("train", train), ("val", val)):
+        for split in splits.values():
+            lines.append(f"{use}: {describe(split)}")
+            if use == "train" and (told := twins(split)):
+                lines.append(told)
+    return lines
+
+
 def cell(value: float | int | None) -> str:
     """One number, ten characters wide."""
     if value is None:
