@@ -17,15 +17,15 @@ faces, not what a person feels.
 """
 BANNED = """\
 It must not be used to judge, select or watch people. In the European Union, Article
-5(1)(f) of the AI Act (Regulation (EU) 2024/1689) bans systems that infer the emotions of
-people at work and in education, but for medical and safety reasons; elsewhere the Act
-asks that people be told that such a system looks at them.
+5(1)(f) of the AI Act (Regulation (EU) 2024/1689) bans systems that infer the emotions
+of people at work and in education, but for medical and safety reasons; elsewhere the
+Act asks that people be told that such a system looks at them.
 """
 LIMITS = """\
-- The intervals tell how far luck in the choice of faces moves a number. They say nothing
-  of faces from another source: another camera, light, crop or country.
-- Nobody recorded whose faces the data shows. How the errors spread over age, sex and skin
-  color is unknown, and was not measured.
+- The intervals tell how far luck in the choice of faces moves a number. They say
+  nothing of faces from another source: another camera, light, crop or country.
+- Nobody recorded whose faces the data shows. How the errors spread over age, sex and
+  skin color is unknown, and was not measured.
 - Classes are a few posed, acted or found expressions. Real faces mix them, mean other
   things by them, or show none; the network names one of its classes all the same.
 - Labels are people's opinions, and some are wrong. A perfect score would be suspicious.
@@ -33,7 +33,12 @@ LIMITS = """\
 """
 CALIBRATED = """\
 Probabilities are after the temperature {temperature}, fitted on the faces that training
-validates on. The calibration error on the faces below is {after}, and {before} without it.
+validates on. The calibration error on the faces above is {after}; without the
+temperature it is {before}.
+"""
+UNCALIBRATED = """\
+No temperature was fitted to this checkpoint. Its calibration error on the faces above
+is {before}.
 """
 SECTIONS = ("model", "tasks", "optim", "train", "augment", "feed")
 
@@ -63,7 +68,7 @@ def card(restored, split: Split, found: Numbers) -> str:
             *(results(name, found) for name in tasks),
         ],
         "Calibration": [
-            CALIBRATED.format(
+            (UNCALIBRATED if meta.temperature == 1 else CALIBRATED).format(
                 temperature=written(f"{name}/temperature", meta.temperature),
                 after=written(f"{name}/ece", found[f"{name}/ece"]),
                 before=written(f"{name}/ece", found[f"{name}/ece@raw"]),

@@ -1,85 +1,16 @@
 """A report's part on a task of classes: how right, how sure, and on which faces not."""
 
-import dataclasses
-import functools
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
 
-from emotion_jax.data.table import Split
 from emotion_jax.report import curves, focus, mosaic
-from emotion_jax.report.page import Html, picture, sentences, table, tag
+from emotion_jax.report.answers import Answers
+from emotion_jax.report.page import Html, folded, picture, sentences, table
 from emotion_jax.report.quantities import Told
 from emotion_jax.scores import MOST_CLASSES, softmax
-from emotion_jax.tasks import Task
 
 MOST_LOOKED_AT = 10  # classes whose faces are drawn with what the network looks at
-
-
-@dataclasses.dataclass(frozen=True)
-class Answers:
-    """What the network says of the faces whose class is known."""
-
-    name: str
-    task: Task
-    split: Split
-    output: Float[np.ndarray, "n k"]
-    temperature: float
-
-    @functools.cached_property
-    def rows(self) -> Int[np.ndarray, " m"]:
-        """Which of the split's faces these are."""
-        return np.flatnonzero(self.split.faces["known"][self.name])
-
-    @functools.cached_property
-    def logits(self) -> Float[np.ndarray, "m k"]:
-        """Of the classes that the data has; -inf for others."""
-        return self.answers[0]
-
-    @functools.cached_property
-    def truth(self) -> Int[np.ndarray, " m"]:
-        """The label of each."""
-        return self.answers[1]
-
-    @functools.cached_property
-    def answers(self) -> tuple:
-        """Both, as the task makes them."""
-        faces, name = self.split.faces, self.name
-        known = faces["known"][name]
-        classes = self.split.classes
-        return self.task.answers(self.output, faces["labels"][name], known, classes)
-
-    @functools.cached_property
-    def probability(self) -> Float[np.ndarray, "m k"]:
-        """After temperature."""
-        return softmax(self.logits.astype(np.float64) / self.temperature)
-
-    @functools.cached_property
-    def guess(self) -> Int[np.ndarray, " m"]:
-        """The most probable class of each."""
-        return self.probability.argmax(-1)
-
-    @functools.cached_property
-    def hit(self) -> Bool[np.ndarray, " m"]:
-        """Whether that is its label."""
-        return self.guess == self.truth
-
-    @functools.cached_property
-    def sure(self) -> Float[np.ndarray, " m"]:
-        """Its probability."""
-        return self.probability.max(-1)
-
-    def captions(self, some: Int[np.ndarray, " s"]) -> list[str]:
-        """What the network says of some of them, and the label where it is another."""
-        lines = []
-        for i in some:
-            said = (
-                f"{mosaic.short(self.task.names[self.guess[i]], 9)} {self.sure[i]:.0%}"
-            )
-            label = mosaic.short(self.task.names[self.truth[i]], 9)
-            lines.append(said if self.hit[i] else f"{said}, is {label}")
-        return lines
 
 
 def parts(folder: Path, answers: Answers, told: Told, network, variables: dict):
@@ -157,18 +88,17 @@ def each(answers: Answers, told: Told) -> list[Html]:
         sentences(
             f"Take {name}. Of the faces that the network calls so, ",
             told(f"precision/{name}"), " are: its precision. Of the faces that are, it "
-            "finds ", told(f"recall/{name}"), ": its recall. Who says a word more often "
-            f"is right more often by finding more, and wrong more often.{balance} F1 is "
-            "the harmonic mean of the two, ", told(f"f1/{name}"), ": high only where "
-            "both are. Ask for precision where a false alarm costs, for recall where a "
-            "miss does.",
+            "finds ", told(f"recall/{name}"), ": its recall. Who says a word more "
+            f"often finds more, and is wrong more often.{balance} F1 is the harmonic "
+            "mean of the two, ", told(f"f1/{name}"), ": high only where both are. Ask "
+            "for precision where a false alarm costs, for recall where a miss does.",
         ),
     ]  # fmt: skip
 
 
 def confusion(folder: Path, answers: Answers, told: Told) -> list[Html]:
     """Which class is taken for which."""
-    names, path = answers.task.names, folder / "confusion.png"
+    names, path = answers.task.names, folder / f"{answers.name}-confusion.png"
     if len(names) > MOST_CLASSES:
         return []
     counts = np.array(
@@ -192,14 +122,13 @@ def confusion(folder: Path, answers: Answers, told: Told) -> list[Html]:
             "given by chance; if one draws faces from all rows, the network says it "
             "when in doubt.",
         ),
-        tag("h3", "In faces"),
-        table(("label", *names), rows),
+        folded("As a table", table(("label", *names), rows)),
     ]  # fmt: skip
 
 
 def ranking(folder: Path, answers: Answers, told: Told) -> list[Html]:
     """How well each class's probability sorts the faces."""
-    path = folder / "curves.png"
+    path = folder / f"{answers.name}-curves.png"
     curves.draw_ranking(path, answers.probability, answers.truth, answers.task.names)
     return [
         picture(path, "ROC and precision-recall curves of each class", "chart"),
@@ -211,9 +140,10 @@ def ranking(folder: Path, answers: Answers, told: Told) -> list[Html]:
             "dotted line. Its mean is ", told("auc"), ".",
         ),
         sentences(
-            "Right, precision against recall: what finding more costs. For a rare class "
-            "it is the honest one, as there even few false alarms of many faces drown "
-            "the true ones. The area below is the average precision, AP; its mean is ",
+            "Right, precision against recall: what finding more costs. For a rare "
+            "class it is the honest one, as there a few false alarms among many faces "
+            "drown the true ones. The area below is the average precision, AP; its "
+            "mean is ",
             told("ap"), ".",
         ),
     ]  # fmt: skip
@@ -221,9 +151,16 @@ def ranking(folder: Path, answers: Answers, told: Told) -> list[Html]:
 
 def calibration(folder: Path, answers: Answers, told: Told) -> list[Html]:
     """Whether it is right as often as it says."""
-    path = folder / "calibration.png"
+    path = folder / f"{answers.name}-calibration.png"
     raw = softmax(answers.logits.astype(np.float64)).max(-1)
     curves.draw_calibration(path, raw, answers.sure, answers.hit)
+    after = (
+        told("ece"), " after its logits are divided by one temperature, ",
+        told("temperature"), ". It was fitted on the faces that training validates on, "
+        "is part of the checkpoint, and changes no answer, only how sure it is.",
+    )  # fmt: skip
+    if answers.temperature == 1:
+        after = ("and no temperature was fitted to this checkpoint.",)
     return [
         picture(path, "accuracy by confidence, and how common each is", "chart"),
         sentences(
@@ -231,10 +168,7 @@ def calibration(folder: Path, answers: Answers, told: Told) -> list[Html]:
             "right on eighty percent: on the dotted line. Above it the network is too "
             "modest, below it too sure. The calibration error (ECE) is the mean "
             "distance from that line, over equal bins of confidence: ",
-            told("ece@raw"), " as the network was trained, ", told("ece"),
-            " after its logits are divided by one temperature, ", told("temperature"),
-            ". It was fitted on the faces that training validates on, is part of the "
-            "checkpoint, and changes no answer, only how sure it is.",
+            told("ece@raw"), " as the network was trained, ", *after,
         ),
         sentences(
             "The negative log-likelihood, ", told("nll@raw"), " before and ",
@@ -247,7 +181,7 @@ def calibration(folder: Path, answers: Answers, told: Told) -> list[Html]:
 
 def coverage(folder: Path, answers: Answers, told: Told) -> list[Html]:
     """What it gains by answering only where it is sure."""
-    path = folder / "coverage.png"
+    path = folder / f"{answers.name}-coverage.png"
     curves.draw_coverage(path, answers.sure, answers.hit)
     return [
         picture(path, "accuracy by share of faces answered; confidence", "chart"),
@@ -267,7 +201,7 @@ def mistakes(folder: Path, answers: Answers) -> list[Html]:
     if not len(wrong):
         return [sentences("There is none: every face is given its label.")]
     some = wrong[np.argsort(-answers.sure[wrong], kind="stable")][: mosaic.MOST]
-    path = folder / "mistakes.png"
+    path = folder / f"{answers.name}-mistakes.png"
     image = answers.split.faces["image"][answers.rows[some]]
     mosaic.draw(path, image, answers.captions(some), tile=132)
     return [
@@ -290,7 +224,7 @@ def looks(folder: Path, answers: Answers, network, variables: dict) -> list[Html
         ]
     )
     image = answers.split.faces["image"][answers.rows[some]]
-    path = folder / "focus.png"
+    path = folder / f"{answers.name}-focus.png"
     heat = focus.maps(network, variables, answers.name, image, answers.guess[some])
     mosaic.draw(path, image, answers.captions(some), tile=132, heat=heat)
     return [

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from emotion_jax.data.table import Split
 from emotion_jax.report import classes, points
+from emotion_jax.report.answers import Answers
 from emotion_jax.report.page import (
     Html,
     code,
@@ -30,7 +31,7 @@ def page(folder: Path, restored, split: Split, outputs: dict, found: Numbers) ->
             continue
         if task.kind == "classes":
             temperature = restored.meta.temperature
-            answers = classes.Answers(name, task, split, outputs[name], temperature)
+            answers = Answers(name, task, split, outputs[name], temperature)
             network, variables = restored.evaluator.network, restored.variables
             parts |= classes.parts(folder, answers, told, network, variables)
         else:
@@ -40,7 +41,8 @@ def page(folder: Path, restored, split: Split, outputs: dict, found: Numbers) ->
     parts["numbers"] = ("All numbers", [numbers])
     parts = {name: part for name, part in parts.items() if part[1]}
     links = [tag("a", title, href=f"#{name}") for name, (title, _) in parts.items()]
-    what, where = " and ".join(restored.tasks), describe(split)
+    known = [name for name in restored.tasks if found[f"{name}/n"]]
+    what, where = " and ".join(known), describe(split)
     return document(
         f"{what}: {where}",
         tag("h1", f"How well it reads {what}"),

@@ -32,13 +32,16 @@ def parts(folder: Path, points: Points, told: Told) -> dict:
     error, eye_px = points.task.errors(points.output, label, known, side)
     distance = of_faces(relative(error, known, eye_px))
     return {
-        name: (name.capitalize(), overall(folder, distance, told)),
+        name: (
+            name.capitalize(),
+            overall(folder / f"{name}-errors.png", distance, told),
+        ),
         f"{name}-each": ("Point by point", each(folder, points, told)),
         f"{name}-faces": ("Best and worst", extremes(folder, points, error, known)),
     }
 
 
-def overall(folder: Path, distance: Float[np.ndarray, " n"], told: Told) -> list[Html]:
+def overall(path: Path, distance: Float[np.ndarray, " n"], told: Told) -> list[Html]:
     """How far off the points are, by four measures."""
     found = [
         sentences(
@@ -51,7 +54,6 @@ def overall(folder: Path, distance: Float[np.ndarray, " n"], told: Told) -> list
     ]  # fmt: skip
     if not len(distance):
         return found
-    path = folder / "errors.png"
     curves.draw_errors(path, distance)
     return [
         *found,
@@ -71,7 +73,7 @@ def each(folder: Path, points: Points, told: Told) -> list[Html]:
     """Each point's own error."""
     px = {name: told.value(f"rmse_px/{name}") for name in points.task.names}
     there = {name: value for name, value in px.items() if value is not None}
-    path = folder / "points.png"
+    path = folder / f"{points.name}-each.png"
     curves.draw_points(path, there)
     worst, best = max(there, key=there.get), min(there, key=there.get)
     rows = [[n.replace("_", " "), told(f"rmse_px/{n}")] for n in px]
@@ -114,7 +116,7 @@ def extremes(
         "middle": order[middle : middle + mosaic.COLUMNS],
         "worst": order[::-1][: mosaic.COLUMNS],
     }.items():
-        path = folder / f"points-{title}.png"
+        path = folder / f"{points.name}-{title}.png"
         faces = points.split.faces
         mosaic.draw(
             path,

@@ -60,7 +60,11 @@ def numbers(found: Mapping[str, float | int | None], tasks: Mapping[str, Task]) 
         if not mine["n"]:
             continue
         lines += ["", name, ""]
-        lines += [f"  {k:<26}{cell(v)}" for k, v in mine.items() if "/" not in k]
+        for key, value in mine.items():
+            if "/" not in key and not key.endswith(("@low", "@high")):
+                ends = [mine.get(f"{key}@{end}") for end in ("low", "high")]
+                span = "" if None in ends else "  " + " to".join(map(cell, ends))
+                lines.append(f"  {key:<26}{cell(value)}{span}")
         columns = COLUMNS[task.kind]
         lines += ["", " " * 28 + "".join(f"{c:>10}" for c in columns)]
         for each in task.names:
