@@ -1,8 +1,8 @@
 """A run's folder: what is in it before the first step and after the last.
 
 config.json and env.json say what ran; metrics.jsonl and the TensorBoard events what
-happened; checkpoints/ what it learnt; done.json that it came to its end, report.html and
-model_card.md to what.
+happened; checkpoints/ what it learnt; done.json that it came to its end; report.html
+and model_card.md where it got.
 """
 
 import hashlib

@@ -193,7 +193,7 @@ def test_a_temperature_lies_within_bounds_and_without_a_face_is_one():
     certain = np.eye(3)[[0, 1, 2]] * 5
     lows = scores.fit_temperature([(certain, np.array([0, 1, 2]))])
     highs = scores.fit_temperature([(certain, np.array([1, 2, 0]))])
-    assert lows == pytest.approx(scores.COLDEST, rel=1e-3)
+    assert scores.COLDEST <= lows < 0.2  # from there on, the likelihood is one
     assert highs == pytest.approx(scores.HOTTEST, rel=1e-3)
     assert scores.fit_temperature([]) == 1
     assert scores.fit_temperature([(np.zeros((0, 3)), np.zeros(0, int))]) == 1

@@ -128,6 +128,8 @@ def confusion(folder: Path, answers: Answers, told: Told) -> list[Html]:
 
 def ranking(folder: Path, answers: Answers, told: Told) -> list[Html]:
     """How well each class's probability sorts the faces."""
+    if told.value("auc") is None:
+        return [sentences("All faces are of one class: there is nothing to sort.")]
     path = folder / f"{answers.name}-curves.png"
     curves.draw_ranking(path, answers.probability, answers.truth, answers.task.names)
     return [

@@ -6,7 +6,7 @@ left and right is seen at a glance.
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,29 +85,20 @@ def draw(
     axis.imshow(canvas, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axis.set(autoscale_on=False)
     if heat is not None:
-        light = np.zeros((height, width), np.float32)
-        for each, left, top in zip(heat, x, y, strict=True):
-            soft = Image.fromarray(each).resize((tile, tile), Image.Resampling.BICUBIC)
-            light[top : top + tile, left : left + tile] = soft
-        light = light.clip(0, 1)
-        axis.imshow(light, cmap="inferno", vmin=0, vmax=1, alpha=0.6 * light)
+        draw_heat(axis, heat, x, y, canvas.shape, tile)
     for text, left, top in zip(captions, x, y, strict=True):
         at = left, top + tile + LINE / 2 - 1
         axis.text(*at, text, color=INK, fontsize=7.5, va="center", parse_math=False)
-    marks = []  # (points, which of them, how they look)
+    scale, corners = tile / side, np.stack([x, y], -1)
     if points is not None and known is not None:
         for kind, color in SIDES.items():
             shown = known & np.equal(sides(names), kind)
-            marks.append((points, shown, {"marker": ".", "color": color, "ms": 28}))
+            look = {"marker": ".", "color": color, "markersize": tile / 28}
+            draw_points(axis, points, shown, corners, scale, tile, look)
     if crosses is not None:
+        look = {"marker": "+", "color": CROSS, "markersize": tile / 26}
         everywhere = np.ones(crosses.shape[:2], bool)
-        marks.append((crosses, everywhere, {"marker": "+", "color": CROSS, "ms": 24}))
-    for where, shown, look in marks:
-        scaled = (where + 0.5) * (tile / side) - 0.5
-        shown = shown & ((scaled >= 0) & (scaled < tile)).all(-1)
-        scaled = scaled + np.stack([x, y], -1)[:, None]
-        look |= {"ms": tile / look["ms"]}
-        axis.plot(*scaled[shown].T, ls="", **look)
+        draw_points(axis, crosses, everywhere, corners, scale, tile, look)
     with logs.whole(path) as partial:
         with any_script():
             figure.savefig(partial)
@@ -117,6 +108,38 @@ def draw(
         colors = Image.Quantize.MAXCOVERAGE
         few = picture.quantize(256, colors, dither=Image.Dither.NONE)
         few.save(partial, optimize=True)
+
+
+def draw_points(
+    axis,
+    points: Float[np.ndarray, "n p 2"],
+    shown: Bool[np.ndarray, "n p"],
+    corners: Int64[np.ndarray, "n 2"],
+    scale: float,
+    tile: int,
+    look: Mapping,
+) -> None:
+    """Those of the points that are shown and lie inside their face's tile."""
+    scaled = (points + 0.5) * scale - 0.5
+    shown = shown & ((scaled >= 0) & (scaled < tile)).all(-1)
+    axis.plot(*(scaled + corners[:, None])[shown].T, ls="", **look)
+
+
+def draw_heat(
+    axis,
+    heat: Float[np.ndarray, "n h2 w2"],
+    x: Int64[np.ndarray, " n"],
+    y: Int64[np.ndarray, " n"],
+    shape: tuple[int, int],
+    tile: int,
+) -> None:
+    """Each tile lit by its own map, smoothly."""
+    light = np.zeros(shape, np.float32)
+    for each, left, top in zip(np.float32(heat), x, y, strict=True):
+        soft = Image.fromarray(each).resize((tile, tile), Image.Resampling.BICUBIC)
+        light[top : top + tile, left : left + tile] = soft
+    light = light.clip(0, 1)
+    axis.imshow(light, cmap="inferno", vmin=0, vmax=1, alpha=0.6 * light)
 
 
 def draw_rows(
