@@ -232,9 +232,10 @@ def looks(folder: Path, answers: Answers, network, variables: dict) -> list[Html
     return [
         sentences(
             "Bright places speak most for the class that the network says (Grad-CAM, "
-            "Selvaraju et al.). The last feature map is coarse: it tells the mouth "
-            "from the eyes, and both from the background, but no wrinkle. Light that "
-            "lies beside the face tells of a network that learnt the wrong thing."
+            "Selvaraju et al.). The last feature map is coarse, and each of its places "
+            "sees much around it: look for what the faces of a class have in common. "
+            "Light that always lies beside the face tells of a network that learnt the "
+            "wrong thing."
         ),
         picture(path, "where the network looks, on faces of each class"),
     ]

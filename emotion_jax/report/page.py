@@ -30,7 +30,7 @@ code { display: inline-block; max-width: 100%; overflow-wrap: anywhere;
   font: .875em ui-monospace, monospace; }
 .soft { color: var(--soft); font-size: .9rem; }
 .cards { display: grid; gap: .75rem; margin: 1rem 0;
-  grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); }
+  grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); }
 .cards > div { padding: .75rem 1rem; border-radius: .6rem; background: var(--card); }
 .cards p { margin: 0; }
 .big { font-size: 1.6rem; line-height: 1.4; font-variant-numeric: tabular-nums; }

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from emotion_jax.data.table import Split
 from emotion_jax.report import curves, mosaic
-from emotion_jax.report.page import Html, picture, sentences, table, tag
+from emotion_jax.report.page import Html, folded, picture, sentences, table, tag
 from emotion_jax.report.quantities import Told
 from emotion_jax.scores import of_faces, relative
 from emotion_jax.tasks import FRAME, Task
@@ -86,7 +86,7 @@ def each(folder: Path, points: Points, told: Told) -> list[Html]:
             "brow's end, are hard for those who label them too: their labels scatter "
             "along it, and no network gets below that.",
         ),
-        table(("point", "RMSE"), rows),
+        folded("As a table", table(("point", "RMSE"), rows)),
     ]  # fmt: skip
 
 
