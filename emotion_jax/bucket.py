@@ -19,7 +19,7 @@ from typing import Any
 
 from emotion_jax.errors import Mistake, Stopped
 
-RECORDS = ("config.json", "env.json", "metrics.jsonl", "done.json")
+RECORDS = ("config.json", "env.json", "metrics.jsonl", "done.json", "report.html")
 MARK = "_CHECKPOINT_METADATA"  # Orbax writes it last, and so does a copy
 
 

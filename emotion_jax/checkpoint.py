@@ -36,8 +36,13 @@ class Meta:
     config: dict
     names: dict[str, tuple[str, ...]]  # each task's classes or points
     side: int
-    temperature: float = 1.0
+    temperature: float = 1.0  # fitted on val, with this step's parameters
+    data: tuple[str, ...] = ()  # what it was trained and validated on, in words
     format_version: int = FORMAT_VERSION
+
+    def after(self, temperature: float) -> "Meta":
+        """The same with this temperature."""
+        return dataclasses.replace(self, temperature=temperature)
 
 
 def abstract(
@@ -326,6 +331,7 @@ def load_meta(folder: Path) -> Meta:
             f"emotion_jax reads up to {FORMAT_VERSION}: upgrade it"
         )
     fields["names"] = {task: tuple(names) for task, names in fields["names"].items()}
+    fields["data"] = tuple(fields.get("data", ()))  # older ones do not say
     return Meta(**fields)
 
 

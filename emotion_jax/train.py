@@ -30,7 +30,7 @@ from emotion_jax.config import check_config
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import make_feed
 from emotion_jax.data.sections import load_train_and_val, set_paths
-from emotion_jax.evaluate import Evaluator, Validation
+from emotion_jax.evaluate import Evaluator, Validation, finish
 from emotion_jax.models import make_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import make_plan
@@ -51,7 +51,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
     check_config(config)
     with bucket.folder(workdir, "--workdir") as home:
         if is_done(home.path, config):
-            return logs.say(f"{workdir} is done: its checkpoints and logs are there")
+            logs.say(f"{workdir} is done: its checkpoints and logs are there")
+            return finish(home.path)
         train_in(home, config)
 
 
@@ -94,12 +95,14 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     if state is None:
         state = jax.jit(init, out_shardings=layout)(given)
     start = int(state.step)
-    meta = Meta(to_dict(config), {n: t.names for n, t in tasks.items()}, side)
+    names = {name: task.names for name, task in tasks.items()}
+    used = tuple(tables.used(train, val))
+    meta = Meta(to_dict(config), names, side, data=used)
     train_step = step.make_train_step(
         network, tasks, optimizer, augment, feed, mesh, config.seed, layout
     )
 
-    say_what_runs(like, train, val, plan, start, mesh)
+    say_what_runs(like, meta, plan, start, mesh)
     batches = profile.over(feed.batches(start), start)
     with interrupt.Signals() as signals, profile, checkpoints, log.open(start):
         for now, inputs in zip(range(start + 1, plan.stop + 1), batches):
@@ -109,30 +112,28 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
             if not (validation.due(now) or checkpoints.due(now) or stop):
                 continue
             log.flush()  # raises on a loss that is not finite, before it is saved
-            values = None
+            values, temperature = validation.numbers(state.variables())
             if validation.due(now):
-                values = validation.numbers(state.variables())
                 log.evaluation(now, values)
-            checkpoints.save(state, meta, values)
+            scores = values if validation.due(now) else None
+            checkpoints.save(state, meta.after(temperature), scores)
             home.publish()
             if stop:
                 signals.leave(now)
     if plan.stop == plan.total:
         close_workdir(workdir, state, mesh)
+        finish(workdir)
 
 
-def say_what_runs(like, train, val, plan, start: int, mesh) -> None:
+def say_what_runs(like, meta: Meta, plan, start: int, mesh) -> None:
     """The lines above the progress: network, faces, splits, steps, devices."""
     if jax.config.jax_debug_nans:
         logs.say(probe.parameter_table(like.params))
     count = parameter_overview.count_parameters(like.params)
     device = f"{mesh.size} x {mesh.devices.flat[0].device_kind}"
     logs.say(f"{count:,} parameters, batches of {plan.batch_size} on {device}")
-    for use, splits in (("train", train), ("val", val)):
-        for split in splits.values():
-            logs.say(f"{use}: {tables.describe(split)}")
-            if use == "train" and (told := tables.twins(split)):
-                logs.say(told)
+    for line in meta.data:
+        logs.say(line)
     logs.say(f"steps {start + 1} to {plan.stop} of {plan.total}")
 
 

@@ -109,13 +109,14 @@ def training(rig: rigs.Rig, name: str, repeats: int, calls: int = 1) -> list[flo
         options = step.compiler_options(rig.mesh.devices.flat[0].platform)
         one = jax.jit(unrolled, donate_argnums=0, compiler_options=options)
 
-    state = rig.state()
+    state, before = rig.state(), None
 
     def run():
-        nonlocal state
+        nonlocal state, before
+        jax.block_until_ready(before)  # as a training reads it: one call late
         several = [next(batches) for _ in range(calls)]
-        state, metrics = one(state, several if calls > 1 else several[0])
-        return metrics
+        state, before = one(state, several if calls > 1 else several[0])
+        return before
 
     return [rig.batch_size * calls / s for s in rigs.seconds(run, repeats)]
 

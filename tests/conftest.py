@@ -50,3 +50,13 @@ def abandoned():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         gc.collect()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_reports():
+    """A run's end draws its report where a test looks at it, as that takes seconds."""
+    from emotion_jax import train
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "finish", lambda workdir: None)
+        yield

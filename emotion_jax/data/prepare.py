@@ -63,6 +63,9 @@ def prepare(
         useful &= ~leaks
     if not useful.any():
         raise Mistake(_why_nothing(raw, split, tasks, len(rows), bool(leaks.any())))
+    extra = raw.extra | {"twin": _of_training(raw, rows)}
+    if raw.person is not None:
+        extra["person"] = raw.person
     rows = rows[useful]
     faces = Faces(
         image=resize(raw.image[rows], side),
@@ -77,7 +80,7 @@ def prepare(
         faces=faces,
         rows=rows,
         classes=tuple(name for name in names if name in raw.classes),
-        extra={name: value[rows] for name, value in raw.extra.items()},
+        extra={name: value[rows] for name, value in extra.items()},
         labels=raw.trained_as if trained else "original",
         twins=0 if dedupe else int(leaks.sum()),
         dropped=int(leaks.sum()) if dedupe else 0,
@@ -175,6 +178,16 @@ def _leaks(raw: Raw, near: bool) -> Bool[np.ndarray, " n"]:
         pairs = twins.near_pairs(raw.image)
         leaks[pairs[held_out[pairs[:, ::-1]]]] = True
     return ~held_out & leaks
+
+
+def _of_training(raw: Raw, rows: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " m"]:
+    """Of all rows: which have an exact twin to train on that is none of these rows."""
+    others = np.ones(len(raw.image), bool)
+    others[rows] = False
+    for name, mask in splits(raw).items():
+        if name in HELD_OUT:
+            others &= ~mask
+    return twins.have_twin(raw.image, raw.image[others])
 
 
 def _classes(
