@@ -9,6 +9,7 @@ are after the temperature that was fitted on `val` and lies in the checkpoint.
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -135,7 +136,10 @@ def arguments(
 
 
 class Validation:
-    """The training loop's evaluations, on the `val` rows of all sources."""
+    """The training loop's evaluations, on the `val` rows of all sources.
+
+    With `report`, a run that has come to its end is `finish`ed.
+    """
 
     def __init__(
         self,
@@ -144,6 +148,7 @@ class Validation:
         plan: Plan,
         *,
         every: int | str,
+        report: bool = True,
     ):
         self.evaluator, self.split = evaluator, concatenate(list(val.values()))
         self.every, self.last = plan.every(every), plan.total
@@ -256,12 +261,13 @@ def write(
 
 
 def finish(workdir: Path) -> None:
-    """The report of a finished run on its own `val`, unless it is there.
+    """The report of a finished run on its own `val`, unless it is there or unwanted.
 
     It depends on the workdir and the data alone, so a run that was killed just before
     is finished by its next start.
     """
-    if (workdir / "report.html").exists():
+    config = json.loads((workdir / "config.json").read_text())
+    if (workdir / "report.html").exists() or not config["eval"].get("report", True):
         return
     restored = restore(str(workdir))
     split = concatenate(load_splits(restored, [], "val"))

@@ -21,6 +21,7 @@ TRAIN = [
     *("--config.train.epochs=0.0", "--config.train.batch_size=16"),
     *("--config.model.width=8", "--config.model.blocks=1"),
     *("--config.model.stem_stride=4", "--config.checkpoint.every=3"),
+    "--config.eval.report=False",
     *("--config.eval.every=100", "--config.log.every=1"),
 ]
 

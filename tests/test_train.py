@@ -355,3 +355,13 @@ def test_when_every_checkpoint_is_damaged_the_run_begins_again(whole, tmp_path, 
     assert "steps 1 to 8 of 8" in capsys.readouterr().err
     assert done(tmp_path) == done(whole)
     assert log_of(tmp_path) == log_of(whole)
+
+
+def test_a_run_may_want_no_report(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "finish", evaluate.finish)
+    config = tiny.config(**{"train.steps": 2, "eval.report": False})
+    train_and_evaluate(config, tmp_path / "run")
+    assert (tmp_path / "run" / "done.json").exists()
+    assert not (tmp_path / "run" / "report.html").exists()
+    train_and_evaluate(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "report.html").exists()
