@@ -33,7 +33,7 @@ EXTRAS = {
     "tpu": ["jax[tpu]>=0.7.2,<0.13"],
     "cuda": ["jax[cuda12]>=0.7.2,<0.13"],
     "onnx": ONNX,
-    "tf": ["tensorflow>=2.18"],
+    "tf": ["tensorflow>=2.18", "ai-edge-litert>=2.0"],
     "photo": ["scikit-image>=0.24"],
     "gcs": ["gcsfs>=2024.6"],
     "dev": [
@@ -56,6 +56,7 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["emotion_jax*"]), "emotion_jax.configs"],
     package_dir={"emotion_jax.configs": "configs"},
+    package_data={"emotion_jax.export.web": ["page/*"]},
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     classifiers=[
