@@ -55,7 +55,7 @@ READ = """async ([pixels, times]) => {
   const bytes = Uint8Array.from(atob(pixels), (c) => c.charCodeAt(0));
   const faces = [];
   for (let at = 0; at < bytes.length; at += size) {
-    faces.push({ data: bytes.subarray(at, at + size) });
+    faces.push(bytes.subarray(at, at + size));
   }
   const answers = await reader.read(faces);
   for (let i = 0; i < 20; i += 1) await reader.read(faces.slice(0, 1));

@@ -1,7 +1,7 @@
 // The page: a photo or the camera in, its faces found, read and shown.
 
 import { Detector } from "./detector.js";
-import { crop, gray, rgb } from "./pixels.js";
+import { crop } from "./pixels.js";
 import { Reader, start } from "./reader.js";
 import * as view from "./view.js";
 
@@ -9,7 +9,7 @@ const LARGEST = 4096; // pixels of a photo's longer side
 const get = (id) => document.getElementById(id);
 const [stage, file, button, video] = ["stage", "file", "camera", "video"].map(get);
 const scratch = new OffscreenCanvas(1, 1);
-const pen = scratch.getContext("2d", { willReadFrequently: true });
+const pen = scratch.getContext("2d", { alpha: false, willReadFrequently: true });
 let detector, reader;
 let turn = 0; // what is shown; a newer one ends what an older one is doing
 
@@ -19,7 +19,7 @@ async function look(picture, width, height) {
     Object.assign(scratch, { width, height });
   }
   pen.drawImage(picture, 0, 0, width, height);
-  const image = rgb(pen.getImageData(0, 0, width, height));
+  const image = pen.getImageData(0, 0, width, height);
   const boxes = await detector.find(image);
   if (!boxes.length) {
     return [];
@@ -44,7 +44,7 @@ function inPicture(values, [left, top, right, bottom]) {
 
 function show(found, mirror) {
   view.draw(scratch, found, reader.points, mirror);
-  view.list(found, reader.classes);
+  view.list(found, reader.classes, reader.side);
 }
 
 function count(found) {
@@ -99,7 +99,7 @@ async function readCamera() {
     view.tell(REASONS[error.name] ?? `The camera does not start: ${error.message}`, true);
     return;
   }
-  button.textContent = "Stop the camera";
+  button.textContent = "Stop camera";
   const times = [];
   while (mine === turn) {
     await nextFrame();
@@ -131,7 +131,7 @@ function stop() {
   turn += 1;
   video.srcObject?.getTracks().forEach((track) => track.stop());
   video.srcObject = null;
-  button.textContent = "Use the camera";
+  button.textContent = "Use camera";
 }
 
 function listen() {

@@ -36,11 +36,11 @@ export class Reader {
     return reader;
   }
 
-  /** What the network answers for gray images of its side: by output, a row a face. */
+  /** What the network answers for gray levels of faces of its side: for each, by output. */
   async read(faces) {
     const { side } = this;
     const pixels = new Uint8Array(faces.length * side * side);
-    faces.forEach((face, i) => pixels.set(face.data, i * side * side));
+    faces.forEach((face, i) => pixels.set(face, i * side * side));
     const image = new ort.Tensor("uint8", pixels, [faces.length, side, side, 1]);
     const answers = await this.session.run({ image });
     return faces.map((_, i) =>

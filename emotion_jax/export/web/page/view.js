@@ -41,7 +41,8 @@ export function draw(picture, found, names, mirror) {
   pen.drawImage(picture, 0, 0);
   pen.restore();
   const place = ([x, y]) => [(mirror ? width - 1 - x : x) + 0.5, y + 0.5];
-  const unit = width / (canvas.clientWidth || width); // a pixel of the screen
+  const { clientWidth, clientHeight } = canvas;
+  const unit = Math.max(width / clientWidth, height / clientHeight); // a screen's pixel
   found.forEach((face, i) => drawFace(pen, face, names, place, unit, color(i), i + 1));
 }
 
@@ -85,14 +86,14 @@ function drawFace(pen, { box, points }, names, place, unit, ink, number) {
 }
 
 /** One card a face, kept from frame to frame. */
-export function list(found, classes) {
+export function list(found, classes, side) {
   while (cards.children.length > found.length) {
     cards.lastElementChild.remove();
   }
   while (cards.children.length < found.length) {
     cards.append(makeCard(cards.children.length, classes));
   }
-  found.forEach((face, i) => fill(cards.children[i], face, classes));
+  found.forEach((face, i) => fill(cards.children[i], face, classes, side));
 }
 
 function makeCard(i, classes) {
@@ -109,11 +110,11 @@ function makeCard(i, classes) {
   return card;
 }
 
-function fill(card, { seen, emotion, points }, classes) {
+function fill(card, { seen, emotion, points }, classes, side) {
   const small = card.querySelector(".seen");
-  const pixels = new ImageData(seen.width, seen.height);
-  seen.data.forEach((level, i) => pixels.data.set([level, level, level, 255], 4 * i));
-  Object.assign(small, { width: seen.width, height: seen.height });
+  const pixels = new ImageData(side, side);
+  seen.forEach((level, i) => pixels.data.set([level, level, level, 255], 4 * i));
+  Object.assign(small, { width: side, height: side });
   small.getContext("2d").putImageData(pixels, 0, 0);
 
   const best = emotion ? emotion.indexOf(Math.max(...emotion)) : -1;
