@@ -11,24 +11,24 @@ not installed (TensorFlow, LiteRT, playwright and Chromium) is left out and name
 import argparse
 import base64
 import csv
+import importlib.metadata
 import importlib.util
-import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 
 import browser
-import jax
 import numpy as np
+from latency import SESSIONS, TIMES, milliseconds
 
-from emotion_jax import checkpoint, evaluate, step, workdir
+from emotion_jax import checkpoint, evaluate, step
 from emotion_jax.data.pipeline import concatenate
+from emotion_jax.data.table import Split
 from emotion_jax.evaluate import Evaluator, Outputs, Restored
 from emotion_jax.export import FORMATS, onnx_int8
 from emotion_jax.models import make_network
@@ -39,6 +39,7 @@ from emotion_jax.scores import softmax
 from emotion_jax.sharding import make_mesh
 from emotion_jax.tasks import make_tasks
 
+PACKAGES = ("jax", "onnxruntime", "tensorflow-cpu", "tensorflow", "ai-edge-litert")
 ALONE = """
 import sys
 sys.modules["emotion_jax"] = None  # importing it would raise
@@ -73,7 +74,6 @@ READ = """async ([pixels, times]) => {
     Object.fromEntries(Object.entries(answer).map(([name, x]) => [name, [...x]]));
   return { answers: answers.map(plain), ms };
 }"""
-TIMES = ((1, 200), (256, 7))  # faces at once, and how often
 
 
 def training_loop(restored: Restored, image: np.ndarray) -> Outputs:
@@ -173,73 +173,13 @@ def compare(found: Outputs, expected: Outputs) -> list[str]:
     return [*cells, ""]
 
 
-def milliseconds(answer: Callable[[np.ndarray], object], image: np.ndarray) -> dict:
-    """Medians, by the number of faces at once, once warm."""
-    found = {}
-    for n, count in TIMES:
-        batch, took = image[:n], []
-        for _ in range(count + 5):
-            before = time.perf_counter()
-            answer(batch)
-            took.append(1000 * (time.perf_counter() - before))
-        found[n] = float(np.median(took[5:]))
-    return found
-
-
-def jitted(files: dict[str, bytes]) -> Callable:
-    exported = jax.export.deserialize(bytearray(files["model.stablehlo"]))
-    call = jax.jit(exported.call)
-    return lambda image: jax.device_get(call(image))
-
-
-def in_onnxruntime(files: dict[str, bytes]) -> Callable:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(
-        files["model.onnx"], providers=["CPUExecutionProvider"]
-    )
-    return lambda image: session.run(None, {"image": image})
-
-
-def in_litert(files: dict[str, bytes]) -> Callable:
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(
-        model_content=files["model.tflite"], num_threads=os.cpu_count()
-    )
-    runner = interpreter.get_signature_runner()
-    return lambda image: runner(image=image)
-
-
-def in_tensorflow(files: dict[str, bytes]) -> Callable:
-    import tensorflow
-
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():
-            place = Path(folder) / name
-            place.parent.mkdir(exist_ok=True)
-            place.write_bytes(content)
-        loaded = tensorflow.saved_model.load(folder)
-    signature = loaded.signatures["serving_default"]
-    return lambda image: (loaded, signature(image=tensorflow.constant(image)))
-
-
-SESSIONS = {
-    "stablehlo": ("StableHLO, jit", jitted),
-    "onnx": ("onnxruntime, float32", in_onnxruntime),
-    "onnx-int8": ("onnxruntime, int8", in_onnxruntime),
-    "savedmodel": ("SavedModel, TensorFlow", in_tensorflow),
-    "tflite": ("TFLite, LiteRT", in_litert),
-}
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: Iterable[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def main() -> None:
-    """Prints the tables; exits 1 if an exact format disagrees on any face's class."""
+    """Prints the tables; exits 1 if any disagrees on a face's class."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -250,84 +190,89 @@ def main() -> None:
     flags = parser.parse_args()
     restored = evaluate.restore(flags.checkpoint)
     splits = evaluate.load_splits(restored, flags.data, None)
-    rng, part = np.random.default_rng(0), -(-flags.faces // len(splits))
+    rng, part = np.random.default_rng(0), flags.faces // len(splits)
     picks = [rng.permutation(len(split))[:part] for split in splits]
     some = [onnx_int8.take(split, rows) for split, rows in zip(splits, picks)]
-    image = concatenate(some).faces["image"][: flags.faces]
+    image = concatenate(some).faces["image"]
 
-    files, left_out = {}, {}
+    print("# What every export answers, and how fast\n")
+    faces = " and ".join(f"{len(s)} faces of {tables.source(s)}" for s in some)
+    print(f"`python launch/exports.py`: a network of {' and '.join(restored.tasks)} at")
+    print(f"{restored.meta.side} pixels, on {faces}.\n")
+    print(f"{machine()}\n", flush=True)
+
+    files = {}
     for name, format in FORMATS.items():
         if lacking := missing(name):
-            left_out[name] = lacking
-        else:
-            given = {"data": [], "ort_web": flags.ort_web}
-            extra = [given[format.takes]] if format.takes else []
-            files[name] = format.make(restored, *extra)
-    expected = training_loop(restored, image)
-    found = {"evaluate": tempered(evaluate_outputs(restored, image), restored)}
-    if lacking := missing("predict"):
-        left_out["predict"] = lacking
-    else:
-        found["predict, of a CSV"] = predict_binary(restored, image)
-    found["StableHLO, without this package"] = alone(files["stablehlo"], image)
-    for name, title in (
-        ("onnx", "ONNX, onnxruntime"),
-        ("savedmodel", "SavedModel, TensorFlow"),
-        ("tflite", "TFLite, LiteRT"),
-    ):
+            print(f"Left out: {name}, for want of {lacking}.\n")
+            continue
+        given = {"data": [], "ort_web": flags.ort_web}
+        extra = [given[format.takes]] if format.takes else []
+        files[name] = format.make(restored, *extra)
+    speeds = {
+        title: milliseconds(open_session(files[name]), image)
+        for name, (title, open_session) in SESSIONS.items()
+        if name in files
+    }
+    plain = restored.evaluator.run(restored.variables, image)
+    found = {"`evaluate`": tempered(plain, restored)}
+    if not (lacking := missing("predict")):
+        found["`predict`, of a CSV"] = predict_binary(restored, image)
+    found["StableHLO, where this package is not"] = alone(files["stablehlo"], image)
+    for name in ("onnx", "savedmodel", "tflite"):
         if name in files:
-            found[title] = FORMATS[name].run(files[name], image)
-    speeds = {}
-    for name, (title, open_session) in SESSIONS.items():
-        if name in files:
-            speeds[title] = milliseconds(open_session(files[name]), image)
+            found[SESSIONS[name][0]] = FORMATS[name].run(files[name], image)
     if "web" in files:
-        title = "ONNX, onnxruntime-web in Chromium"
-        found[title], speeds["onnxruntime-web in Chromium, one thread"] = chromium(
-            files["web"], image
-        )
-    tell(restored, splits, some, expected, found, files, speeds, left_out)
-    same = [compare(answers, expected)[-1].split(" of ") for answers in found.values()]
-    sys.exit(any(agreed != all_ for agreed, all_ in same if "emotion" in expected))
+        title = "onnxruntime-web in Chromium"
+        found[title], speeds[title] = chromium(files["web"], image)
 
-
-def evaluate_outputs(restored: Restored, image: np.ndarray) -> Outputs:
-    """The evaluation binary's."""
-    return restored.evaluator.run(restored.variables, image)
-
-
-def tell(restored, splits, some, expected, found, files, speeds, left_out) -> None:
-    """Prints the results."""
-    print("# Every export, compared\n")
-    named = " and ".join(f"{len(s)} faces of {tables.source(s)}" for s in some)
-    print(f"`python launch/exports.py`, a checkpoint of {' and '.join(restored.tasks)}")
-    print(f"at {restored.meta.side} pixels, on {named}.\n")
-    env = json.loads(json.dumps(workdir.environment()))
-    print(f"{env}, {platform.processor()}\n")
-    for name, lacking in left_out.items():
-        print(f"Left out: {name}, for want of {lacking}.\n")
+    expected = training_loop(restored, image)
+    rows = {title: compare(answers, expected) for title, answers in found.items()}
     print("Largest differences from the training loop's own evaluation:\n")
-    head = ["what answers", "logit", "probability", "point, px", "same class"]
-    rows = [[title, *compare(answers, expected)] for title, answers in found.items()]
-    print(table(head, rows))
+    head = ["", "logit", "probability", "point, px", "same class"]
+    print(table(head, [[title, *cells] for title, cells in rows.items()]))
     if "onnx-int8" in files:
-        print("What 8 bits cost:\n")
-        rows = []
-        for split in splits:
-            kinds = [
-                onnx_int8.headlines(restored, files[name]["model.onnx"], split)
-                for name in ("onnx", "onnx-int8")
-            ]
-            for key in kinds[0]:
-                values = [f"{kind[key]:.4f}" for kind in kinds]
-                rows.append([tables.describe(split), key, *values])
-        print(table(["faces", "number", "float32", "int8"], rows))
+        print("What 8 bits cost, on faces that they were not calibrated on:\n")
+        costs = [
+            cost for split in splits for cost in eight_bits(restored, files, split)
+        ]
+        print(table(["faces", "number", "float32", "int8"], costs))
     print("Milliseconds, the median:\n")
-    rows = [
-        [title, f"{ms[1]:.2f}", f"{ms[256]:.0f}", f"{256_000 / ms[256]:,.0f}"]
-        for title, ms in speeds.items()
-    ]
-    print(table(["", "1 face", "256 faces", "faces a second"], rows))
+    print(
+        table(["", "1 face", "256 faces", "faces a second"], map(speed, speeds.items()))
+    )
+    agreed = [cells[-1].split(" of ") for cells in rows.values() if cells[-1]]
+    sys.exit(any(same != all_ for same, all_ in agreed))
+
+
+def machine() -> str:
+    """What it all ran on."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.split(": ")[1] for line in lines if line.startswith("model name")]
+    cpu = models[0] if models else platform.processor()
+    installed = {
+        d.name.replace("_", "-"): d.version for d in importlib.metadata.distributions()
+    }
+    versions = [f"{name} {installed[name]}" for name in PACKAGES if name in installed]
+    return f"{cpu}, {os.cpu_count()} cores; Python {platform.python_version()}, " + (
+        ", ".join(versions)
+    )
+
+
+def eight_bits(restored: Restored, files: dict, split: Split) -> list[list[str]]:
+    """What a split's main numbers are in float32 and in int8."""
+    exact, rounded = (
+        onnx_int8.headlines(restored, files[name]["model.onnx"], split)
+        for name in ("onnx", "onnx-int8")
+    )
+    where = tables.describe(split)
+    return [[where, key, f"{exact[key]:.4f}", f"{rounded[key]:.4f}"] for key in exact]
+
+
+def speed(measured: tuple[str, dict]) -> list[str]:
+    title, ms = measured
+    return [title, f"{ms[1]:.2f}", f"{ms[256]:.0f}", f"{256_000 / ms[256]:,.0f}"]
 
 
 if __name__ == "__main__":
