@@ -22,6 +22,7 @@ def make(restored: Restored, ort_web: Path | None) -> dict[str, bytes]:
     metadata = make_program(restored).metadata
     return {
         **page(),
+        **detector(),
         **runtime,
         **onnx.make(restored),
         "model.json": json.dumps(metadata, indent=2).encode(),
@@ -32,3 +33,10 @@ def page() -> dict[str, bytes]:
     """The page itself, and the licence of what runs it."""
     folder = resources.files(__name__) / "page"
     return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def detector() -> dict[str, bytes]:
+    """What finds the faces, and its licence."""
+    folder = resources.files("emotion_jax.photo")
+    names = ("detector.onnx", "LICENSE.detector.txt")
+    return {name: (folder / name).read_bytes() for name in names}

@@ -1,18 +1,25 @@
-// BlazeFace, step for step as emotion_jax/photo does it in Python.
+// Finds faces with BlazeFace, step by step as emotion_jax/photo/detect.py says and does.
+// Boxes are [left, top, right, bottom] in pixels, (0, 0) the picture's top left corner.
 
 import { resize } from "./pixels.js";
 import { session, Tensor } from "./reader.js";
 
 const SIDE = 256;
-const LAYERS = [[16, 2], [8, 6]]; // cells a side, anchors a cell
-const LEAST = 0.5; // score of a face
-const OVERLAP = 0.3; // from which on two boxes are one face
-const ANCHORS = LAYERS.flatMap(([cells, each]) =>
+const GRIDS = [[16, 2], [8, 6]]; // cells a side, anchors a cell
+const SAME = 0.3; // overlap from which on two boxes are one face
+const [CLOSER, OVERLAP, LOOKS] = [0.4, 0.25, 3];
+const ANCHORS = GRIDS.flatMap(([cells, each]) =>
   Array.from({ length: cells * cells * each }, (_, i) => {
     const cell = Math.floor(i / each);
     return [((cell % cells) + 0.5) / cells, (Math.floor(cell / cells) + 0.5) / cells];
   }),
 );
+const breath = () => new Promise((resolve) => setTimeout(resolve)); // for the browser
+const round = (value) => Math.floor(value + 0.5);
+const area = ([left, top, right, bottom]) =>
+  Math.max(right - left, 0) * Math.max(bottom - top, 0);
+const shared = (a, b) =>
+  area([0, 1, 2, 3].map((i) => (i < 2 ? Math.max : Math.min)(a[i], b[i])));
 
 export class Detector {
   static async open() {
@@ -21,62 +28,105 @@ export class Detector {
     return detector;
   }
 
-  /** The boxes of an RGB image's faces, [left, top, right, bottom] in its pixels. */
-  async find(image) {
-    const longer = Math.max(image.width, image.height);
-    const [width, height] = [image.width, image.height].map((size) =>
-      Math.max(1, Math.round((size * SIDE) / longer)),
-    );
-    const small = resize(image, width, height);
-    const input = new Float32Array(SIDE * SIDE * 3).fill(-1);
-    for (let y = 0; y < height; y += 1) {
-      for (let i = 0; i < width * 3; i += 1) {
-        input[y * SIDE * 3 + i] = small[y * width * 3 + i] / 127.5 - 1;
+  /** The boxes of an image's faces. A photo gets closer looks too, a live picture one. */
+  async find(image, live = false) {
+    const faces = [];
+    for (const look of windows(image.width, image.height, live ? 1 : LOOKS)) {
+      const found = [];
+      for (const window of look) {
+        await (live || breath());
+        found.push(...(await this.lookAt(image, window)));
+      }
+      for (const box of merge(found)) {
+        const seen = (other) =>
+          shared(box, other) > SAME * Math.min(area(box), area(other));
+        if (!faces.some(seen)) {
+          faces.push(box);
+        }
       }
     }
-    const shape = [1, SIDE, SIDE, 3];
-    const { regressors, classificators } = await this.session.run({
-      input: new Tensor("float32", input, shape),
-    });
-    const found = decode(regressors.data, classificators.data);
-    return suppress(found).map(({ box }) => box.map((x) => x * longer));
+    return faces;
   }
-}
 
-function decode(values, logits) {
-  const found = [];
-  ANCHORS.forEach(([x, y], i) => {
-    const score = 1 / (1 + Math.exp(-logits[i]));
-    if (score < LEAST) {
-      return;
+  /** What one window shows, without what an inner edge of it cuts. */
+  async lookAt(image, [x, y, width, height]) {
+    const k = SIDE / Math.max(width, height);
+    const [w, h] = [width, height].map((size) => Math.max(1, round(size * k)));
+    const small = resize(image, w, h, [x, y, x + width, y + height]);
+    const square = new Float32Array(SIDE * SIDE * 3).fill(-1);
+    for (let row = 0; row < h; row += 1) {
+      for (let i = 0; i < 3 * w; i += 1) {
+        square[row * SIDE * 3 + i] = small[row * w * 3 + i] / 127.5 - 1;
+      }
     }
-    const [dx, dy, w, h] = values.subarray(16 * i, 16 * i + 4).map((v) => v / SIDE);
-    const box = [x + dx - w / 2, y + dy - h / 2, x + dx + w / 2, y + dy + h / 2];
-    found.push({ score, box });
-  });
-  return found.sort((a, b) => b.score - a.score);
-}
-
-/** One box a face: the mean of those that overlap the best, weighed by their scores. */
-function suppress(rest) {
-  const kept = [];
-  while (rest.length) {
-    const best = rest[0];
-    const same = rest.filter(({ box }) => overlap(box, best.box) >= OVERLAP);
-    rest = rest.filter((one) => !same.includes(one));
-    const total = same.reduce((sum, { score }) => sum + score, 0);
-    const box = best.box.map(
-      (_, i) => same.reduce((sum, one) => sum + one.score * one.box[i], 0) / total,
+    const input = new Tensor("float32", square, [1, SIDE, SIDE, 3]);
+    const { regressors, classificators } = await this.session.run({ input });
+    const found = [];
+    classificators.data.forEach((logit, i) => {
+      if (logit > 0) {
+        const [cx, cy, bw, bh] = regressors.data.slice(16 * i, 16 * i + 4).map((v) => v / SIDE);
+        const middle = [ANCHORS[i][0] + cx, ANCHORS[i][1] + cy];
+        const box = [
+          x + ((middle[0] - bw / 2) * SIDE * width) / w,
+          y + ((middle[1] - bh / 2) * SIDE * height) / h,
+          x + ((middle[0] + bw / 2) * SIDE * width) / w,
+          y + ((middle[1] + bh / 2) * SIDE * height) / h,
+        ];
+        found.push({ score: 1 / (1 + Math.exp(-logit)), box });
+      }
+    });
+    return found.filter(
+      ({ box }) =>
+        (box[0] > x || x === 0) &&
+        (box[1] > y || y === 0) &&
+        (box[2] < x + width || x + width === image.width) &&
+        (box[3] < y + height || y + height === image.height),
     );
-    kept.push({ score: best.score, box });
   }
-  return kept;
 }
 
-function overlap(a, b) {
-  const width = Math.min(a[2], b[2]) - Math.max(a[0], b[0]);
-  const height = Math.min(a[3], b[3]) - Math.max(a[1], b[1]);
-  const both = Math.max(width, 0) * Math.max(height, 0);
-  const area = (box) => (box[2] - box[0]) * (box[3] - box[1]);
-  return both / (area(a) + area(b) - both);
+/** One box for each heap of overlapping ones, the surest first. */
+function merge(found) {
+  let rest = found.toSorted((a, b) => b.score - a.score);
+  const boxes = [];
+  while (rest.length) {
+    const [{ box: best }] = rest;
+    const same = ({ box }, i) => {
+      const both = shared(box, best);
+      return i === 0 || both > SAME * (area(box) + area(best) - both);
+    };
+    const heap = rest.filter(same);
+    const total = heap.reduce((sum, { score }) => sum + score, 0);
+    const mean = (i) => heap.reduce((sum, { score, box }) => sum + score * box[i], 0) / total;
+    boxes.push([0, 1, 2, 3].map(mean));
+    rest = rest.filter((one, i) => !same(one, i));
+  }
+  return boxes;
+}
+
+/** The windows of each look, [x, y, width, height], the whole picture first. */
+function windows(width, height, looks) {
+  const made = [[[0, 0, width, height]]];
+  let side = Math.max(width, height);
+  while (made.length < looks) {
+    side = round(side * CLOSER);
+    if (side < SIDE) {
+      break;
+    }
+    const columns = places(width, side);
+    const size = [Math.min(side, width), Math.min(side, height)];
+    made.push(
+      places(height, side).flatMap((y) => columns.map((x) => [x, y, ...size])),
+    );
+  }
+  return made;
+}
+
+/** The starts of evenly spread windows that cover a length and overlap. */
+function places(length, side) {
+  const free = Math.max(length - side, 0);
+  const steps = Math.ceil(free / (side * (1 - OVERLAP)));
+  return Array.from({ length: steps + 1 }, (_, i) =>
+    round((free * i) / Math.max(steps, 1)),
+  );
 }

@@ -14,13 +14,13 @@ let detector, reader;
 let turn = 0; // what is shown; a newer one ends what an older one is doing
 
 /** The faces of a picture, from left to right, with all that is known of each. */
-async function look(picture, width, height) {
+async function look(picture, width, height, live) {
   if (scratch.width !== width || scratch.height !== height) {
     Object.assign(scratch, { width, height });
   }
   pen.drawImage(picture, 0, 0, width, height);
   const image = pen.getImageData(0, 0, width, height);
-  const boxes = await detector.find(image);
+  const boxes = await detector.find(image, live);
   if (!boxes.length) {
     return [];
   }
@@ -69,7 +69,7 @@ async function readPhoto(photo) {
   const [width, height] = [picture.width, picture.height].map((size) =>
     Math.max(1, Math.round(size * shrink)),
   );
-  const found = await look(picture, width, height);
+  const found = await look(picture, width, height, false);
   if (mine === turn) {
     show(found, false);
     view.tell(count(found));
@@ -101,9 +101,11 @@ async function readCamera() {
   }
   button.textContent = "Stop camera";
   const times = [];
+  let began = 0;
   while (mine === turn) {
-    await nextFrame();
-    const found = await look(video, video.videoWidth, video.videoHeight);
+    await nextFrame(began);
+    began = performance.now();
+    const found = await look(video, video.videoWidth, video.videoHeight, true);
     if (mine !== turn) {
       return;
     }
@@ -117,9 +119,12 @@ async function readCamera() {
   }
 }
 
-function nextFrame() {
+/** Waits for a frame that is new; who was slow has one already. */
+function nextFrame(began) {
   return new Promise((resolve) => {
-    if (video.requestVideoFrameCallback) {
+    if (performance.now() - began > 33) {
+      setTimeout(resolve);
+    } else if (video.requestVideoFrameCallback) {
       video.requestVideoFrameCallback(resolve);
     } else {
       requestAnimationFrame(resolve);
