@@ -37,6 +37,9 @@ def page() -> dict[str, bytes]:
 
 def detector() -> dict[str, bytes]:
     """What finds the faces, and its licence."""
+    names = {
+        "detector.onnx": "detector.onnx",
+        "detector.LICENSE": "LICENSE.detector.txt",
+    }
     folder = resources.files("emotion_jax.photo")
-    names = ("detector.onnx", "LICENSE.detector.txt")
-    return {name: (folder / name).read_bytes() for name in names}
+    return {written: (folder / name).read_bytes() for name, written in names.items()}

@@ -8,6 +8,7 @@ const SIDE = 256;
 const GRIDS = [[16, 2], [8, 6]]; // cells a side, anchors a cell
 const SAME = 0.3; // overlap from which on two boxes are one face
 const [CLOSER, OVERLAP, LOOKS] = [0.4, 0.25, 3];
+const [SCALE, SHIFT] = [1.17, 0.11];
 const ANCHORS = GRIDS.flatMap(([cells, each]) =>
   Array.from({ length: cells * cells * each }, (_, i) => {
     const cell = Math.floor(i / each);
@@ -83,6 +84,16 @@ export class Detector {
         (box[3] < y + height || y + height === image.height),
     );
   }
+}
+
+/** The square in which a training set would show a face, [x, y, side, side]: as
+ * emotion_jax/photo/crop.py says. */
+export function frame([left, top, right, bottom]) {
+  const size = (right - left + bottom - top) / 2;
+  const side = Math.max(1, round(size * SCALE));
+  const x = round((left + right) / 2 - side / 2);
+  const y = round((top + bottom) / 2 - size * SHIFT - side / 2);
+  return [x, y, side, side];
 }
 
 /** One box for each heap of overlapping ones, the surest first. */

@@ -1,6 +1,6 @@
 // The page: a photo or the camera in, its faces found, read and shown.
 
-import { Detector } from "./detector.js";
+import { Detector, frame } from "./detector.js";
 import { crop } from "./pixels.js";
 import { Reader, start } from "./reader.js";
 import * as view from "./view.js";
@@ -20,7 +20,7 @@ async function look(picture, width, height, live) {
   }
   pen.drawImage(picture, 0, 0, width, height);
   const image = pen.getImageData(0, 0, width, height);
-  const boxes = await detector.find(image, live);
+  const boxes = (await detector.find(image, live)).map(frame);
   if (!boxes.length) {
     return [];
   }
@@ -34,11 +34,11 @@ async function look(picture, width, height, live) {
 }
 
 /** Points of the network's image, where they are in the picture. */
-function inPicture(values, [left, top, right, bottom]) {
+function inPicture(values, [left, top, width, height]) {
   const { side } = reader;
   return reader.points.map((_, i) => [
-    left + ((values[2 * i] + 0.5) * (right - left)) / side - 0.5,
-    top + ((values[2 * i + 1] + 0.5) * (bottom - top)) / side - 0.5,
+    left + ((values[2 * i] + 0.5) * width) / side - 0.5,
+    top + ((values[2 * i + 1] + 0.5) * height) / side - 0.5,
   ]);
 }
 

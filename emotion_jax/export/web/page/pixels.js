@@ -89,20 +89,18 @@ function taps(length, start, end, count) {
   return { first, size, most, weights };
 }
 
-/** The face in a box: gray, and of a side, as the network takes it. */
-export function crop({ data, width, height }, box, side) {
-  const [left, top, right, bottom] = box;
-  const x = Math.max(Math.floor(left), 0);
-  const y = Math.max(Math.floor(top), 0);
-  const part = {
-    width: Math.min(Math.ceil(right), width) - x,
-    height: Math.min(Math.ceil(bottom), height) - y,
-  };
-  part.data = new Uint8ClampedArray(4 * part.width * part.height);
-  for (let line = 0; line < part.height; line += 1) {
-    const from = 4 * ((y + line) * width + x);
-    part.data.set(data.subarray(from, from + 4 * part.width), 4 * line * part.width);
+/** What a box, [x, y, width, height], holds: gray levels, of a side, as the network takes
+ * them. The picture's edge is repeated where the box leaves it. */
+export function crop({ data, width, height }, [left, top, w, h], side) {
+  const part = { data: new Uint8ClampedArray(4 * w * h), width: w, height: h };
+  for (let y = 0, to = 0; y < h; y += 1) {
+    const line = width * Math.min(Math.max(top + y, 0), height - 1);
+    for (let x = 0; x < w; x += 1, to += 4) {
+      const from = 4 * (line + Math.min(Math.max(left + x, 0), width - 1));
+      part.data[to] = data[from];
+      part.data[to + 1] = data[from + 1];
+      part.data[to + 2] = data[from + 2];
+    }
   }
-  const inside = [left - x, top - y, right - x, bottom - y];
-  return resize(gray(part), side, side, inside).filter((_, i) => i % 3 === 0);
+  return resize(gray(part), side, side).filter((_, i) => i % 3 === 0);
 }

@@ -47,13 +47,13 @@ export function draw(picture, found, names, mirror) {
 }
 
 function drawFace(pen, { box, points }, names, place, unit, ink, number) {
-  const [a, b] = [place([box[0], box[1]]), place([box[2], box[3]])];
-  const [left, right] = [Math.min(a[0], b[0]), Math.max(a[0], b[0])];
-  const [top, bottom] = [a[1], b[1]];
+  const [x, y, side] = box;
+  const left = Math.min(place([x, y])[0], place([x + side, y])[0]);
+  const top = y;
   pen.lineWidth = 2.5 * unit;
   pen.strokeStyle = ink;
   pen.beginPath();
-  pen.roundRect(left, top, right - left, bottom - top, 8 * unit);
+  pen.roundRect(left, top, side, side, 8 * unit);
   pen.stroke();
 
   const size = 20 * unit;
