@@ -15,7 +15,9 @@ from PIL import Image
 
 from emotion_jax import export
 from emotion_jax.cli import run
+from emotion_jax.data.prepare import gray, resize
 from emotion_jax.data.table import FIVE
+from emotion_jax.photo import crop, detect
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "launch"))
@@ -30,6 +32,17 @@ DROP = """([bytes, name, type]) => {
   for (const kind of ["dragover", "drop"]) {
     dispatchEvent(new DragEvent(kind, { dataTransfer, cancelable: true }));
   }
+}"""
+FIND = """async ([bytes, width, height]) => {
+  const { Detector, frame } = await import("./detector.js");
+  const { crop } = await import("./pixels.js");
+  const { start } = await import("./reader.js");
+  const data = Uint8ClampedArray.from(atob(bytes), (c) => c.charCodeAt(0));
+  const image = { data, width, height };
+  globalThis.detector ??= await start().then(Detector.open);
+  const boxes = await globalThis.detector.find(image);
+  const frames = boxes.map(frame);
+  return { boxes, frames, crops: frames.map((box) => [...crop(image, box, 48)]) };
 }"""
 
 
@@ -106,6 +119,25 @@ def test_several_faces_have_a_card_each(open_page, portrait):
         drop(page, as_png(two), "two.png", "image/png")
         page.get_by_text("2 faces.").wait_for(timeout=30_000)
         assert page.locator(".number").all_inner_texts() == ["Face 1", "Face 2"]
+
+
+def test_faces_are_found_and_cut_as_in_python(open_page, portrait):
+    wide = Image.new("RGB", (1900, 700), "navy")
+    face = portrait.crop((150, 0, 320, 200))
+    for left, top, width in ((20, 30, 60), (500, 90, 90), (1000, 50, 500)):
+        wide.paste(face.resize((width, width)), (left, top))
+    corner = portrait.crop((190, 60, 400, 400))
+    with open_page() as page:
+        for scene in (portrait, wide, corner):
+            pixels = base64.b64encode(scene.convert("RGBA").tobytes()).decode()
+            found = page.evaluate(FIND, [pixels, *scene.size])
+            faces = detect.find(np.asarray(scene))
+            assert len(found["boxes"]) == len(faces) > 0
+            for face, box, frame, seen in zip(faces, *found.values(), strict=True):
+                assert np.abs(face.corners.ravel() - box).max() < 1
+                assert np.abs(np.subtract(crop.frame(face), frame)).max() <= 1
+                part = gray(crop.cut(np.asarray(scene), tuple(frame))[None])
+                assert resize(part, 48).ravel().tolist() == seen
 
 
 @pytest.mark.parametrize(
