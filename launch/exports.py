@@ -9,7 +9,6 @@ not installed (TensorFlow, LiteRT, playwright and Chromium) is left out and name
 """
 
 import argparse
-import base64
 import csv
 import importlib.metadata
 import importlib.util
@@ -48,32 +47,6 @@ blob = bytearray(open("model.stablehlo", "rb").read())
 answers = jax.export.deserialize(blob).call(numpy.load("faces.npy"))
 numpy.savez("answers.npz", **answers)
 """
-READ = """async ([pixels, times]) => {
-  const { Reader, start } = await import("./reader.js");
-  await start();
-  const reader = await Reader.open();
-  const size = reader.side ** 2;
-  const bytes = Uint8Array.from(atob(pixels), (c) => c.charCodeAt(0));
-  const faces = [];
-  for (let at = 0; at < bytes.length; at += size) {
-    faces.push(bytes.subarray(at, at + size));
-  }
-  const answers = await reader.read(faces);
-  for (let i = 0; i < 20; i += 1) await reader.read(faces.slice(0, 1));
-  const ms = {};
-  for (const [n, count] of times) {
-    const some = faces.slice(0, n), took = [];
-    for (let i = 0; i < count; i += 1) {
-      const before = performance.now();
-      await reader.read(some);
-      took.push(performance.now() - before);
-    }
-    ms[n] = took.sort((a, b) => a - b)[count >> 1];
-  }
-  const plain = (answer) =>
-    Object.fromEntries(Object.entries(answer).map(([name, x]) => [name, [...x]]));
-  return { answers: answers.map(plain), ms };
-}"""
 
 
 def training_loop(restored: Restored, image: np.ndarray) -> Outputs:
@@ -133,22 +106,6 @@ def alone(files: dict[str, bytes], image: np.ndarray) -> Outputs:
         return dict(np.load(Path(folder) / "answers.npz", allow_pickle=False))
 
 
-def chromium(files: dict[str, bytes], image: np.ndarray) -> tuple[Outputs, dict]:
-    """What the page's own reader answers in headless Chromium, and milliseconds."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():
-            (Path(folder) / name).write_bytes(content)
-        with browser.opened(Path(folder)) as found:
-            pixels = base64.b64encode(image.tobytes()).decode()
-            answer = found.page.evaluate(READ, [pixels, TIMES])
-    outputs = {
-        name: np.array([row[name] for row in answer["answers"]], np.float32)
-        for name in answer["answers"][0]
-    }
-    points = {k: v.reshape(len(v), -1, 2) for k, v in outputs.items() if "key" in k}
-    return outputs | points, {int(n): ms for n, ms in answer["ms"].items()}
-
-
 def missing(name: str) -> str:
     """Why a row cannot be measured here, or ""."""
     needs = {"predict": ["emotion_jax.predict"], "web": ["playwright"]}
@@ -178,6 +135,41 @@ def table(head: list[str], rows: Iterable[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
+def make_files(restored: Restored, ort_web: Path | None) -> dict[str, dict]:
+    """Each format's files, of those that can be made and run here."""
+    given, files = {"data": [], "ort_web": ort_web}, {}
+    for name, format in FORMATS.items():
+        if lacking := missing(name):
+            print(f"Left out: {name}, for want of {lacking}.\n")
+        else:
+            extra = [given[format.takes]] if format.takes else []
+            files[name] = format.make(restored, *extra)
+    return files
+
+
+def ask(
+    restored: Restored, files: dict[str, dict], image: np.ndarray
+) -> tuple[dict[str, Outputs], dict[str, dict]]:
+    """By title, what each answers, and the milliseconds of those that are timed."""
+    plain = restored.evaluator.run(restored.variables, image)
+    found = {"`evaluate`": tempered(plain, restored)}
+    if not missing("predict"):
+        found["`predict`, of a CSV"] = predict_binary(restored, image)
+    found["StableHLO, where this package is not"] = alone(files["stablehlo"], image)
+    for name in ("onnx", "savedmodel", "tflite"):
+        if name in files:
+            found[SESSIONS[name][0]] = FORMATS[name].run(files[name], image)
+    speeds = {
+        title: milliseconds(open_session(files[name]), image)
+        for name, (title, open_session) in SESSIONS.items()
+        if name in files
+    }
+    if "web" in files:
+        title = "onnxruntime-web in Chromium"
+        found[title], speeds[title] = browser.read(files["web"], image, TIMES)
+    return found, speeds
+
+
 def main() -> None:
     """Prints the tables; exits 1 if any disagrees on a face's class."""
     parser = argparse.ArgumentParser(
@@ -198,34 +190,9 @@ def main() -> None:
     print("# What every export answers, and how fast\n")
     faces = " and ".join(f"{len(s)} faces of {tables.source(s)}" for s in some)
     print(f"`python launch/exports.py`: a network of {' and '.join(restored.tasks)} at")
-    print(f"{restored.meta.side} pixels, on {faces}.\n")
-    print(f"{machine()}\n", flush=True)
-
-    files = {}
-    for name, format in FORMATS.items():
-        if lacking := missing(name):
-            print(f"Left out: {name}, for want of {lacking}.\n")
-            continue
-        given = {"data": [], "ort_web": flags.ort_web}
-        extra = [given[format.takes]] if format.takes else []
-        files[name] = format.make(restored, *extra)
-    speeds = {
-        title: milliseconds(open_session(files[name]), image)
-        for name, (title, open_session) in SESSIONS.items()
-        if name in files
-    }
-    plain = restored.evaluator.run(restored.variables, image)
-    found = {"`evaluate`": tempered(plain, restored)}
-    if not (lacking := missing("predict")):
-        found["`predict`, of a CSV"] = predict_binary(restored, image)
-    found["StableHLO, where this package is not"] = alone(files["stablehlo"], image)
-    for name in ("onnx", "savedmodel", "tflite"):
-        if name in files:
-            found[SESSIONS[name][0]] = FORMATS[name].run(files[name], image)
-    if "web" in files:
-        title = "onnxruntime-web in Chromium"
-        found[title], speeds[title] = chromium(files["web"], image)
-
+    print(f"{restored.meta.side} pixels, on {faces}.\n\n{machine()}\n")
+    files = make_files(restored, flags.ort_web)
+    found, speeds = ask(restored, files, image)
     expected = training_loop(restored, image)
     rows = {title: compare(answers, expected) for title, answers in found.items()}
     print("Largest differences from the training loop's own evaluation:\n")
@@ -233,14 +200,13 @@ def main() -> None:
     print(table(head, [[title, *cells] for title, cells in rows.items()]))
     if "onnx-int8" in files:
         print("What 8 bits cost, on faces that they were not calibrated on:\n")
-        costs = [
-            cost for split in splits for cost in eight_bits(restored, files, split)
-        ]
-        print(table(["faces", "number", "float32", "int8"], costs))
+        costs = [eight_bits(restored, files, split) for split in splits]
+        print(table(["faces", "number", "float32", "int8"], sum(costs, [])))
     print("Milliseconds, the median:\n")
-    print(
-        table(["", "1 face", "256 faces", "faces a second"], map(speed, speeds.items()))
-    )
+    head = ["", "1 face", "256 faces", "faces a second"]
+    print(table(head, map(speed, speeds.items())))
+    if "web" in files and (told := browser.live(files["web"])):
+        print(f"The page in headless Chromium, a 640x480 camera: {told}\n")
     agreed = [cells[-1].split(" of ") for cells in rows.values() if cells[-1]]
     sys.exit(any(same != all_ for same, all_ in agreed))
 

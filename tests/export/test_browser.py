@@ -166,11 +166,9 @@ def test_what_cannot_be_read_is_told(open_page, content, name, kind, sentence):
 
 
 def test_the_camera_is_read_live_and_stops(open_page, portrait, tmp_path):
-    frame = io.BytesIO()
-    portrait.resize((480, 480)).crop((-80, 0, 560, 480)).save(frame, "JPEG", quality=92)
-    (tmp_path / "camera.mjpeg").write_bytes(3 * frame.getvalue())
-    flags = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    flags += [f"--use-file-for-fake-video-capture={tmp_path / 'camera.mjpeg'}"]
+    import browser
+
+    flags = browser.camera(portrait, tmp_path / "camera.mjpeg")
     with open_page(*flags) as page:
         page.get_by_role("button", name="Use camera").click()
         page.get_by_text("frames a second").wait_for(timeout=60_000)

@@ -50,7 +50,7 @@ def test_the_folder_holds_the_page_its_network_and_all_that_they_name(made, runt
     for script in made.glob("*.js"):
         text = script.read_text()
         named |= set(re.findall(r'from "\./([^"]+)"', text))
-        named |= set(re.findall(r'(?:load|session)\("([^"]+)"\)', text))
+        named |= set(re.findall(r'(?:load|session|URL)\("([^"]+)"[,)]', text))
     wanted = {"style.css", "page.js", "ort.js", "ort.wasm", "model.onnx", "model.json"}
     assert wanted <= named <= there
     for file, name in ort.FILES.items():

@@ -15,7 +15,6 @@ const ANCHORS = GRIDS.flatMap(([cells, each]) =>
     return [((cell % cells) + 0.5) / cells, (Math.floor(cell / cells) + 0.5) / cells];
   }),
 );
-const breath = () => new Promise((resolve) => setTimeout(resolve)); // for the browser
 const round = (value) => Math.floor(value + 0.5);
 const area = ([left, top, right, bottom]) =>
   Math.max(right - left, 0) * Math.max(bottom - top, 0);
@@ -35,7 +34,6 @@ export class Detector {
     for (const look of windows(image.width, image.height, live ? 1 : LOOKS)) {
       const found = [];
       for (const window of look) {
-        await (live || breath());
         found.push(...(await this.lookAt(image, window)));
       }
       for (const box of merge(found)) {

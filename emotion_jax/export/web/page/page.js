@@ -1,6 +1,7 @@
 // The page: a photo or the camera in, its faces found, read and shown.
 
-import { Detector, frame } from "./detector.js";
+import { frame } from "./detector.js";
+import { Finder } from "./finder.js";
 import { crop } from "./pixels.js";
 import { Reader, start } from "./reader.js";
 import * as view from "./view.js";
@@ -8,26 +9,32 @@ import * as view from "./view.js";
 const LARGEST = 4096; // pixels of a photo's longer side
 const get = (id) => document.getElementById(id);
 const [stage, file, button, video] = ["stage", "file", "camera", "video"].map(get);
-const scratch = new OffscreenCanvas(1, 1);
-const pen = scratch.getContext("2d", { alpha: false, willReadFrequently: true });
-let detector, reader;
+// One holds the picture that is read and shown, the other the next one of the camera.
+const canvases = [0, 1].map(() => new OffscreenCanvas(1, 1));
+let finder, reader;
 let turn = 0; // what is shown; a newer one ends what an older one is doing
 
-/** The faces of a picture, from left to right, with all that is known of each. */
-async function look(picture, width, height, live) {
-  if (scratch.width !== width || scratch.height !== height) {
-    Object.assign(scratch, { width, height });
+/** Takes a picture, and starts to look for its faces. */
+function take(picture, width, height, live) {
+  const canvas = canvases.reverse()[0];
+  if (canvas.width !== width || canvas.height !== height) {
+    Object.assign(canvas, { width, height });
   }
+  const pen = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
   pen.drawImage(picture, 0, 0, width, height);
   const image = pen.getImageData(0, 0, width, height);
-  const boxes = (await detector.find(image, live)).map(frame);
-  if (!boxes.length) {
+  return { canvas, image, boxes: finder.find(image, live) };
+}
+
+/** The faces of a picture taken, from left to right, with all that is known of each. */
+async function read({ image, boxes }) {
+  const frames = (await boxes).map(frame).sort((a, b) => a[0] - b[0]);
+  if (!frames.length) {
     return [];
   }
-  boxes.sort((a, b) => a[0] - b[0]);
-  const seen = boxes.map((box) => crop(image, box, reader.side));
+  const seen = frames.map((box) => crop(image, box, reader.side));
   const answers = await reader.read(seen);
-  return boxes.map((box, i) => {
+  return frames.map((box, i) => {
     const { emotion, keypoints } = answers[i];
     return { box, seen: seen[i], emotion, points: keypoints && inPicture(keypoints, box) };
   });
@@ -42,8 +49,8 @@ function inPicture(values, [left, top, width, height]) {
   ]);
 }
 
-function show(found, mirror) {
-  view.draw(scratch, found, reader.points, mirror);
+function show({ canvas }, found, mirror) {
+  view.draw(canvas, found, reader.points, mirror);
   view.list(found, reader.classes, reader.side);
 }
 
@@ -69,9 +76,10 @@ async function readPhoto(photo) {
   const [width, height] = [picture.width, picture.height].map((size) =>
     Math.max(1, Math.round(size * shrink)),
   );
-  const found = await look(picture, width, height, false);
+  const taken = take(picture, width, height, false);
+  const found = await read(taken);
   if (mine === turn) {
-    show(found, false);
+    show(taken, found, false);
     view.tell(count(found));
   }
 }
@@ -100,16 +108,19 @@ async function readCamera() {
     return;
   }
   button.textContent = "Stop camera";
+  const shoot = () => take(video, video.videoWidth, video.videoHeight, true);
   const times = [];
-  let began = 0;
+  let [began, next] = [performance.now(), shoot()];
   while (mine === turn) {
+    const taken = next;
+    await taken.boxes;
     await nextFrame(began);
-    began = performance.now();
-    const found = await look(video, video.videoWidth, video.videoHeight, true);
+    [began, next] = [performance.now(), shoot()]; // found while this one is read
+    const found = await read(taken);
     if (mine !== turn) {
       return;
     }
-    show(found, true);
+    show(taken, found, true);
     times.push(performance.now());
     if (times.length > 30) {
       const [first] = times.splice(0, times.length - 30);
@@ -149,6 +160,9 @@ function listen() {
       readCamera();
     }
   });
+  addEventListener("unhandledrejection", ({ reason }) => {
+    view.tell(`That did not work: ${reason.message}`, true);
+  });
   addEventListener("paste", ({ clipboardData }) => {
     if (clipboardData.files.length) {
       readPhoto(clipboardData.files[0]);
@@ -173,7 +187,7 @@ function listen() {
 try {
   view.tell("Loading the network, 14 MB the first time.");
   await start();
-  [detector, reader] = [await Detector.open(), await Reader.open()];
+  [finder, reader] = await Promise.all([Finder.open(), Reader.open()]);
   listen();
   [file, button].forEach((control) => (control.disabled = false));
   view.tell("Ready.");
