@@ -4,8 +4,8 @@ import base64
 import contextlib
 import dataclasses
 import functools
-import importlib.util
 import http.server
+import importlib.util
 import io
 import shutil
 import tempfile
