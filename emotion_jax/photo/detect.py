@@ -22,8 +22,13 @@ pixels of the photo, (0, 0) its top left corner, and every round is floor(v + 0.
 6. The first look is at the whole photo. Where that shrank it enough, closer looks are
    at square windows of 0.4 of its longer side, then 0.16, as long as they are 256 or
    more, a quarter overlapping: see `windows`. What touches an inner edge of its window
-   is cut and goes; so does what overlaps a face of an earlier look by more than 0.3 of
-   the smaller area. A live picture needs no closer look.
+   is cut and goes. A live picture needs no closer look.
+7. Of all looks' faces, the surest first, who overlaps a surer one by more than 0.3 of
+   the smaller area goes: see `apart`.
+8. Each is looked at again, in the window of twice its box about the box's centre, as
+   far as the photo goes. The surest there that overlaps it by more than 0.3 of the
+   smaller area takes its place; without one it was no face. Then 7 again. (A quarter as
+   many cups and cats are faces, and the box of a small face fits better.)
 """
 
 import dataclasses
@@ -42,7 +47,7 @@ from emotion_jax.errors import Mistake
 MODEL = Path(__file__).with_name("detector.onnx")
 SIDE, GRIDS = 256, ((16, 2), (8, 6))  # cells a side, anchors a cell
 SURE, SAME = 0.5, 0.3
-CLOSER, OVERLAP, LOOKS = 0.4, 0.25, 3
+CLOSER, OVERLAP, LOOKS, CONTEXT = 0.4, 0.25, 3, 2.0
 
 Window = tuple[int, int, int, int]  # x, y, width, height
 Shapes = Float32[np.ndarray, "n 8 2"]
@@ -58,15 +63,35 @@ class Found:
 
 
 def find(photo: UInt8[np.ndarray, "h w 3"]) -> list[Found]:
-    """The faces of a photo, those of the widest look first, then by score."""
+    """The faces of a photo, the surest first."""
     height, width = photo.shape[:2]
     picture, faces = Image.fromarray(photo), []
     for look in windows(width, height):
         scores, shapes = zip(*(whole_ones(picture, window) for window in look))
-        for face in merge(np.concatenate(scores), np.concatenate(shapes)):
-            if all(overlap(face, other) <= SAME for other in faces):
-                faces.append(face)
+        faces += merge(np.concatenate(scores), np.concatenate(shapes))
+    faces = apart([again for face in apart(faces) for again in second(picture, face)])
     return faces
+
+
+def second(picture: Image.Image, face: Found) -> list[Found]:
+    """What is left of a face, and where, in a look at it alone."""
+    x, y = face.corners.mean(axis=0)
+    reach = float((face.corners[1] - face.corners[0]).max()) * CONTEXT / 2
+    left, top = (max(0, math.floor(v - reach + 0.5)) for v in (x, y))
+    right = min(picture.width, math.floor(x + reach + 0.5))
+    bottom = min(picture.height, math.floor(y + reach + 0.5))
+    window = left, top, right - left, bottom - top
+    found = merge(*look_at(picture, window))
+    return [again for again in found if overlap(face, again) > SAME][:1]
+
+
+def apart(faces: list[Found]) -> list[Found]:
+    """Those that overlap no surer one."""
+    kept = []
+    for face in sorted(faces, key=lambda face: -face.score):
+        if all(overlap(face, other) <= SAME for other in kept):
+            kept.append(face)
+    return kept
 
 
 def check() -> None:
