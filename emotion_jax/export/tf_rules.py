@@ -55,8 +55,11 @@ def simple(op: str) -> Callable:
 def maximum(tf, x, y, **parameters):
     """Of a constant 0 it is a ReLU, which converters join with the layer before."""
     constant, other = (x, y) if isinstance(x, np.ndarray) else (y, x)
-    if isinstance(constant, np.ndarray) and constant.ndim == 0 and constant == 0:
-        return tf.nn.relu(other)
+    if isinstance(constant, np.ndarray) and constant.ndim == 0:
+        if constant == -np.inf:
+            return other
+        if constant == 0:
+            return tf.nn.relu(other)
     return tf.maximum(x, y)
 
 

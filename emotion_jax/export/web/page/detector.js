@@ -7,8 +7,8 @@ import { session, Tensor } from "./reader.js";
 const SIDE = 256;
 const GRIDS = [[16, 2], [8, 6]]; // cells a side, anchors a cell
 const SAME = 0.3; // overlap from which on two boxes are one face
-const [CLOSER, OVERLAP, LOOKS] = [0.4, 0.25, 3];
-const [SCALE, SHIFT] = [1.17, 0.11];
+const [CLOSER, OVERLAP, LOOKS, CONTEXT] = [0.4, 0.25, 3, 2];
+const [SCALE, SHIFT] = [1.13, 0.09];
 const ANCHORS = GRIDS.flatMap(([cells, each]) =>
   Array.from({ length: cells * cells * each }, (_, i) => {
     const cell = Math.floor(i / each);
@@ -20,6 +20,7 @@ const area = ([left, top, right, bottom]) =>
   Math.max(right - left, 0) * Math.max(bottom - top, 0);
 const shared = (a, b) =>
   area([0, 1, 2, 3].map((i) => (i < 2 ? Math.max : Math.min)(a[i], b[i])));
+const covers = (a, b) => shared(a, b) > SAME * Math.min(area(a), area(b));
 
 export class Detector {
   static async open() {
@@ -28,26 +29,41 @@ export class Detector {
     return detector;
   }
 
-  /** The boxes of an image's faces. A photo gets closer looks too, a live picture one. */
+  /** The boxes of an image's faces. A photo gets closer looks, and each face a second
+   * one; of a live picture the next frame is that. */
   async find(image, live = false) {
-    const faces = [];
+    let faces = [];
     for (const look of windows(image.width, image.height, live ? 1 : LOOKS)) {
       const found = [];
       for (const window of look) {
-        found.push(...(await this.lookAt(image, window)));
+        found.push(...whole(await this.lookAt(image, window), window, image));
       }
-      for (const box of merge(found)) {
-        const seen = (other) =>
-          shared(box, other) > SAME * Math.min(area(box), area(other));
-        if (!faces.some(seen)) {
-          faces.push(box);
-        }
-      }
+      faces.push(...merge(found));
     }
-    return faces;
+    faces = apart(faces);
+    if (!live) {
+      const again = [];
+      for (const face of faces) {
+        again.push(...(await this.second(image, face)));
+      }
+      faces = apart(again);
+    }
+    return faces.map(({ box }) => box);
   }
 
-  /** What one window shows, without what an inner edge of it cuts. */
+  /** What is left of a face, and where, in a look at it alone. */
+  async second(image, { box }) {
+    const reach = (Math.max(box[2] - box[0], box[3] - box[1]) * CONTEXT) / 2;
+    const [x, y] = [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2];
+    const [left, top] = [x, y].map((v) => Math.max(0, round(v - reach)));
+    const right = Math.min(image.width, round(x + reach));
+    const bottom = Math.min(image.height, round(y + reach));
+    const window = [left, top, right - left, bottom - top];
+    const found = merge(await this.lookAt(image, window));
+    return found.filter((face) => covers(face.box, box)).slice(0, 1);
+  }
+
+  /** What one window shows: boxes and scores. */
   async lookAt(image, [x, y, width, height]) {
     const k = SIDE / Math.max(width, height);
     const [w, h] = [width, height].map((size) => Math.max(1, round(size * k)));
@@ -74,14 +90,30 @@ export class Detector {
         found.push({ score: 1 / (1 + Math.exp(-logit)), box });
       }
     });
-    return found.filter(
-      ({ box }) =>
-        (box[0] > x || x === 0) &&
-        (box[1] > y || y === 0) &&
-        (box[2] < x + width || x + width === image.width) &&
-        (box[3] < y + height || y + height === image.height),
-    );
+    return found;
   }
+}
+
+/** Those that no inner edge of their window cuts. */
+function whole(found, [x, y, width, height], image) {
+  return found.filter(
+    ({ box }) =>
+      (box[0] > x || x === 0) &&
+      (box[1] > y || y === 0) &&
+      (box[2] < x + width || x + width === image.width) &&
+      (box[3] < y + height || y + height === image.height),
+  );
+}
+
+/** Those that overlap no surer one. */
+function apart(faces) {
+  const kept = [];
+  for (const face of faces.toSorted((a, b) => b.score - a.score)) {
+    if (!kept.some(({ box }) => covers(box, face.box))) {
+      kept.push(face);
+    }
+  }
+  return kept;
 }
 
 /** The square in which a training set would show a face, [x, y, side, side]: as
@@ -94,23 +126,23 @@ export function frame([left, top, right, bottom]) {
   return [x, y, side, side];
 }
 
-/** One box for each heap of overlapping ones, the surest first. */
+/** One face for each heap of overlapping answers, the surest first. */
 function merge(found) {
   let rest = found.toSorted((a, b) => b.score - a.score);
-  const boxes = [];
+  const faces = [];
   while (rest.length) {
-    const [{ box: best }] = rest;
+    const [{ box: best, score }] = rest;
     const same = ({ box }, i) => {
       const both = shared(box, best);
       return i === 0 || both > SAME * (area(box) + area(best) - both);
     };
     const heap = rest.filter(same);
-    const total = heap.reduce((sum, { score }) => sum + score, 0);
-    const mean = (i) => heap.reduce((sum, { score, box }) => sum + score * box[i], 0) / total;
-    boxes.push([0, 1, 2, 3].map(mean));
+    const total = heap.reduce((sum, one) => sum + one.score, 0);
+    const mean = (i) => heap.reduce((sum, one) => sum + one.score * one.box[i], 0) / total;
+    faces.push({ score, box: [0, 1, 2, 3].map(mean) });
     rest = rest.filter((one, i) => !same(one, i));
   }
-  return boxes;
+  return faces;
 }
 
 /** The windows of each look, [x, y, width, height], the whole picture first. */

@@ -16,7 +16,9 @@ export function gray({ data, width, height }) {
 }
 
 /** Pillow's BILINEAR: half-pixel centres, and a wider triangle when shrinking. Three
- * bytes a pixel of what the box, [left, top, right, bottom], holds. */
+ * bytes a pixel of what the box, [left, top, right, bottom], holds. (To one gray level:
+ * Pillow rounds between across and down, and since 13 goes down first at times, though
+ * never for a square.) */
 export function resize(image, width, height, box = [0, 0, image.width, image.height]) {
   const down = taps(image.height, box[1], box[3], height);
   const top = down.first[0];
