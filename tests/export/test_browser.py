@@ -15,7 +15,7 @@ from PIL import Image
 
 from emotion_jax import export
 from emotion_jax.cli import run
-from emotion_jax.data.prepare import gray, resize
+from emotion_jax.data.image import gray, resize
 from emotion_jax.data.table import FIVE
 from emotion_jax.photo import crop, detect
 
