@@ -4,16 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, UInt8
-from PIL import Image
+from jaxtyping import Bool, Float32, Int64
 
 from emotion_jax import cli, data
 from emotion_jax.data import prepared, twins
+from emotion_jax.data.image import resize
 from emotion_jax.data.table import POINTS, Faces, Raw, Split
 from emotion_jax.errors import Mistake
 
 FER2013 = {"Training", "PublicTest", "PrivateTest"}
-# What `gray` and `resize` do, and step.py after them, in words that exports carry.
+# What `gray` and `resize` of image.py do, and step.py after them, in words that
+# exports carry.
 PREPROCESSING = (
     "Gray: 0.299 R + 0.587 G + 0.114 B, rounded (Pillow's L). Then resized to {side} x "
     "{side}, bilinear with half-pixel centres, antialiased when shrinking (Pillow's "
@@ -116,27 +117,6 @@ def partition(raw: Raw) -> dict[str, Int64[np.ndarray, " n"]]:
     masks = splits(raw)
     rows = {name: np.flatnonzero(masks[name]) for name in dict.fromkeys(own)}
     return {name: at for name, at in rows.items() if len(at)}
-
-
-def gray(images: UInt8[np.ndarray, "n h w 3"]) -> UInt8[np.ndarray, "n h w 1"]:
-    """Pillow's L: the luma of ITU-R 601-2."""
-    pixels = images.reshape(-1, 1, 3)  # one picture, however many there are
-    return np.asarray(Image.fromarray(pixels).convert("L")).reshape(
-        *images.shape[:3], 1
-    )
-
-
-def resize(
-    images: UInt8[np.ndarray, "n h w 1"], side: int
-) -> UInt8[np.ndarray, "n side side 1"]:
-    """Pillow's BILINEAR: half-pixel centres, antialiased when shrinking."""
-    if images.shape[1:3] == (side, side):
-        return images
-    resized = np.empty((len(images), side, side, 1), np.uint8)
-    for old, new in zip(images, resized, strict=True):
-        image = Image.fromarray(old[..., 0])
-        new[..., 0] = image.resize((side, side), Image.Resampling.BILINEAR)
-    return resized
 
 
 def splits(raw: Raw) -> dict[str, Bool[np.ndarray, " n"]]:
