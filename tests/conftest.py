@@ -53,10 +53,12 @@ def abandoned():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_reports():
-    """A run's end draws its report where a test looks at it, as that takes seconds."""
+def quick_reports():
+    """Few resamples, and no report at a run's end but where a test looks at it."""
     from emotion_jax import train
+    from emotion_jax.report import intervals
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(intervals, "RESAMPLES", 20)
         patch.setattr(train, "finish", lambda workdir: None)
         yield

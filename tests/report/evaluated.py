@@ -10,7 +10,6 @@ import tiny
 from emotion_jax.checkpoint import Meta
 from emotion_jax.data.table import FIVE, Split
 from emotion_jax.evaluate import Evaluator, Restored, write
-from emotion_jax.report import intervals
 from emotion_jax.sharding import make_mesh
 from emotion_jax.tasks import make_tasks
 from emotion_jax.workdir import to_dict
@@ -49,12 +48,8 @@ def answers(faces: dict, seed=1) -> dict:
 
 def evaluate(out: Path, restored: Restored, split: Split, outputs: dict) -> dict:
     """Writes all that the binary does; returns the numbers."""
-    before, intervals.RESAMPLES = intervals.RESAMPLES, 20
-    try:
-        outputs = {name: outputs[name] for name in restored.tasks}
-        found = restored.evaluator.report(outputs, split)
-        found |= restored.evaluator.details(outputs, split)
-        write(restored, split, outputs, found, out)
-    finally:
-        intervals.RESAMPLES = before
+    outputs = {name: outputs[name] for name in restored.tasks}
+    found = restored.evaluator.report(outputs, split)
+    found |= restored.evaluator.details(outputs, split)
+    write(restored, split, outputs, found, out)
     return found

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
+from emotion_jax import report
 from emotion_jax.report.intervals import intervals, resamples
+
+
+@pytest.fixture(autouse=True)
+def as_many_as_a_report_takes(monkeypatch):
+    monkeypatch.setattr(report.intervals, "RESAMPLES", 1000)
 
 
 def mean_of(values):
