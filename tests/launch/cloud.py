@@ -15,7 +15,7 @@ from pathlib import Path
 
 CLOUD = Path(os.environ["CLOUD"])
 STATE, HOSTS = CLOUD / "state", int(os.environ.get("CLOUD_HOSTS", "1"))
-KINDS = ("create", "describe", "delete", "ssh", "scp")
+KINDS = ("create", "describe", "delete", "ssh", "scp", "storage")
 
 TRAINER = """#!/usr/bin/env bash
 # The training: goes on from the bucket's step to the eighth; a step for each call.
@@ -44,7 +44,9 @@ UV = """#!/usr/bin/env bash
 def install(python: str) -> None:
     """Writes the programs that stand on PATH: here, and on a host."""
     here = f'#!/bin/sh\nexec {python} -I -S {Path(__file__).resolve()} "$@"\n'
+    xpk = f'#!/bin/sh\necho "$@" >>{CLOUD}/xpk\n'
     programs = {"path/gcloud": here, "path/python3": PYTHON3, "bin/uv": UV}
+    programs["path/xpk"] = xpk
     for name, text in (programs | {"trainer": TRAINER}).items():
         (CLOUD / name).parent.mkdir(parents=True, exist_ok=True)
         (CLOUD / name).write_text(text)
@@ -115,6 +117,8 @@ def main(args: list[str]) -> None:
         for host in hosts("all"):
             host.mkdir()
         STATE.write_text("CREATING" if event == "slow" else "READY")
+    elif kind == "storage":
+        shutil.copytree(CLOUD / "bucket", Path(args[3]) / Path(args[2]).name)
     elif state == "MISSING":
         fail("NOT_FOUND: Resource 'projects/p/nodes/nanny' was not found")
     elif kind == "describe":
@@ -126,6 +130,10 @@ def main(args: list[str]) -> None:
         STATE.unlink()
     elif state != "READY":
         fail(f"the TPU is {state}", 255)
+    elif kind == "scp" and "--recurse" in args:
+        source = args[args.index("scp") + 1].split(":")[1]
+        target = Path(args[args.index("scp") + 2]) / Path(source).name
+        shutil.copytree(hosts("0")[0] / source, target)
     elif kind == "scp":
         name = args[args.index("scp") + 2].split(":")[1]
         for host in hosts(flags["worker"]):

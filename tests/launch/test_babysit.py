@@ -170,6 +170,43 @@ def test_a_mistake_is_told_at_once(cloud, flags, sentence):
     assert not cloud.kinds()
 
 
+README = re.findall(
+    r"^bash launch/(?:tpu_vm|babysit|gke)\.sh .+$",
+    (ROOT / "launch" / "README.md").read_text(),
+    re.M,
+)
+
+
+def test_the_readmes_commands_run_in_their_order(cloud, tmp_path):
+    """Those for a cloud, as written, in a clone with the user's file."""
+    for file in ROOT.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "dist").unlink(missing_ok=True)
+    (tmp_path / "fer2013.csv").touch()
+    for line in README:
+        (cloud.folder / "plan").write_text("")
+        if " logs " in line:  # which ends with Ctrl-C
+            line = f"timeout 1 {line} || [ $? = 124 ]"
+        if " fetch " in line and "gs://" not in line:
+            (tmp_path / "host0/emotion_jax/runs/fer5").mkdir(parents=True)
+        found = subprocess.run(
+            ["bash", "-c", line.replace("babysit.sh", "babysit.sh --pause 0.05")],
+            cwd=tmp_path,
+            env=cloud.env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert found.returncode == 0, line + found.stderr
+        if " fetch " in line:
+            assert (tmp_path / "runs" / "fer5").is_dir()
+            shutil.rmtree(tmp_path / "runs")
+        if " status " in line:
+            assert found.stdout == "READY\nrunning\n"
+    assert "--command=pip install" in cloud.text("xpk")
+    assert cloud.text("bucket/log").endswith("done 8\n")
+
+
 @pytest.fixture(autouse=True, scope="module")
 def archives():
     yield

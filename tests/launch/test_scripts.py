@@ -115,10 +115,10 @@ def test_a_script_helps_with_examples(name):
     assert "#" not in found.stdout.replace("#SBATCH", "")
 
 
-@pytest.mark.parametrize("line", [c for c in COMMANDS if c.startswith("bash")])
-def test_a_command_of_the_readme_is_one_that_runs(line, tmp_path):
+@pytest.mark.parametrize("line", [c for c in COMMANDS if c[:3] != "sky"])
+def test_a_command_of_the_readme_is_one_that_runs(line):
     """As written, but dry; every line of it is a command that a shell can read."""
-    printed = dry(line.removeprefix("bash launch/"))
+    printed = dry(re.sub(r"^(bash|sbatch.*?) launch/", "", line))
     for command in printed.splitlines():
         assert shlex.split(command)
 
