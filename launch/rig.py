@@ -16,7 +16,7 @@ from emotion_jax.data.pipeline import FEEDS, Order, batch_counts, flat
 from emotion_jax.data.table import Split
 from emotion_jax.models import make_network
 from emotion_jax.optim import make_optimizer
-from emotion_jax.plan import make_plan
+from emotion_jax.plan import Plan
 from emotion_jax.registry import call
 from emotion_jax.tasks import make_tasks, with_counts
 
@@ -45,7 +45,7 @@ class Rig:
         tasks, self.side, self.mesh = make_tasks(config.tasks), config.data.side, mesh
         self.config, self.split = config, noise(tasks, self.side, faces)
         self.tasks, self.batch_size = with_counts(tasks, [self.split]), batch_size
-        plan = make_plan({"noise": self.split}, 0, batch_size=batch_size, steps=10_000)
+        plan = Plan(batch_size, 10_000, 10_000, epoch=faces / batch_size)
         self.network = call("config.model", make_network, self.tasks, **config.model)
         self.optimizer = call("config.optim", make_optimizer, plan, **config.optim)
         self.augment = make_augment(self.tasks, config.augment)
