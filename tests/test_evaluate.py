@@ -88,6 +88,8 @@ def test_the_keys_are_the_promised_ones_and_finite(trained, tmp_path):
     for key, value in found.items():
         if key not in ("data", "split", "labels"):
             assert value is None or np.isfinite(value), key
+    assert "@" not in (tmp_path / "model_card.md").read_text()
+    assert "emotion/accuracy@tta" in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_a_csv_without_splits_is_taken_whole(trained, tmp_path):

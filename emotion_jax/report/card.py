@@ -7,8 +7,9 @@ import jax
 
 from emotion_jax.data.table import Split
 from emotion_jax.report.quantities import NAMES, written
-from emotion_jax.report.tables import describe
+from emotion_jax.report.tables import COLUMNS, describe
 from emotion_jax.scores import Numbers
+from emotion_jax.tasks import Task
 
 USE = """\
 It is meant for research and teaching, on single faces that are cropped as its training
@@ -65,7 +66,7 @@ def card(restored, split: Split, found: Numbers) -> str:
         "Results": [
             f"On {plain(describe(split))}; 95 % intervals by bootstrap over "
             f"{'people' if 'person' in split.extra else 'faces'}.",
-            *(results(name, found) for name in tasks),
+            *(results(name, task, found) for name, task in tasks.items()),
         ],
         "Calibration": [
             (UNCALIBRATED if meta.temperature == 1 else CALIBRATED).format(
@@ -85,37 +86,21 @@ def card(restored, split: Split, found: Numbers) -> str:
     return "\n\n".join(line.strip() for line in lines) + "\n"
 
 
-def results(name: str, found: Numbers) -> str:
-    """A table of a task's headline numbers, and of its classes or points."""
+def results(name: str, task: Task, found: Numbers) -> str:
+    """A table of a task's headline numbers, and one of its classes or points."""
     if not found[f"{name}/n"]:
         return f"No face has a label of {name}."
+
+    def cells(*keys: str) -> list[str]:
+        return [written(key, found[key]) for key in (f"{name}/{k}" for k in keys)]
+
     keys = [key for key in NAMES if found.get(f"{name}/{key}") is not None]
-    rows = [
-        [NAMES[key], *(written(k, found[k]) for k in (at, f"{at}@low", f"{at}@high"))]
-        for key in keys
-        for at in [f"{name}/{key}"]
-    ]
-    size = f"{found[f'{name}/n']:,} faces"
-    return table([f"{name}, {size}", "", "from", "to"], rows) + "\n" + each(name, found)
-
-
-def each(name: str, found: Numbers) -> str:
-    """A table by class or by point."""
-    columns = [
-        column
-        for column in ("precision", "recall", "f1", "support", "rmse_px")
-        if any(key.startswith(f"{name}/{column}/") for key in found)
-    ]
-    start = f"{name}/{columns[-1]}/"
-    names = [key.removeprefix(start) for key in found if key.startswith(start)]
-    rows = [
-        [
-            plain(n),
-            *(written(k, found[k]) for k in (f"{name}/{c}/{n}" for c in columns)),
-        ]
-        for n in names
-    ]
-    return "\n" + table([name, *columns], rows)
+    rows = [[NAMES[key], *cells(key, f"{key}@low", f"{key}@high")] for key in keys]
+    size = f"{name}, {found[f'{name}/n']:,} faces"
+    columns = COLUMNS[task.kind]
+    each = [[plain(n), *cells(*(f"{c}/{n}" for c in columns))] for n in task.names]
+    first = table([size, "", "from", "to"], rows)
+    return first + "\n\n" + table([name, *columns], each)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
