@@ -29,6 +29,7 @@ REQUIRES = [
     "tensorflow-datasets>=4.9.10",
 ]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20"]
+NOTEBOOKS = ["ipykernel>=6.17", "jupytext>=1.16", "keras>=3.8", "nbclient>=0.10"]
 EXTRAS = {
     "tpu": ["jax[tpu]>=0.7.2,<0.13"],
     "cuda": ["jax[cuda12]>=0.7.2,<0.13"],
@@ -36,8 +37,10 @@ EXTRAS = {
     "tf": ["tensorflow>=2.18", "ai-edge-litert>=2.0"],
     "photo": ["onnxruntime>=1.20"],
     "gcs": ["gcsfs>=2024.6"],
+    "notebooks": NOTEBOOKS,
     "dev": [
         *ONNX,
+        *NOTEBOOKS,
         "beartype>=0.19",
         "hypothesis>=6.100",
         "pytest>=8",

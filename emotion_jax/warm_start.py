@@ -1,14 +1,16 @@
 """Warm start: what fits of another run's checkpoint, between any two networks.
 
 A parameter fits where its path and its shape agree, so a specialist's trunk and head
-find their place in the combined network, and the other way round.
+find their place in the combined network, and the other way round. The course's weights,
+as Keras saves them, fit the course's networks.
 """
 
 import jax
 from jax.sharding import Mesh
 
-from emotion_jax import bucket, checkpoint, logs
+from emotion_jax import bucket, checkpoint, logs, sharding
 from emotion_jax.errors import Mistake
+from emotion_jax.models import keras_weights
 from emotion_jax.optim import path_name
 from emotion_jax.step import TrainState
 
@@ -17,13 +19,18 @@ def load(name: str, like: TrainState, mesh: Mesh) -> dict[str, jax.Array]:
     """The arrays of checkpoint X that fit, by path; the rest is told.
 
     Args:
-      name: X, a workdir or one step's folder; "" is no warm start.
+      name: X, a workdir or one step's folder, or a Keras file of the course's weights;
+        "" is no warm start.
       like: the shapes of the state to start.
     """
     if not name:
         return {}
-    folder, _, variables = checkpoint.read(name, mesh, "config.init_from")
-    there = by_path(variables)
+    if name.endswith(keras_weights.SUFFIXES):
+        folder, read = name, keras_weights.read(name)
+        there = sharding.place(read, sharding.whole(mesh))
+    else:
+        folder, _, variables = checkpoint.read(name, mesh, "config.init_from")
+        there = by_path(variables)
     here = by_path({"params": like.params, "batch_stats": like.batch_stats})
     fits = {
         path: array

@@ -111,3 +111,21 @@ def test_another_trunk_of_which_nothing_fits_is_a_mistake(both):
 def test_no_name_is_no_warm_start(both):
     state, cold = first_state("", BOTH)
     assert equal(state.params, cold.params)
+
+
+def test_the_courses_network_starts_from_keras_weights(tmp_path, capsys):
+    h5py = pytest.importorskip("h5py")
+    kernel = np.random.default_rng(0).normal(size=(7, 7, 1, 64)).astype(np.float32)
+    with h5py.File(tmp_path / "weights.hdf5", "w") as file:
+        file["conv1/conv1/kernel:0"] = kernel
+        file["dense/dense/bias:0"] = np.zeros(30)
+    tasks = make_tasks({"emotion": {"head": "course"}})
+    network = make_network(tasks, name="course")
+    optimizer = make_optimizer(Plan(8, 9, 9, 5.0), **tiny.OPTIM)
+    like = abstract(step.make_init(network, optimizer, 0, 96), make_mesh())
+    given = warm_start.load(str(tmp_path / "weights.hdf5"), like, make_mesh())
+    assert list(given) == ["params/trunk/stem/kernel"]
+    np.testing.assert_array_equal(given["params/trunk/stem/kernel"], kernel)
+    told = capsys.readouterr().err
+    assert "weights.hdf5: 1 of " in told
+    assert "left there: params/heads_keypoints/output/bias (30,)" in told

@@ -1,6 +1,6 @@
 """A config's `data` section as splits: each source once for training, once for val."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ml_collections import ConfigDict
 
@@ -55,6 +55,14 @@ def load_train_and_val(
             train[name] = prepare(raw, "train", tasks, side, dedupe, trained=True)
             val[name] = prepare(raw, "val", tasks, side)
     return train, val
+
+
+def sources_of(given: Iterable[str]) -> dict[str, dict]:
+    """A config's `data.sources` section, of what --data may name: SOURCE=PATH."""
+    return {
+        source: {"path": path} | extra
+        for source, path, extra in map(data.parse_source, given)
+    }
 
 
 def set_paths(config: ConfigDict, given: list[str], field: str) -> None:

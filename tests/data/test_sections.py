@@ -138,3 +138,13 @@ def test_a_way_to_dedupe_that_does_not_exist_is_a_mistake(folder):
 def test_a_wrong_field_is_told_before_anything_is_drawn(sources, side, sentence):
     with pytest.raises(Mistake, match=sentence):
         sections.load_train_and_val(BOTH, side=side, sources=sources)
+
+
+def test_what_data_names_is_a_section_of_sources():
+    assert sections.sources_of(["fer2013:5=a.csv", "keypoints=b=c.csv"]) == {
+        "fer2013": {"path": "a.csv", "classes": 5},
+        "keypoints": {"path": "b=c.csv"},
+    }
+    assert sections.sources_of([]) == {}
+    with pytest.raises(Mistake, match="'ferr' is no source of faces"):
+        sections.sources_of(["ferr=a.csv"])
