@@ -42,8 +42,8 @@ class Predictions:
 class Model:
     """A trained network, on this machine's devices."""
 
-    def __init__(self, checkpoint: str | PathLike):
-        self.restored = evaluate.restore(str(checkpoint), "emotion_jax.load:")
+    def __init__(self, checkpoint: str | PathLike, flag: str = "emotion_jax.load:"):
+        self.restored = evaluate.restore(str(checkpoint), flag)
 
     def __repr__(self) -> str:
         tasks, side = self.restored.tasks, self.restored.meta.side

@@ -34,7 +34,7 @@ TOLD = 10  # seconds between lines on the console
 
 def load(checkpoints: Sequence[str]) -> list[Model]:
     """One network, or two specialists of a task each."""
-    models, owner = [Model(name) for name in checkpoints], {}
+    models, owner = [Model(name, "--checkpoint") for name in checkpoints], {}
     for model, name in zip(models, checkpoints, strict=True):
         for task in model.restored.tasks.values():
             if task.kind in owner:

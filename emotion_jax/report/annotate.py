@@ -69,7 +69,7 @@ def draw_mark(
     pen = ImageDraw.Draw(sheet)
 
     def fine(values) -> list[float]:
-        return [FINE * v for v in values]
+        return [FINE * float(v) for v in values]
 
     edges = [x - left, y - top, x + width - left, y + height - top]
     for color, extra in ((SHADE, thick), (LINE, 0)):
