@@ -221,8 +221,10 @@ def machine() -> str:
         d.name.replace("_", "-"): d.version for d in importlib.metadata.distributions()
     }
     versions = [f"{name} {installed[name]}" for name in PACKAGES if name in installed]
-    return f"{cpu}, {os.cpu_count()} cores; Python {platform.python_version()}, " + (
-        ", ".join(versions)
+    python = f"Python {platform.python_version()}"
+    return (
+        f"{cpu}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
+        f"{', '.join([python, *versions])}"
     )
 
 

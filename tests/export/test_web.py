@@ -17,6 +17,7 @@ from emotion_jax import export
 from emotion_jax.cli import run
 from emotion_jax.export import web
 from emotion_jax.export.web import ort
+from emotion_jax.photo import crop, detect
 
 ROOT = Path(__file__).parents[2]
 with_node = pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
@@ -86,6 +87,16 @@ def test_the_scripts_ask_for_elements_that_are_there(made):
     assert len(asked) > 6 and asked <= ids
     asked = set(re.findall(r'card\.querySelector(?:All)?\("\.([\w-]+)', view))
     assert len(asked) > 3 and asked <= classes
+
+
+def test_the_detectors_numbers_are_those_of_the_package(made):
+    text = (made / "detector.js").read_text()
+    assert f"const SIDE = {detect.SIDE};" in text
+    assert f"const SAME = {detect.SAME};" in text
+    looks = [detect.CLOSER, detect.OVERLAP, detect.LOOKS, f"{detect.CONTEXT:g}"]
+    assert f"LOOKS, CONTEXT] = [{', '.join(map(str, looks))}];" in text
+    assert f"[SCALE, SHIFT] = [{crop.SCALE}, {crop.SHIFT}];" in text
+    assert detect.SURE == 0.5 and "if (logit > 0)" in text
 
 
 @with_node

@@ -8,7 +8,7 @@ const SIDE = 256;
 const GRIDS = [[16, 2], [8, 6]]; // cells a side, anchors a cell
 const SAME = 0.3; // overlap from which on two boxes are one face
 const [CLOSER, OVERLAP, LOOKS, CONTEXT] = [0.4, 0.25, 3, 2];
-const [SCALE, SHIFT] = [1.13, 0.09];
+const [SCALE, SHIFT] = [1.14, 0.085];
 const ANCHORS = GRIDS.flatMap(([cells, each]) =>
   Array.from({ length: cells * cells * each }, (_, i) => {
     const cell = Math.floor(i / each);
