@@ -25,21 +25,18 @@ def only(faces: dict, task: str) -> dict:
 
 def odd() -> dict:
     """Faces of three classes with odd names, one of which no face has."""
-    faces = tiny.faces(30)
-    rows = np.arange(30) % 2
-    labels = {"emotion": np.eye(3, dtype=np.float32)[rows]}
-    labels["keypoints"] = faces["labels"]["keypoints"]
-    return faces | {"labels": labels}
+    faces = only(tiny.faces(30), "emotion")
+    labels = {"emotion": np.eye(3, dtype=np.float32)[np.arange(30) % 2]}
+    return faces | {"labels": labels | {"keypoints": faces["labels"]["keypoints"]}}
 
 
+PEOPLE = {"twin": np.arange(40) % 3 == 0, "person": np.array(["a", "b", "", "c"] * 10)}
 CASES = {
-    "both": (BOTH, tiny.faces(40), {"twin": np.arange(40) % 3 == 0}),
-    "people": (BOTH, tiny.faces(40), {"person": np.array(["a", "b", "", "c"] * 10)}),
-    "emotion": ({"emotion": {}}, only(tiny.faces(30), "emotion"), {}),
+    "both": (BOTH, tiny.faces(40), PEOPLE),
     "keypoints": ({"keypoints": {}}, only(tiny.faces(30), "keypoints"), {}),
     "no emotion": (BOTH, only(tiny.faces(20), "keypoints"), {}),
     "one face": (BOTH, tiny.faces(1, seed=3), {"twin": np.ones(1, bool)}),
-    "odd": ({"emotion": {"classes": NAMES}, "keypoints": {}}, odd(), {}),
+    "odd": ({"emotion": {"classes": NAMES}}, odd(), {}),
 }
 
 
@@ -48,9 +45,9 @@ def report(request, tmp_path_factory):
     """(the case's name, the folder of its evaluation)."""
     sections, faces, extra = CASES[request.param]
     out = tmp_path_factory.mktemp("out")
-    classes = NAMES if request.param == "odd" else evaluated.FIVE
-    split = evaluated.split_of(faces, classes, **extra)
-    checkpoint = evaluated.restored(sections)
+    is_odd = request.param == "odd"  # and of a checkpoint without a temperature
+    checkpoint = evaluated.restored(sections, temperature=1.0 if is_odd else 1.5)
+    split = evaluated.split_of(faces, NAMES if is_odd else evaluated.FIVE, **extra)
     evaluated.evaluate(out, checkpoint, split, evaluated.answers(faces))
     return request.param, out
 
@@ -158,18 +155,12 @@ def test_the_card_has_the_results_and_says_what_is_banned(report):
         if found.get(key) is not None:
             ends = [written(key, found[f"{key}{end}"]) for end in ("", "@low", "@high")]
             assert f" | {' | '.join(ends)} |" in card
-    assert (f"temperature {1.5:.3f}" in card) is bool(found.get("emotion/n"))
-    drawn = "people" if name == "people" else "faces"
+    fitted = bool(found.get("emotion/n")) and name != "odd"
+    assert (f"temperature {1.5:.3f}" in card) is fitted
+    assert ("No temperature was fitted" in card) is (name == "odd")
+    assert ("no temperature was fitted" in page_of(out)) is (name == "odd")
+    drawn = "people" if name == "both" else "faces"
     assert f"bootstrap over {drawn}" in card
-
-
-def test_a_checkpoint_without_a_temperature_says_so(tmp_path):
-    faces = tiny.faces(20)
-    checkpoint = evaluated.restored({"emotion": {}}, temperature=1.0)
-    split, outputs = evaluated.split_of(faces), evaluated.answers(faces)
-    evaluated.evaluate(tmp_path, checkpoint, split, outputs)
-    assert "no temperature was fitted" in page_of(tmp_path)
-    assert "No temperature was fitted" in (tmp_path / "model_card.md").read_text()
 
 
 @pytest.mark.long
