@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
+from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int, Key, UInt8
 
 from emotion_jax import sharding
@@ -92,7 +93,10 @@ def make_batch(augment: Augment, feed: Feed, mesh: Mesh, seed: int) -> Callable:
 
 
 def make_loss(network, tasks: Mapping[str, Task]) -> Callable:
-    """The function (params, stats, batch, key) -> loss, (new stats, metrics)."""
+    """The function (params, stats, batch, key) -> loss, (new stats, metrics).
+
+    batch["taught"], if any, has the answers of the tasks' teachers.
+    """
 
     def loss(params, stats, batch, key):
         image = standardise(batch["image"])
@@ -103,12 +107,16 @@ def make_loss(network, tasks: Mapping[str, Task]) -> Callable:
             mutable=["batch_stats"],
             rngs={"dropout": key},
         )
+        known, taught = batch["known"], batch.get("taught", {})
         loss, metrics = losses_and_metrics(
-            tasks, outputs, batch["labels"], batch["known"], image.shape[1]
+            tasks, outputs, batch["labels"], known, image.shape[1], taught
         )
         return loss, (updates.get("batch_stats", {}), metrics)
 
     return loss
+
+
+NO_TEACHERS = Partial(lambda image: {})
 
 
 def make_train_step(
@@ -120,8 +128,10 @@ def make_train_step(
     mesh: Mesh,
     seed: int,
     layout,
-) -> Callable[[TrainState, object], tuple[TrainState, dict]]:
+) -> Callable[..., tuple[TrainState, dict]]:
     """The jitted step: (state, feed inputs) -> (state, metrics as (total, count)).
+
+    Its third argument, if any, is what `distill.load` gives.
 
     Args:
       layout: the shardings of the state's arrays, or one for all.
@@ -129,8 +139,9 @@ def make_train_step(
     make = make_batch(augment, feed, mesh, seed)
     grad_fn = jax.value_and_grad(make_loss(network, tasks), has_aux=True)
 
-    def step(state: TrainState, inputs):
+    def step(state: TrainState, inputs, teach: Partial = NO_TEACHERS):
         batch = make(state.step, inputs)
+        batch["taught"] = teach(batch["image"])
         (_, (stats, metrics)), grads = grad_fn(
             state.params, state.batch_stats, batch, stream(seed, "dropout", state.step)
         )

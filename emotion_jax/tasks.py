@@ -34,6 +34,9 @@ class Emotion:
       focal_gamma: above 0, faces that are easy already count less.
       class_weights: "", "inverse", "effective", or a weight a class.
       counts: faces of each class in training; `with_counts` counts them.
+      teachers: checkpoints to learn from, beside the labels.
+      teacher_share: of the loss; the rest is the labels'.
+      teacher_temperature: softens both distributions (Hinton et al. 2015).
     """
 
     classes: int | Sequence[str] = 5
@@ -43,6 +46,9 @@ class Emotion:
     focal_gamma: float = 0.0
     class_weights: str | Sequence[float] = ""
     counts: Sequence[int] = ()
+    teachers: str | Sequence[str] = ()
+    teacher_share: float = 0.5
+    teacher_temperature: float = 1.0
 
     kind: ClassVar[str] = "classes"
     headline: ClassVar[str] = "accuracy"
@@ -58,6 +64,12 @@ class Emotion:
                 f"{self.classes}; two at least, and each another"
             )
         check_weight("emotion", self.weight)
+        check_share("emotion", self.teacher_share)
+        if self.teacher_temperature <= 0:
+            raise Mistake(
+                "tasks.emotion.teacher_temperature is "
+                f"{self.teacher_temperature}, must be above 0"
+            )
         if self.focal_gamma < 0 or not 0 <= self.label_smoothing < 1:
             raise Mistake(
                 "tasks.emotion wants focal_gamma of at least 0 and label_smoothing in "
@@ -95,6 +107,16 @@ class Emotion:
             counts = np.array(self.counts, float)
             value *= label @ losses.class_weights(self.class_weights, counts)
         return value, known
+
+    def lesson(
+        self, output: Float[Array, "b k"], answer: Float[Array, "b k"], side: int
+    ) -> Float[Array, " b"]:
+        """Cross-entropy with the teacher's distribution, both at one temperature.
+
+        The square keeps its gradient's size (Hinton et al. 2015, 2).
+        """
+        t = self.teacher_temperature
+        return losses.focal(output / t, jax.nn.softmax(answer / t), 0.0) * t**2
 
     def metrics(self, output, label, known, side: int) -> dict[str, tuple]:
         """(per-example values, mask) of what the step logs beside the loss."""
@@ -157,12 +179,16 @@ class Keypoints:
       loss: of POINT_LOSSES, or "heatmap", which wants the head "heatmap".
       delta_px: beyond it an error counts linearly; the width of the heat map's
         target. In pixels of the 96-pixel frame.
+      teachers: checkpoints to learn from, beside the labels.
+      teacher_share: of the loss; the rest is the labels'.
     """
 
     head: str = "flat"
     weight: float | str = 1.0
     loss: str = "smooth_l1"
     delta_px: float = 2.0
+    teachers: str | Sequence[str] = ()
+    teacher_share: float = 0.5
 
     kind: ClassVar[str] = "points"
     headline: ClassVar[str] = "rmse_px"
@@ -170,6 +196,7 @@ class Keypoints:
 
     def __post_init__(self):
         check_weight("keypoints", self.weight)
+        check_share("keypoints", self.teacher_share)
         if self.delta_px <= 0:
             raise Mistake(
                 f"tasks.keypoints.delta_px is {self.delta_px}, must be above 0"
@@ -200,6 +227,13 @@ class Keypoints:
         error = (as_points(output, side) - label) * (FRAME / side)
         value = losses.POINT_LOSSES[self.loss](error, self.delta_px)
         return value.sum(-1), known
+
+    def lesson(
+        self, output: Float[Array, "b p ..."], answer: Float[Array, "b p 2"], side: int
+    ) -> Float[Array, "b p"]:
+        """The loss against the teacher's points, all of them."""
+        known = jnp.ones(answer.shape[:2], bool)
+        return self.loss_of(output, answer, known, side)[0]
 
     def metrics(self, output, label, known, side: int) -> dict[str, tuple]:
         """(per-example values, mask) of what the step logs beside the loss."""
@@ -290,6 +324,17 @@ def check_weight(task: str, weight: float | str) -> None:
         )
 
 
+def check_share(task: str, share: float) -> None:
+    """Raises unless a teacher's share of the loss is one."""
+    if not 0 <= share <= 1:
+        raise Mistake(f"tasks.{task}.teacher_share is {share}, must be in [0, 1]")
+
+
+def listed(teachers: str | Sequence[str]) -> tuple[str, ...]:
+    """One teacher's checkpoint, several, or none, as a tuple."""
+    return (teachers,) if isinstance(teachers, str) and teachers else tuple(teachers)
+
+
 def with_counts(tasks: Mapping[str, Task], splits: Iterable) -> dict[str, Task]:
     """The tasks, told how many faces of each class they are trained on."""
 
@@ -306,19 +351,32 @@ def with_counts(tasks: Mapping[str, Task], splits: Iterable) -> dict[str, Task]:
 
 
 def losses_and_metrics(
-    tasks: Mapping[str, Task], outputs: dict, labels: dict, known: dict, side: int
+    tasks: Mapping[str, Task],
+    outputs: dict,
+    labels: dict,
+    known: dict,
+    side: int,
+    taught: Mapping[str, Array] = {},
 ) -> tuple[Float[Array, ""], dict[str, tuple[jax.Array, jax.Array]]]:
-    """The weighted sum of the tasks' mean losses; all metrics as (total, count)."""
+    """The weighted sum of the tasks' mean losses; all metrics as (total, count).
+
+    Args:
+      taught: the teachers' answers, for the tasks that have teachers.
+    """
     loss, metrics = jnp.zeros(()), {}
     for name, task in tasks.items():
         args = outputs[name], labels[name], known[name], side
         total, count = total_and_count(*task.loss_of(*args))
+        metrics[f"{name}/loss"] = total, count
         mean = total / jnp.maximum(count, 1.0)
+        if name in taught:
+            lesson = task.lesson(outputs[name], taught[name], side).mean()
+            metrics[f"{name}/lesson"] = lesson, jnp.ones(())
+            mean += task.teacher_share * (lesson - mean)
         if task.weight == "learned":
             loss += losses.uncertain(mean, outputs["log_variance"][name])
         else:
             loss += task.weight * mean
-        metrics[f"{name}/loss"] = total, count
         for key, (values, mask) in task.metrics(*args).items():
             metrics[f"{name}/{key}"] = total_and_count(values, mask)
     return loss, {"loss": (loss, jnp.ones(()))} | metrics

@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 from emotion_jax import (
     bucket,
     cli,
+    distill,
     interrupt,
     logs,
     probe,
@@ -66,6 +67,7 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     tasks = make_tasks(config.tasks)
     augment = make_augment(tasks, config.augment)
     network = call("config.model", make_network, tasks, **config.model)
+    teach = distill.load(tasks, mesh)
     train, val = call("config.data", load_train_and_val, tasks, **config.data)
     tasks, side = with_counts(tasks, train.values()), config.data.side
     plan = call("config.train", make_plan, train, config.stop_at, **config.train)
@@ -106,7 +108,7 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     batches = profile.over(feed.batches(start), start)
     with interrupt.Signals() as signals, profile, checkpoints, log.open(start):
         for now, inputs in zip(range(start + 1, plan.stop + 1), batches):
-            state, metrics = train_step(state, inputs)
+            state, metrics = train_step(state, inputs, teach)
             log.step(now, metrics)
             stop = signals.stop_at(now)
             if not (validation.due(now) or checkpoints.due(now) or stop):

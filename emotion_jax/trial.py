@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
-from emotion_jax import sharding, step
+from emotion_jax import distill, sharding, step
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import Order, Resident
 from emotion_jax.data.table import Split
@@ -45,6 +45,7 @@ class Trial:
         self.faces, side = split.faces, split.faces["image"].shape[1]
         self.tasks = make_tasks(config.tasks)
         self.network = make_network(self.tasks, **config.model)
+        self.teach = distill.load(self.tasks, self.mesh)
         self.plan = make_plan({split.source: split}, 0, **config.train)
         optimizer = make_optimizer(self.plan, **config.optim)
         augment = make_augment(self.tasks, config.augment)
@@ -74,6 +75,6 @@ class Trial:
         """One training, from this seed to the end of the plan."""
         state, losses = self.first(seed), []
         for _, inputs in zip(range(self.plan.total), self.feed(seed).batches(0)):
-            state, metrics = self.step(state, inputs)
+            state, metrics = self.step(state, inputs, self.teach)
             losses.append(metrics["loss"][0])
         return Run(state.variables(), np.array(jax.device_get(losses)))

@@ -1,0 +1,87 @@
+"""Distillation: what trained networks see in a face is taught to the one that trains.
+
+A task names its teachers: `--config.tasks.emotion.teachers=runs/fer5`, or a tuple of
+them. Teachers and pupil look at the same augmented faces (Beyer et al. 2022), at all of
+a batch: a face without a label teaches too.
+"""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jax.tree_util import Partial
+from jaxtyping import Array, Float
+
+from emotion_jax import checkpoint, logs
+from emotion_jax.checkpoint import Meta
+from emotion_jax.errors import Mistake
+from emotion_jax.models import make_network
+from emotion_jax.step import standardise
+from emotion_jax.tasks import Task, listed, make_tasks
+
+
+class Teacher:
+    """One trained network, that answers for a task of the pupil's."""
+
+    def __init__(self, name: str, task: Task, meta: Meta):
+        known = meta.names.get(name, ())
+        if missing := [n for n in task.names if n not in known]:
+            raise Mistake(f"knows no {missing[0]}: its {name} is {known or 'missing'}")
+        config = meta.config
+        self.network = make_network(make_tasks(config["tasks"]), **config["model"])
+        self.name, self.kind = name, task.kind
+        self.side, self.temperature = meta.side, meta.temperature
+        self.places = [known.index(n) for n in task.names]
+
+    def __call__(
+        self, variables: dict, image: Float[Array, "b h w 1"]
+    ) -> Float[Array, "b ..."]:
+        """Its logits after temperature, or points in pixels of the pupil's image."""
+        side = image.shape[1]
+        if side != self.side:
+            shape = len(image), self.side, self.side, 1
+            image = jax.image.resize(image, shape, "linear")
+        answer = self.network.apply(variables, standardise(image), train=False)
+        answer = answer[self.name][:, jnp.array(self.places)]
+        if self.kind == "points":
+            return (answer + 0.5) * (side / self.side) - 0.5
+        return answer / self.temperature
+
+
+def load(tasks: Mapping[str, Task], mesh: Mesh) -> Partial:
+    """All tasks' teachers, as the train step takes them: {} where none is named.
+
+    Raises:
+      Mistake: a teacher is no checkpoint, or does not know what it shall teach.
+    """
+    teachers, variables = {}, {}
+    for name, task in tasks.items():
+        for source in listed(task.teachers):
+            flag = f"config.tasks.{name}.teachers"
+            folder, meta, arrays = checkpoint.read(source, mesh, flag)
+            try:
+                teachers.setdefault(name, []).append(Teacher(name, task, meta))
+            except Mistake as mistake:
+                raise Mistake(f"{flag} {source} {mistake}") from None
+            variables.setdefault(name, []).append(arrays)
+            logs.say(f"{name} is taught by {folder}")
+
+    def teach(variables, image):
+        return {
+            name: average(
+                tasks[name].kind,
+                [see(v, image) for see, v in zip(teachers[name], variables[name])],
+            )
+            for name in teachers
+        }
+
+    return Partial(teach, variables)
+
+
+def average(kind: str, answers: list[Float[Array, "b ..."]]) -> Float[Array, "b ..."]:
+    """The logits of the mean distribution, or the mean points."""
+    every = jnp.stack(answers)
+    if kind == "points":
+        return every.mean(0)
+    return jax.nn.logsumexp(jax.nn.log_softmax(every), axis=0)
