@@ -18,7 +18,7 @@ from emotion_jax.checkpoint import Meta
 from emotion_jax.errors import Mistake
 from emotion_jax.models import make_network
 from emotion_jax.step import standardise
-from emotion_jax.tasks import Task, listed, make_tasks
+from emotion_jax.tasks import Task, make_tasks
 
 
 class Teacher:
@@ -57,7 +57,7 @@ def load(tasks: Mapping[str, Task], mesh: Mesh) -> Partial:
     """
     teachers, variables = {}, {}
     for name, task in tasks.items():
-        for source in listed(task.teachers):
+        for source in task.all_teachers:
             flag = f"config.tasks.{name}.teachers"
             folder, meta, arrays = checkpoint.read(source, mesh, flag)
             try:

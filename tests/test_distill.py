@@ -10,6 +10,7 @@ import tiny
 
 import emotion_jax
 from emotion_jax import distill, tasks
+from emotion_jax.data.table import FIVE
 from emotion_jax.errors import Mistake
 from emotion_jax.sharding import make_mesh
 from emotion_jax.train import train_and_evaluate
@@ -50,7 +51,7 @@ def test_a_teacher_of_other_classes_and_pixels_answers_in_the_pupils(tmp_path):
     sections = {"emotion": {"teachers": other}, "keypoints": {"teachers": other}}
     found = taught(image / np.float32(255), **sections)
     expected = emotion_jax.load(other).predict(image)
-    places = [expected.classes.index(name) for name in tasks.FIVE]
+    places = [expected.classes.index(name) for name in FIVE]
     among = expected.emotion[:, places] / expected.emotion[:, places].sum(1)[:, None]
     # predict shrinks and rounds to gray levels, a teacher sees what it is shown.
     np.testing.assert_allclose(jax.nn.softmax(found["emotion"]), among, atol=2e-2)

@@ -11,7 +11,8 @@ from emotion_jax.report import curves, mosaic
 from emotion_jax.report.page import Html, folded, picture, sentences, table, tag
 from emotion_jax.report.quantities import Told
 from emotion_jax.scores import of_faces, relative
-from emotion_jax.tasks import FRAME, Task
+from emotion_jax.tasks import Task
+from emotion_jax.tasks.keypoints import FRAME
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,103 @@
+"""What the table, the pipeline, the network and the evaluation know of any task."""
+
+import abc
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from emotion_jax.errors import Mistake
+from emotion_jax.scores import Numbers
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task(abc.ABC):
+    """A label, its loss, its step metrics and its report.
+
+    `output` below is what the task's head gives: logits, or pixels of an image of
+    `side`. Unknown labels are 0, never NaN: a NaN would survive the mask's gradient.
+
+    Attributes:
+      section: its name in config.tasks.
+      kind: of its labels: `classes` (a distribution over names) or `points` (x, y in
+        pixels of the image).
+      names: of the classes or points, in the network's order.
+      headline: the number by which checkpoints are ranked.
+      weight: of the loss beside other tasks'; "learned" weighs by uncertainty.
+      teachers: checkpoints to learn from, beside the labels.
+      teacher_share: of the loss; the rest is the labels'.
+    """
+
+    weight: float | str = 1.0
+    teachers: str | Sequence[str] = ()
+    teacher_share: float = 0.5
+
+    section: ClassVar[str]
+    kind: ClassVar[str]
+    names: ClassVar[tuple[str, ...]]
+    headline: ClassVar[str]
+
+    def __post_init__(self):
+        named = isinstance(self.weight, str)
+        if self.weight != "learned" and (named or self.weight < 0):
+            raise Mistake(
+                f'tasks.{self.section}.weight is at least 0, or "learned"; '
+                f"got {self.weight!r}"
+            )
+        if not 0 <= self.teacher_share <= 1:
+            raise Mistake(
+                f"tasks.{self.section}.teacher_share is {self.teacher_share}, "
+                "must be in [0, 1]"
+            )
+
+    @property
+    def all_teachers(self) -> tuple[str, ...]:
+        """The checkpoints to learn from, be it one, several or none."""
+        one = isinstance(self.teachers, str) and self.teachers
+        return (self.teachers,) if one else tuple(self.teachers)
+
+    @abc.abstractmethod
+    def loss_of(
+        self,
+        output: Float[Array, "b ..."],
+        label: Float[Array, "b ..."],
+        known: Bool[Array, "b ..."],
+        side: int,
+    ) -> tuple[Float[Array, "b ..."], Bool[Array, "b ..."]]:
+        """The loss of each label; and which values count."""
+
+    @abc.abstractmethod
+    def lesson(
+        self, output: Float[Array, "b ..."], answer: Float[Array, "b ..."], side: int
+    ) -> Float[Array, "b ..."]:
+        """The loss against a teacher's answer, which is as the network's own."""
+
+    @abc.abstractmethod
+    def metrics(self, output, label, known, side: int) -> dict[str, tuple]:
+        """(per-example values, mask) of what the step logs beside the loss."""
+
+    @abc.abstractmethod
+    def report(
+        self,
+        output: Float[np.ndarray, "n ..."],
+        label: Float[np.ndarray, "n ..."],
+        known: Bool[np.ndarray, "n ..."],
+        side: int,
+        classes: tuple[str, ...],
+        extra: Mapping[str, np.ndarray],
+        temperature: float = 1.0,
+    ) -> Numbers:
+        """Every number that training logs, for all faces of a split.
+
+        Args:
+          classes: that the split has.
+          extra: the split's further columns.
+        """
+
+    def details(
+        self, output, label, known, side: int, classes, extra, temperature: float
+    ) -> Numbers:
+        """What a report has beside, and training does not log."""
+        return {}
