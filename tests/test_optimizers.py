@@ -6,7 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from emotion_jax.optim import OPTIMIZERS, make_optimizer
+from emotion_jax.optim import make_optimizer
+from emotion_jax.optimizers import OPTIMIZERS
 from emotion_jax.plan import Plan
 from emotion_jax.schedules import SCHEDULES
 

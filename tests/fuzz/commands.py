@@ -12,7 +12,8 @@ from case import DAMAGES, Case, pickled
 from emotion_jax.data import SOURCES, synthetic
 from emotion_jax.data.augment import AUGMENTATIONS, Policy
 from emotion_jax.models import HEADS, MODELS, make_network
-from emotion_jax.optim import OPTIMIZERS, make_optimizer, with_lookahead
+from emotion_jax.optim import make_optimizer, with_lookahead
+from emotion_jax.optimizers import OPTIMIZERS
 from emotion_jax.plan import make_plan
 from emotion_jax.schedules import SCHEDULES
 from emotion_jax.tasks import TASKS
