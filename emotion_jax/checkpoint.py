@@ -18,7 +18,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 from orbax.checkpoint import checkpoint_managers as policies
 
-from emotion_jax import logs, processes, sharding
+from emotion_jax import bucket, logs, processes, sharding
 from emotion_jax.errors import FULL, Mistake, Stopped
 from emotion_jax.plan import Plan
 from emotion_jax.scores import lower_is_better
@@ -36,8 +36,13 @@ class Meta:
     config: dict
     names: dict[str, tuple[str, ...]]  # each task's classes or points
     side: int
-    temperature: float = 1.0
+    temperature: float = 1.0  # fitted on val, with this step's parameters
+    data: tuple[str, ...] = ()  # what it was trained and validated on, in words
     format_version: int = FORMAT_VERSION
+
+    def after(self, temperature: float) -> "Meta":
+        """The same with this temperature."""
+        return dataclasses.replace(self, temperature=temperature)
 
 
 def abstract(
@@ -54,11 +59,22 @@ def abstract(
 
 
 class Checkpoints:
-    """A workdir's checkpoints: the newest few, and the best by a number of `val`."""
+    """A workdir's checkpoints: the newest few, and the best by a number of `val`.
+
+    Where several processes do not share the folder, the first saves the whole state.
+    """
 
     def __init__(
-        self, workdir: Path, plan: Plan, *, every: int | str, keep: int, best: str
+        self,
+        workdir: Path,
+        plan: Plan,
+        shared: bool = True,
+        *,
+        every: int | str,
+        keep: int,
+        best: str,
     ):
+        self.shared, self.alone = shared, not shared and jax.process_count() > 1
         self.directory = (workdir / "checkpoints").absolute()
         self.every, self.last = plan.every(every), plan.stop
         self.keep, self.best = keep, best
@@ -88,12 +104,20 @@ class Checkpoints:
         """The steps that are saved here."""
         return [int(folder.name) for folder in step_folders(self.directory)]
 
-    def make_manager(self) -> ocp.CheckpointManager:
+    def make_manager(self) -> ocp.CheckpointManager | None:
         """Orbax's: writes in the background, and deletes what need not be kept."""
 
         def score(metrics: Mapping[str, float]) -> float:
             return rank(metrics, self.best)
 
+        if self.alone and jax.process_index() != 0:
+            return None
+        one = ocp.options.MultiprocessingOptions(
+            primary_host=0, active_processes={0}, barrier_sync_key_prefix="alone"
+        )
+        how = {"multiprocessing_options": one, "create": False} if self.alone else {}
+        if self.alone:
+            self.directory.mkdir(exist_ok=True)
         best = policies.BestN(
             get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False
         )
@@ -105,6 +129,7 @@ class Checkpoints:
                     preservation_policy=policies.AnyPreservationPolicy([latest, best]),
                     best_fn=score,  # without it Orbax does not write the metrics
                     cleanup_tmp_directories=True,
+                    **how,
                 ),
             )
 
@@ -113,21 +138,29 @@ class Checkpoints:
         return step % self.every == 0 or step == self.last
 
     def save(self, state: TrainState, meta: Meta, metrics: Mapping | None) -> None:
-        """Begins to write the state; the loop goes on meanwhile.
+        """Begins to write the state; where it is to be sent, ends to.
 
         Args:
           metrics: the numbers of this step's evaluation on `val`, if there was one.
         """
+        step = int(state.step)
+        if self.alone:
+            mesh = jax.tree.leaves(state)[0].sharding.mesh
+            state = jax.device_get(sharding.gather(state, mesh))
+        if self.manager is None:
+            return
         headline = None if metrics is None else {self.best: metrics[self.best]}
         with one_sentence():
             self.manager.save(
-                int(state.step),
+                step,
                 args=ocp.args.Composite(
                     state=ocp.args.StandardSave(state),
                     meta=ocp.args.JsonSave(dataclasses.asdict(meta)),
                 ),
                 metrics=headline,
             )
+            if not self.shared:
+                self.manager.wait_until_finished()
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -138,6 +171,8 @@ class Checkpoints:
 
     def close(self) -> None:
         """Returns when all that was begun is written."""
+        if self.manager is None:
+            return
         with one_sentence():
             self.manager.wait_until_finished()
             self.manager.close()
@@ -184,7 +219,8 @@ def set_aside(folder: Path, problem: str) -> None:
     while aside.exists():
         number += 1
         aside = folder.with_name(f"{folder.name}.damaged{number}")
-    logs.say(f"{folder} is damaged ({problem}); set aside as {aside.name}")
+    told = bucket.origin(folder)
+    logs.say(f"{told} is damaged ({problem}); set aside as {aside.name}")
     folder.rename(aside)
 
 
@@ -220,7 +256,10 @@ def step_folders(directory: Path) -> list[Path]:
 
 def candidates(checkpoint: str, flag: str = "--checkpoint") -> list[Path]:
     """The folders that X names: one step's own, or a workdir's, the best first."""
-    path = Path(os.path.expanduser(checkpoint)).absolute()
+    if isinstance(bucket.place(checkpoint), bucket.Url):
+        path = bucket.fetched(checkpoint, flag)
+    else:
+        path = Path(os.path.expanduser(checkpoint)).absolute()
     isdir = os.path.isdir  # unlike Path's, it never raises
     if isdir(path / "meta") and isdir(path / "state"):
         return [path]
@@ -253,7 +292,7 @@ def read(
         except Mistake:
             raise
         except Exception as error:  # Orbax and TensorStore raise all kinds
-            problem = f"{folder} is damaged ({first_line(error)})"
+            problem = f"{bucket.origin(folder)} is damaged ({first_line(error)})"
             logs.say(f"{problem}; left out")
     raise Mistake(f"{flag} {checkpoint}: {problem}, and there is no other")
 
@@ -292,6 +331,7 @@ def load_meta(folder: Path) -> Meta:
             f"emotion_jax reads up to {FORMAT_VERSION}: upgrade it"
         )
     fields["names"] = {task: tuple(names) for task, names in fields["names"].items()}
+    fields["data"] = tuple(fields.get("data", ()))  # older ones do not say
     return Meta(**fields)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from emotion_jax import processes, registry
+from emotion_jax import bucket, platform, processes, registry
 from emotion_jax.errors import FULL, Interrupted, Mistake, Preempted, Stopped
 
 # The arguments of a flag that takes any number of SOURCE=PATH, however written.
@@ -23,6 +23,7 @@ DONE, BUG, MISTAKE, STOPPED, PREEMPTED, INTERRUPTED = 0, 1, 2, 3, 75, 130
 
 def main(binary: Callable[[list[str]], None]) -> None:
     """Runs a binary on the command line and exits with its code."""
+    platform.keep_compiled()
     code = run(binary, sys.argv[1:])
     if code != DONE and processes.guarded():
         processes.leave(code)
@@ -122,8 +123,10 @@ def find_config(path: str) -> Path:
     raise registry.unknown("config file", path, names)
 
 
-def check_folder(flag: str, folder: Path) -> None:
+def check_folder(flag: str, folder: Path | bucket.Url) -> None:
     """Raises unless the folder can be made, or is there, and can be written to."""
+    if isinstance(folder, bucket.Url):
+        return bucket.check(flag, folder)
     for there in (folder.absolute(), *folder.absolute().parents):
         try:
             os.lstat(there)

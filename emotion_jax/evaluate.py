@@ -1,13 +1,15 @@
-"""Evaluate a checkpoint: its numbers, a table on the console, a sheet of faces.
+"""Evaluate a checkpoint: its numbers, a report with pictures, a model card.
 
   python -m emotion_jax.evaluate --checkpoint runs/first
   python -m emotion_jax.evaluate --checkpoint runs/fer5 --data fer2013=fer2013.csv
   python -m emotion_jax.evaluate --checkpoint runs/fer5 --split val --tta --out report
 
-The training loop evaluates with the same `Evaluator`, so its numbers are these.
+The training loop evaluates with the same `Evaluator`, so its numbers are these. All
+are after the temperature that was fitted on `val` and lies in the checkpoint.
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float, UInt8
 
-from emotion_jax import checkpoint, cli, data, logs, registry, sharding
+from emotion_jax import bucket, checkpoint, cli, data, logs, registry, sharding
 from emotion_jax.data.pipeline import concatenate
 from emotion_jax.data.prepare import default_split, prepare
 from emotion_jax.data.sections import options_of
@@ -24,13 +26,13 @@ from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
 from emotion_jax.models import make_network
 from emotion_jax.plan import Plan
-from emotion_jax.report import sheet, tables
-from emotion_jax.scores import softmax
+from emotion_jax.report import tables
+from emotion_jax.report.intervals import intervals
+from emotion_jax.scores import Numbers, fit_temperature, softmax
 from emotion_jax.step import make_eval_step
 from emotion_jax.tasks import Task, make_tasks, mirrored
 
 Outputs = dict[str, Float[np.ndarray, "n ..."]]
-Numbers = dict[str, float | int | None]
 
 
 class Evaluator:
@@ -82,25 +84,62 @@ class Evaluator:
                 averaged[name] = np.log(both / 2 + 1e-30)
         return averaged
 
-    def report(self, outputs: Outputs, split: Split) -> Numbers:
-        """Every number of these outputs, by `task/name`."""
-        faces, found = split.faces, {}
+    def report(
+        self, outputs: Outputs, split: Split, temperature: float | None = None
+    ) -> Numbers:
+        """Every number that training logs, by `task/name`."""
+        found, temperature = {}, temperature or self.temperature
         for name, task in self.tasks.items():
-            numbers = task.report(
-                outputs[name],
-                faces["labels"][name],
-                faces["known"][name],
-                faces["image"].shape[2],
-                split.classes,
-                split.extra,
-                self.temperature,
-            )
+            numbers = task.report(*arguments(name, outputs, split), temperature)
             found |= {f"{name}/{key}": value for key, value in numbers.items()}
         return found
 
+    def details(self, outputs: Outputs, split: Split) -> Numbers:
+        """Further numbers, and the intervals of the headline ones: takes seconds."""
+        found, person = {}, split.extra.get("person")
+        for name, task in self.tasks.items():
+
+            def numbers(rows, name=name, task=task) -> Numbers:
+                args = arguments(name, outputs, split, rows)
+                return task.report(*args, self.temperature)
+
+            known = split.faces["known"][name].reshape(len(split), -1).any(-1)
+            args = *arguments(name, outputs, split), self.temperature
+            mine = task.details(*args)
+            mine |= intervals(numbers, np.flatnonzero(known), person)
+            found |= {f"{name}/{key}": value for key, value in mine.items()}
+        return found
+
+    def fit_temperature(self, outputs: Outputs, split: Split) -> float:
+        """One for all tasks of classes, by their faces in this split; 1 without any."""
+        answers = []
+        for name, task in self.tasks.items():
+            if task.kind == "classes":
+                output, label, known, _, classes, _ = arguments(name, outputs, split)
+                answers.append(task.answers(output, label, known, classes))
+        return fit_temperature(answers)
+
+
+def arguments(
+    name: str, outputs: Outputs, split: Split, rows: np.ndarray | slice = slice(None)
+) -> tuple:
+    """What a task's report takes, for all rows or some."""
+    faces = split.faces
+    return (
+        outputs[name][rows],
+        faces["labels"][name][rows],
+        faces["known"][name][rows],
+        faces["image"].shape[2],
+        split.classes,
+        {key: column[rows] for key, column in split.extra.items()},
+    )
+
 
 class Validation:
-    """The training loop's evaluations, on the `val` rows of all sources."""
+    """The training loop's evaluations, on the `val` rows of all sources.
+
+    With `report`, a run that has come to its end is `finish`ed.
+    """
 
     def __init__(
         self,
@@ -109,6 +148,7 @@ class Validation:
         plan: Plan,
         *,
         every: int | str,
+        report: bool = True,
     ):
         self.evaluator, self.split = evaluator, concatenate(list(val.values()))
         self.every, self.last = plan.every(every), plan.total
@@ -117,10 +157,14 @@ class Validation:
         """At its cadence, and at the end of the run."""
         return step % self.every == 0 or step == self.last
 
-    def numbers(self, variables: dict) -> Numbers:
-        """Every number of these variables on `val`."""
+    def numbers(self, variables: dict) -> tuple[Numbers, float]:
+        """Every number of these variables on `val`, after the temperature fitted there.
+
+        So its calibration is a little better here than elsewhere; @raw is before.
+        """
         outputs = self.evaluator.run(variables, self.split.faces["image"])
-        return self.evaluator.report(outputs, self.split)
+        temperature = self.evaluator.fit_temperature(outputs, self.split)
+        return self.evaluator.report(outputs, self.split, temperature), temperature
 
     def check_headline(self, key: str) -> None:
         """Raises unless this number will be there to choose the best step by."""
@@ -171,12 +215,14 @@ def load_splits(
     """
     own, splits = restored.meta.config["data"]["sources"], []
     for source, path, options in map(data.parse_source, wanted or own):
-        section = own.get(source, {})
+        section, name = own.get(source, {}), split
         if path in ("", section.get("path")):
             path = section.get("path", "")
             options = options_of(section, trained) | options
+        if name == "val" and not wanted and section.get("val"):
+            path, name = section["val"], "all"  # what the run validated on
         raw = data.load(source, path, restored.meta.side, **options)
-        name = split or (default_split(raw) if wanted else "test")
+        name = name or (default_split(raw) if wanted else "test")
         splits.append(
             prepare(raw, name, restored.tasks, restored.meta.side, trained=trained)
         )
@@ -196,17 +242,42 @@ def numbers_of(restored: Restored, split: Split, tta: bool) -> tuple[Outputs, Nu
         augmented = evaluator.run_tta(restored.variables, image)
         numbers = evaluator.report(augmented, split)
         found |= {f"{k}@tta": v for k, v in numbers.items() if "@" not in k}
-    return outputs, found
+    return outputs, found | evaluator.details(outputs, split)
 
 
 def write(
     restored: Restored, split: Split, outputs: Outputs, found: Numbers, out: Path
 ):
-    """metrics.json and the picture, in a folder made for them."""
+    """metrics.json, the pictures, the report and the card, in a folder for them."""
+    from emotion_jax.report import card, evaluation, sheet
+
     out.mkdir(parents=True, exist_ok=True)
     where = {"data": tables.source(split), "split": split.name, "labels": split.labels}
     logs.write_json(out / "metrics.json", where | found)
     sheet.draw(out / "faces.png", split, outputs, restored.tasks)
+    logs.write_text(out / "model_card.md", card.card(restored, split, found))
+    page = evaluation.page(out, restored, split, outputs, found)
+    logs.write_text(out / "report.html", page)
+
+
+def finish(workdir: Path) -> None:
+    """The report of a finished run on its own `val`, unless it is there or unwanted.
+
+    It depends on the workdir and the data alone, so a run that was killed just before
+    is finished by its next start.
+    """
+    config = json.loads((workdir / "config.json").read_text())
+    if (workdir / "report.html").exists() or not config["eval"].get("report", True):
+        return
+    restored = restore(str(workdir))
+    split = concatenate(load_splits(restored, [], "val"))
+    outputs, found = numbers_of(restored, split, tta=False)
+    if jax.process_index() == 0:
+        folder = workdir / "eval" / "val"
+        write(restored, split, outputs, found, folder)
+        for name in ("model_card.md", "report.html"):
+            (folder / name).replace(workdir / name)
+        logs.say(f"written to {workdir}: report.html, model_card.md, eval/val/")
 
 
 def main(args: list[str]) -> None:
@@ -218,7 +289,12 @@ def main(args: list[str]) -> None:
     add("--split", help="default: test where the data has splits, otherwise all")
     add("--labels", default="original", choices=["original", "trained"])
     add("--tta", action="store_true", help="also average over the mirror image")
-    add("--out", type=Path, metavar="DIR", help="default: WORKDIR/eval/SOURCE-SPLIT/")
+    add(
+        "--out",
+        type=bucket.place,
+        metavar="DIR",
+        help="default: WORKDIR/eval/SOURCE-SPLIT/",
+    )
     flags = parser.parse(args)
 
     if flags.out:
@@ -228,15 +304,16 @@ def main(args: list[str]) -> None:
     outs = [f"{split.source}-{split.name}" for split in splits]
     if flags.out and len(splits) == 1:
         outs = [""]
-    root = flags.out or restored.folder.parents[1] / "eval"
+    root = flags.out or bucket.origin(restored.folder.parents[1]) / "eval"
     for name in outs:
         cli.check_folder("--out", root / name)
     for split, name in zip(splits, outs, strict=True):
         outputs, found = numbers_of(restored, split, flags.tta)
         out = root / name
-        write(restored, split, outputs, found, out)
+        with bucket.filled(out) as folder:
+            write(restored, split, outputs, found, folder)
         print(f"\n{tables.describe(split)}\n\n{tables.numbers(found, restored.tasks)}")
-        print(f"\nwritten to {out}: metrics.json, faces.png")
+        print(f"\nwritten to {out}: report.html, model_card.md, metrics.json, pictures")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from os import PathLike
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from emotion_jax import evaluate
-from emotion_jax.data.prepare import gray, resize
+from emotion_jax import bucket, evaluate
+from emotion_jax.data.image import gray, resize
 from emotion_jax.errors import Mistake
 from emotion_jax.scores import softmax
 from emotion_jax.tasks import Task
@@ -42,25 +42,35 @@ class Predictions:
 class Model:
     """A trained network, on this machine's devices."""
 
-    def __init__(self, checkpoint: str | PathLike):
-        self.restored = evaluate.restore(str(checkpoint), "emotion_jax.load:")
+    def __init__(self, checkpoint: str | PathLike, flag: str = "emotion_jax.load:"):
+        self.restored = evaluate.restore(str(checkpoint), flag)
 
     def __repr__(self) -> str:
         tasks, side = self.restored.tasks, self.restored.meta.side
-        return f"<{' and '.join(tasks)} of {side}x{side} faces: {self.restored.folder}>"
+        folder = bucket.origin(self.restored.folder)
+        return f"<{' and '.join(tasks)} of {side}x{side} faces: {folder}>"
 
-    def predict(self, images: np.ndarray | Sequence[np.ndarray]) -> Predictions:
+    @property
+    def side(self) -> int:
+        """Of the faces that the network takes; others are resized to it."""
+        return self.restored.meta.side
+
+    def predict(
+        self, images: np.ndarray | Sequence[np.ndarray], tta: bool = False
+    ) -> Predictions:
         """The predictions for cropped faces of any size.
 
         Args:
           images: uint8 [n h w], [n h w 1] or, in color, [n h w 3]; or one image, [h w],
             [h w 1] or [h w 3]. (Three axes that end in 1 or 3 are one image.)
+          tta: average over each face and its mirror image.
         """
         images = as_gray(images)
         height, width = images.shape[1:3]
-        restored, side = self.restored, self.restored.meta.side
-        faces = resize(images, side)
-        outputs = restored.evaluator.run(restored.variables, faces)
+        restored, side = self.restored, self.side
+        evaluator = restored.evaluator
+        run = evaluator.run_tta if tta else evaluator.run
+        outputs = run(restored.variables, resize(images, side))
         emotion, classes = self.output("classes", outputs)
         keypoints, points = self.output("points", outputs)
         top = ()

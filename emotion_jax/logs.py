@@ -31,10 +31,15 @@ def whole(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: object) -> None:
+def write_text(path: Path, text: str) -> None:
     """Writes the file whole or not at all."""
     with whole(path) as partial:
-        partial.write_text(json.dumps(value, indent=2) + "\n")
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Likewise."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def environment() -> dict[str, object]:

@@ -1,6 +1,11 @@
-"""What a platform's compiler is told: speed only, never other results."""
+"""What a platform's compiler is told, and where its programs are kept.
 
-from functools import cache
+Speed only, never other results.
+"""
+
+import functools
+import hashlib
+from pathlib import Path
 
 import jax
 
@@ -11,13 +16,40 @@ import jax
 CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT"}
 
 
-@cache
-def compiler_options() -> dict[str, str]:
+@functools.cache
+def compiler_options(platform: str) -> dict[str, str]:
     """Options for `jax.jit`; none where this version's compiler does not know them."""
-    if jax.default_backend() != "cpu":
+    if platform != "cpu":
         return {}
     try:
         jax.jit(lambda: 0, compiler_options=CPU_OPTIONS)()
     except Exception:  # each version has an error of its own for an unknown option
         return {}
     return CPU_OPTIONS
+
+
+def keep_compiled() -> None:
+    """Keeps compiled programs in the private cache, for the next start to load.
+
+    Unless JAX has been told a place of its own (JAX_COMPILATION_CACHE_DIR). A machine
+    with another processor has programs of its own, where a home is shared.
+    """
+    from emotion_jax.data import cache  # its package needs this module
+
+    home = cache.folder()
+    if home is None or jax.config.jax_compilation_cache_dir is not None:
+        return
+    processor = hashlib.blake2b(describe_processor().encode(), digest_size=4)
+    place = home / "compiled" / processor.hexdigest()
+    jax.config.update("jax_compilation_cache_dir", str(place))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def describe_processor() -> str:
+    """What it can do, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    told = ("model name", "flags", "Features")
+    return "\n".join(dict.fromkeys(line for line in lines if line.startswith(told)))

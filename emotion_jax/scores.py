@@ -1,11 +1,18 @@
 """The numbers of a report, from arrays: NumPy and scikit-learn, float64, no JAX."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from sklearn import metrics as sk
 
 ECE_BINS = 15
-LOWER_IS_BETTER = ("ece", "nll", "rmse_px", "nme", "loss")
+LOWER_IS_BETTER = ("ece", "nll", "rmse_px", "nme", "failure_10", "loss")
+COLDEST, HOTTEST = 0.05, 20.0  # temperatures
+COVERAGES = (50, 80, 90)  # percent of the faces that are answered
+MOST_CLASSES = 20  # of which every pair is counted
+
+Numbers = dict[str, float | int | None]
 
 
 def lower_is_better(key: str) -> bool:
@@ -21,22 +28,33 @@ def softmax(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
 
 def ece(probability: Float[np.ndarray, " n"], hit: Bool[np.ndarray, " n"]) -> float:
     """Expected calibration error, equal-width bins (Guo et al. 2017, eq. 3)."""
-    bins = np.clip(np.ceil(probability * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
-    gap = np.bincount(bins, probability - hit, minlength=ECE_BINS)
+    gap = np.bincount(bins_of(probability), probability - hit, minlength=ECE_BINS)
     return float(np.abs(gap).sum() / len(hit))
+
+
+def bins_of(probability: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """Each one's bin, which holds its upper edge."""
+    return np.clip(np.ceil(probability * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
+
+
+def confusion(
+    truth: Int[np.ndarray, " n"], guess: Int[np.ndarray, " n"], k: int
+) -> Int[np.ndarray, "k k"]:
+    """How many faces of each class (row) are taken for each (column)."""
+    return np.bincount(truth * k + guess, minlength=k * k).reshape(k, k)
 
 
 def classification(
     logits: Float[np.ndarray, "n k"],
     truth: Int[np.ndarray, " n"],
     names: tuple[str, ...],
-) -> dict[str, float | int | None]:
+) -> Numbers:
     """Accuracy, calibration and per-class scores; None where there is no face.
 
     Means over classes are over those that occur in `truth`.
     """
-    n, labels = len(truth), range(len(names))
-    found: dict[str, float | int | None] = {"n": n}
+    n = len(truth)
+    found: Numbers = {"n": n}
     found |= dict.fromkeys(
         ("accuracy", "macro_f1", "balanced_accuracy", "ece", "nll", "top2")
     )
@@ -46,9 +64,12 @@ def classification(
         return found
     probability = softmax(logits.astype(np.float64))
     guess = probability.argmax(-1)
-    precision, recall, f1, support = sk.precision_recall_fscore_support(
-        truth, guess, labels=labels, zero_division=0.0
-    )
+    # As scikit-learn's, but fast enough for a thousand resamples.
+    counts = confusion(truth, guess, len(names))
+    right, support, guessed = counts.diagonal(), counts.sum(1), counts.sum(0)
+    precision = right / np.maximum(guessed, 1)
+    recall = right / np.maximum(support, 1)
+    f1 = 2 * right / np.maximum(guessed + support, 1)
     true = np.take_along_axis(probability, truth[:, None], -1)
     found |= {
         "accuracy": float((guess == truth).mean()),
@@ -67,6 +88,84 @@ def classification(
     return found
 
 
+def ranking(
+    logits: Float[np.ndarray, "n k"],
+    truth: Int[np.ndarray, " n"],
+    names: tuple[str, ...],
+) -> Numbers:
+    """Each class against the rest: the areas under its two curves, and their means."""
+    probability = softmax(logits.astype(np.float64)) if len(truth) else logits
+    found: Numbers = {}
+    for key, score in (("auc", sk.roc_auc_score), ("ap", sk.average_precision_score)):
+        each: Numbers = {}
+        for i, name in enumerate(names):
+            mine = truth == i
+            both = mine.any() and not mine.all()
+            each[f"{key}/{name}"] = score(mine, probability[:, i]) if both else None
+        there = [value for value in each.values() if value is not None]
+        found |= {key: float(np.mean(there)) if there else None}
+        found |= {k: None if v is None else float(v) for k, v in each.items()}
+    return found
+
+
+def by_coverage(
+    sure: Float[np.ndarray, " n"], hit: Bool[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
+    """Accuracy on the one face that is surest, on the two, and so on to all."""
+    order = np.argsort(-sure, kind="stable")
+    return np.cumsum(hit[order]) / np.arange(1, len(hit) + 1)
+
+
+def choices(
+    logits: Float[np.ndarray, "n k"],
+    truth: Int[np.ndarray, " n"],
+    names: tuple[str, ...],
+) -> Numbers:
+    """What is too much for a training log: ranking, coverage, every confusion."""
+    found, k = ranking(logits, truth, names), len(names)
+    guess = logits.argmax(-1)
+    accuracy = None
+    if len(truth):
+        sure = softmax(logits.astype(np.float64)).max(-1)
+        accuracy = by_coverage(sure, guess == truth)
+    for percent in COVERAGES:
+        key = f"accuracy@coverage_{percent}"
+        last = -(-len(truth) * percent // 100) - 1
+        found[key] = None if accuracy is None else float(accuracy[last])
+    if k <= MOST_CLASSES:
+        counts = confusion(truth, guess, k)
+        for name, row in zip(names, counts.tolist(), strict=True):
+            found |= {f"confusion/{name}/{g}": c for g, c in zip(names, row)}
+    return found
+
+
+def fit_temperature(
+    answers: Sequence[tuple[Float[np.ndarray, "n k"], Int[np.ndarray, " n"]]],
+) -> float:
+    """What to divide logits by for the least NLL (Guo et al. 2017, 4.2); 1 without any.
+
+    Args:
+      answers: of each task of classes, the logits of its faces and their true class.
+    """
+    from scipy.optimize import minimize_scalar  # scipy takes a while to import
+    from scipy.special import logsumexp
+
+    answers = [(z.astype(np.float64), true[:, None]) for z, true in answers if len(z)]
+    if not answers:
+        return 1.0
+
+    def nll(log_temperature: float) -> float:
+        scaled = [(z / np.exp(log_temperature), true) for z, true in answers]
+        return sum(
+            logsumexp(z, axis=-1).sum() - np.take_along_axis(z, true, -1).sum()
+            for z, true in scaled
+        )
+
+    ends = np.log([COLDEST, HOTTEST])
+    found = minimize_scalar(nll, bounds=ends, method="bounded", options={"xatol": 1e-8})
+    return float(np.exp(found.x))
+
+
 def by_thirds(
     hit: Bool[np.ndarray, " n"], intensity: Float[np.ndarray, " n"]
 ) -> dict[str, float | None]:
@@ -83,7 +182,7 @@ def points(
     known: Bool[np.ndarray, "n p"],
     eye_px: Float[np.ndarray, " n"],
     names: tuple[str, ...],
-) -> dict[str, float | int | None]:
+) -> Numbers:
     """RMSE, normalised mean error and PCK of points; None where none is known.
 
     Args:
@@ -94,14 +193,34 @@ def points(
     def rmse(mask: np.ndarray) -> float | None:
         return float(np.sqrt(np.square(error[mask]).mean())) if mask.any() else None
 
-    found: dict[str, float | int | None] = {"n": int(known.any(-1).sum())}
+    found: Numbers = {"n": int(known.any(-1).sum())}
     found["rmse_px"] = rmse(known)
     for i, name in enumerate(names):
         found[f"rmse_px/{name}"] = rmse(known & (np.arange(len(names)) == i))
-    distance = (
-        np.linalg.norm(error, axis=-1) / np.where(eye_px > 0, eye_px, np.nan)[:, None]
-    )
-    valid = distance[known & np.isfinite(distance)]
+    distance = relative(error, known, eye_px)
+    valid = distance[np.isfinite(distance)]
     found["nme"] = float(valid.mean()) if len(valid) else None
     found["pck_10"] = float((valid <= 0.1).mean()) if len(valid) else None
+    faces = of_faces(distance)
+    found["failure_10"] = float((faces > 0.1).mean()) if len(faces) else None
     return found
+
+
+def relative(
+    error: Float[np.ndarray, "n p 2"],
+    known: Bool[np.ndarray, "n p"],
+    eye_px: Float[np.ndarray, " n"],
+) -> Float[np.ndarray, "n p"]:
+    """Each point's distance from the true one, in eye distances; NaN where unknown."""
+    ruler = np.where(eye_px > 0, eye_px, np.nan)[:, None]
+    return np.where(known, np.linalg.norm(error, axis=-1) / ruler, np.nan)
+
+
+def of_faces(distance: Float[np.ndarray, "n p"]) -> Float[np.ndarray, " m"]:
+    """The mean over each face's points, of the faces that have one.
+
+    Above a tenth a face counts as a failure (Burgos-Artizzu et al. 2013, 4).
+    """
+    valid = np.isfinite(distance)
+    some = valid.any(-1)
+    return np.where(valid, distance, 0)[some].sum(-1) / valid[some].sum(-1)

@@ -78,6 +78,39 @@ def make_init(
     return init
 
 
+def make_batch(augment: Augment, feed: Feed, mesh: Mesh, seed: int) -> Callable:
+    """The function (step, feed inputs) -> the augmented batch, split over the mesh."""
+
+    def batch(step: Int[Array, ""], inputs) -> dict:
+        found = jax.lax.with_sharding_constraint(
+            feed.gather(inputs), sharding.split(mesh)
+        )
+        found = found | {"image": normalise(found["image"])}
+        return augment(stream(seed, "augment", step), found)
+
+    return batch
+
+
+def make_loss(network, tasks: Mapping[str, Task]) -> Callable:
+    """The function (params, stats, batch, key) -> loss, (new stats, metrics)."""
+
+    def loss(params, stats, batch, key):
+        image = standardise(batch["image"])
+        outputs, updates = network.apply(
+            {"params": params, "batch_stats": stats},
+            image,
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": key},
+        )
+        loss, metrics = losses_and_metrics(
+            tasks, outputs, batch["labels"], batch["known"], image.shape[1]
+        )
+        return loss, (updates.get("batch_stats", {}), metrics)
+
+    return loss
+
+
 def make_train_step(
     network,
     tasks: Mapping[str, Task],
@@ -93,28 +126,11 @@ def make_train_step(
     Args:
       layout: the shardings of the state's arrays, or one for all.
     """
-
-    whole, split = sharding.whole(mesh), sharding.split(mesh)
-
-    def loss_fn(params, stats, batch, key):
-        image = standardise(batch["image"])
-        outputs, updates = network.apply(
-            {"params": params, "batch_stats": stats},
-            image,
-            train=True,
-            mutable=["batch_stats"],
-            rngs={"dropout": key},
-        )
-        loss, metrics = losses_and_metrics(
-            tasks, outputs, batch["labels"], batch["known"], image.shape[1]
-        )
-        return loss, (updates.get("batch_stats", {}), metrics)
+    make = make_batch(augment, feed, mesh, seed)
+    grad_fn = jax.value_and_grad(make_loss(network, tasks), has_aux=True)
 
     def step(state: TrainState, inputs):
-        batch = jax.lax.with_sharding_constraint(feed.gather(inputs), split)
-        batch = batch | {"image": normalise(batch["image"])}
-        batch = augment(stream(seed, "augment", state.step), batch)
-        grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
+        batch = make(state.step, inputs)
         (_, (stats, metrics)), grads = grad_fn(
             state.params, state.batch_stats, batch, stream(seed, "dropout", state.step)
         )
@@ -131,8 +147,8 @@ def make_train_step(
         step,
         # What finds a NaN runs the step again on the same state.
         donate_argnums=() if jax.config.jax_debug_nans else 0,
-        out_shardings=(layout, whole),
-        compiler_options=compiler_options(),
+        out_shardings=(layout, sharding.whole(mesh)),
+        compiler_options=compiler_options(mesh.devices.flat[0].platform),
     )
 
 
@@ -146,5 +162,5 @@ def make_eval_step(network, mesh: Mesh) -> Callable[[dict, Array], dict]:
     return jax.jit(
         partial(forward, network),
         out_shardings=sharding.whole(mesh),
-        compiler_options=compiler_options(),
+        compiler_options=compiler_options(mesh.devices.flat[0].platform),
     )

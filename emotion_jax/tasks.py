@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from emotion_jax import losses, registry, scores
 from emotion_jax.data.table import FIVE, POINTS, SEVEN
@@ -110,21 +110,42 @@ class Emotion:
         classes: tuple[str, ...],
         extra: Mapping[str, np.ndarray],
         temperature: float = 1.0,
-    ) -> dict[str, float | int | None]:
-        """Every number of a classification, over the classes that the data knows.
+    ) -> scores.Numbers:
+        """Every number of a classification, after temperature; @raw is before."""
+        logits, truth = self.answers(output, label, known, classes)
+        found = scores.classification(logits / temperature, truth, self.names)
+        raw = scores.classification(logits, truth, self.names)
+        found |= {f"{key}@raw": raw[key] for key in ("ece", "nll")}
+        found["temperature"] = temperature
+        hit = logits.argmax(-1) == truth
+        if "intensity" in extra:
+            found |= scores.by_thirds(hit, extra["intensity"][known])
+        if "twin" in extra:
+            alone = hit[~extra["twin"][known]]
+            found["n@notwins"] = len(alone)
+            found["accuracy@notwins"] = float(alone.mean()) if len(alone) else None
+        return found
+
+    def details(
+        self, output, label, known, side: int, classes, extra, temperature: float
+    ) -> scores.Numbers:
+        """What a report has beside: curves' areas, coverage, every confusion."""
+        logits, truth = self.answers(output, label, known, classes)
+        return scores.choices(logits / temperature, truth, self.names)
+
+    def answers(
+        self,
+        output: Float[np.ndarray, "n k"],
+        label: Float[np.ndarray, "n k"],
+        known: Bool[np.ndarray, " n"],
+        classes: tuple[str, ...],
+    ) -> tuple[Float[np.ndarray, "m k"], Int[np.ndarray, " m"]]:
+        """Logits and true class of the faces whose class is known.
 
         A model of more classes than the data is renormalised over the data's.
         """
         present = np.isin(self.names, classes)
-        logits = np.where(present, output[known] / temperature, -np.inf)
-        truth = label[known].argmax(-1)
-        found = scores.classification(logits, truth, self.names)
-        raw = scores.classification(logits * temperature, truth, self.names)
-        found["ece@raw"] = raw["ece"]
-        if "intensity" in extra:
-            hit = logits.argmax(-1) == truth
-            found |= scores.by_thirds(hit, extra["intensity"][known])
-        return found
+        return np.where(present, output[known], -np.inf), label[known].argmax(-1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,14 +215,30 @@ class Keypoints:
         classes: tuple[str, ...],
         extra: Mapping[str, np.ndarray],
         temperature: float = 1.0,
-    ) -> dict[str, float | int | None]:
+    ) -> scores.Numbers:
         """Every number of a regression of points, in pixels of the 96-pixel frame."""
+        error, eye_px = self.errors(output, label, known, side)
+        return scores.points(error, known, eye_px, self.names)
+
+    def details(
+        self, output, label, known, side: int, classes, extra, temperature: float
+    ) -> scores.Numbers:
+        """All numbers are in `report`."""
+        return {}
+
+    def errors(
+        self,
+        output: Float[np.ndarray, "n p 2"],
+        label: Float[np.ndarray, "n p 2"],
+        known: Bool[np.ndarray, "n p"],
+        side: int,
+    ) -> tuple[Float[np.ndarray, "n p 2"], Float[np.ndarray, " n"]]:
+        """Differences, and the distance of the true eye centres, NaN where unknown."""
         error = (output - label).astype(np.float64) * (FRAME / side)
         eyes = [self.names.index(f"{eye}_eye_center") for eye in ("left", "right")]
         span = label[:, eyes[0]] - label[:, eyes[1]]
         eye_px = np.linalg.norm(span, axis=-1) * (FRAME / side)
-        eye_px = np.where(known[:, eyes].all(-1), eye_px, np.nan)
-        return scores.points(error, known, eye_px, self.names)
+        return error, np.where(known[:, eyes].all(-1), eye_px, np.nan)
 
 
 TASKS = {"emotion": Emotion, "keypoints": Keypoints}

@@ -4,7 +4,8 @@
   python -m emotion_jax.train --config configs/fer5.py --workdir runs/fer5 \\
       --data fer2013=fer2013.csv --config.train.epochs=30
 
-Started again on the same workdir it goes on where it stopped, bit for bit.
+Started again on the same workdir it goes on where it stopped, bit for bit. A workdir
+may be in a bucket (--workdir gs://bucket/runs/first, with the extra gcs).
 """
 
 from pathlib import Path
@@ -14,6 +15,7 @@ from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from emotion_jax import (
+    bucket,
     cli,
     interrupt,
     logs,
@@ -28,7 +30,7 @@ from emotion_jax.config import check_config
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import make_feed
 from emotion_jax.data.sections import load_train_and_val, set_paths
-from emotion_jax.evaluate import Evaluator, Validation
+from emotion_jax.evaluate import Evaluator, Validation, finish
 from emotion_jax.models import make_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import make_plan
@@ -46,10 +48,17 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
       Stopped: the loss is not finite, or the disk is full; the checkpoints are whole.
       Preempted, Interrupted: a signal came, and the step it came in is saved.
     """
-    workdir = Path(workdir)
     check_config(config)
-    if is_done(workdir, config):
-        return logs.say(f"{workdir} is done: its checkpoints and logs are there")
+    with bucket.folder(workdir, "--workdir") as home:
+        if is_done(home.path, config):
+            logs.say(f"{workdir} is done: its checkpoints and logs are there")
+            return finish(home.path)
+        train_in(home, config)
+
+
+def train_in(home: bucket.Folder, config: ConfigDict) -> None:
+    """Trains in a folder that is not done yet."""
+    workdir = home.path
 
     # Everything that the config describes, checked before anything slow starts.
     probe.debug(config.debug)
@@ -65,7 +74,12 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
     evaluator = Evaluator(tasks, config.model, mesh)
     validation = call("config.eval", Validation, evaluator, val, plan, **config.eval)
     checkpoints = call(
-        "config.checkpoint", Checkpoints, workdir, plan, **config.checkpoint
+        "config.checkpoint",
+        Checkpoints,
+        workdir,
+        plan,
+        home.shared,
+        **config.checkpoint,
     )
     validation.check_headline(checkpoints.best)
     log = call("config.log", logs.RunLog, workdir, plan, **config.log)
@@ -81,12 +95,14 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
     if state is None:
         state = jax.jit(init, out_shardings=layout)(given)
     start = int(state.step)
-    meta = Meta(to_dict(config), {n: t.names for n, t in tasks.items()}, side)
+    names = {name: task.names for name, task in tasks.items()}
+    used = tuple(tables.used(train, val))
+    meta = Meta(to_dict(config), names, side, data=used)
     train_step = step.make_train_step(
         network, tasks, optimizer, augment, feed, mesh, config.seed, layout
     )
 
-    say_what_runs(like, train, val, plan, start, mesh)
+    say_what_runs(like, meta, plan, start, mesh)
     batches = profile.over(feed.batches(start), start)
     with interrupt.Signals() as signals, profile, checkpoints, log.open(start):
         for now, inputs in zip(range(start + 1, plan.stop + 1), batches):
@@ -96,36 +112,37 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
             if not (validation.due(now) or checkpoints.due(now) or stop):
                 continue
             log.flush()  # raises on a loss that is not finite, before it is saved
-            values = None
+            values, temperature = validation.numbers(state.variables())
             if validation.due(now):
-                values = validation.numbers(state.variables())
                 log.evaluation(now, values)
-            checkpoints.save(state, meta, values)
+            scores = values if validation.due(now) else None
+            checkpoints.save(state, meta.after(temperature), scores)
+            home.publish()
             if stop:
                 signals.leave(now)
     if plan.stop == plan.total:
         close_workdir(workdir, state, mesh)
+        finish(workdir)
 
 
-def say_what_runs(like, train, val, plan, start: int, mesh) -> None:
+def say_what_runs(like, meta: Meta, plan, start: int, mesh) -> None:
     """The lines above the progress: network, faces, splits, steps, devices."""
     if jax.config.jax_debug_nans:
         logs.say(probe.parameter_table(like.params))
     count = parameter_overview.count_parameters(like.params)
     device = f"{mesh.size} x {mesh.devices.flat[0].device_kind}"
     logs.say(f"{count:,} parameters, batches of {plan.batch_size} on {device}")
-    for use, splits in (("train", train), ("val", val)):
-        for split in splits.values():
-            logs.say(f"{use}: {tables.describe(split)}")
-            if use == "train" and (told := tables.twins(split)):
-                logs.say(told)
+    for line in meta.data:
+        logs.say(line)
     logs.say(f"steps {start + 1} to {plan.stop} of {plan.total}")
 
 
 def main(args: list[str]) -> None:
     """The training binary."""
     parser = cli.Parser("train", __doc__)
-    parser.add_argument("--workdir", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--workdir", required=True, metavar="DIR", help="what it keeps; or gs://..."
+    )
     parser.add_argument("--data", **cli.SOURCES, help="where a source of the config is")
     parser.add_argument("--val", **cli.SOURCES, help="a second file, for validation")
     processes.add_flags(parser)

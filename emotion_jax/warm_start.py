@@ -8,7 +8,7 @@ as Keras saves them, fit the course's networks.
 import jax
 from jax.sharding import Mesh
 
-from emotion_jax import checkpoint, logs, sharding
+from emotion_jax import bucket, checkpoint, logs, sharding
 from emotion_jax.errors import Mistake
 from emotion_jax.models import keras_weights
 from emotion_jax.optim import path_name
@@ -26,11 +26,11 @@ def load(name: str, like: TrainState, mesh: Mesh) -> dict[str, jax.Array]:
     if not name:
         return {}
     if name.endswith(keras_weights.SUFFIXES):
-        folder, read = name, keras_weights.read(name)
-        there = sharding.place(read, sharding.whole(mesh))
+        source = name
+        there = sharding.place(keras_weights.read(name), sharding.whole(mesh))
     else:
         folder, _, variables = checkpoint.read(name, mesh, "config.init_from")
-        there = by_path(variables)
+        source, there = bucket.origin(folder), by_path(variables)
     here = by_path({"params": like.params, "batch_stats": like.batch_stats})
     fits = {
         path: array
@@ -39,9 +39,9 @@ def load(name: str, like: TrainState, mesh: Mesh) -> dict[str, jax.Array]:
     }
     if not fits:
         raise Mistake(
-            f"nothing in {folder} fits this network; give it the same config.model"
+            f"nothing in {source} fits this network; give it the same config.model"
         )
-    logs.say(f"started from {folder}: {len(fits)} of {len(here)} arrays")
+    logs.say(f"started from {source}: {len(fits)} of {len(here)} arrays")
     for what, arrays in (("new here", here), ("left there", there)):
         for path in sorted(arrays.keys() - fits.keys()):
             logs.say(f"  {what}: {path} {arrays[path].shape}")

@@ -1,7 +1,8 @@
 """A run's folder: what is in it before the first step and after the last.
 
 config.json and env.json say what ran; metrics.jsonl and the TensorBoard events what
-happened; checkpoints/ what it learnt; done.json that it came to its end.
+happened; checkpoints/ what it learnt; done.json that it came to its end; report.html
+and model_card.md where it got.
 """
 
 import hashlib
@@ -94,7 +95,8 @@ def open_workdir(directory: Path, config: ConfigDict) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if jax.process_index() == 0:
-            (directory / "done.json").unlink(missing_ok=True)  # it is to train longer
+            for name in ("done.json", "report.html"):  # it is to train longer
+                (directory / name).unlink(missing_ok=True)
             write_json(directory / "config.json", to_dict(config))
             write_json(directory / "env.json", environment())
             (directory / "metrics.jsonl").open("a").close()

@@ -28,6 +28,7 @@ TRAIN = [
     "--config.data.sources.synthetic.faces=400",
     *("--config.train.epochs=0.0", "--config.train.steps=60"),
     *("--config.train.batch_size=32", "--config.eval.every=12"),
+    "--config.eval.report=False",
     *("--config.model.width=8", "--config.model.blocks=(1,)"),
     *("--config.model.stem_stride=4", "--config.checkpoint.every=5"),
     "--config.log.every=1",

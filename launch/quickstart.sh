@@ -2,6 +2,7 @@
 # From nothing but Python to a trained network and its evaluation, without a download
 # of data: bash launch/quickstart.sh [WORKDIR]
 
+# shellcheck source=launch/venv.sh
 source "$(dirname "${BASH_SOURCE[0]}")/venv.sh"
 workdir=${1:-runs/quickstart}
 

@@ -2,6 +2,7 @@
 # Installs what the tests need and runs all of them; --long adds the heavy ones.
 # What follows goes to pytest: bash launch/test.sh -k augment
 
+# shellcheck source=launch/venv.sh
 source "$(dirname "${BASH_SOURCE[0]}")/venv.sh" "[dev]"
 
 .venv/bin/ruff check .

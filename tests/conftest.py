@@ -50,3 +50,15 @@ def abandoned():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         gc.collect()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_reports():
+    """Few resamples, and no report at a run's end but where a test looks at it."""
+    from emotion_jax import train
+    from emotion_jax.report import intervals
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(intervals, "RESAMPLES", 20)
+        patch.setattr(train, "finish", lambda workdir: None)
+        yield

@@ -1,5 +1,7 @@
 """Laws of checkpoints: the same bits back, the newest and the best kept, and found."""
 
+import dataclasses
+import json
 import shutil
 
 import jax
@@ -150,6 +152,24 @@ def test_a_checkpoint_says_what_it_is(tmp_path):
     found = checkpoint.load_meta(checkpoint.candidates(str(tmp_path))[0])
     assert found == Meta({"seed": 0, "b": [1, 2]}, {"emotion": ("sad", "happy")}, 24)
     assert found.temperature == 1.0 and found.format_version == 1
+    assert found.after(1.5) == dataclasses.replace(found, temperature=1.5)
+
+
+def test_the_temperature_and_the_data_come_back_and_older_ones_have_none(tmp_path):
+    meta = dataclasses.replace(META, temperature=0.1 + 0.2, data=("train: a", "b"))
+    made = Checkpoints(tmp_path, PLAN, every=3, keep=2, best="emotion/accuracy")
+    made.open(state(0))
+    made.save(state(3), meta, None)
+    made.close()
+    folder = tmp_path / "checkpoints" / "3"
+    found = checkpoint.load_meta(folder)
+    assert (found.temperature, found.data) == (0.1 + 0.2, ("train: a", "b"))
+    file = folder / "meta" / "metadata"
+    fields = json.loads(file.read_text())
+    del fields["data"], fields["temperature"]
+    file.write_text(json.dumps(fields))
+    found = checkpoint.load_meta(folder)
+    assert (found.temperature, found.data) == (1.0, ())
 
 
 def test_a_newer_format_is_a_mistake(tmp_path, monkeypatch):

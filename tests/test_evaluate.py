@@ -11,7 +11,7 @@ from emotion_jax import evaluate
 from emotion_jax.cli import run
 from emotion_jax.data.prepare import prepare
 from emotion_jax.data.sections import set_paths
-from emotion_jax.data.table import FIVE, Raw
+from emotion_jax.data.table import FIVE, Raw, Split
 from emotion_jax.data.write_csv import write_csv
 from emotion_jax.evaluate import Evaluator
 from emotion_jax.sharding import make_mesh
@@ -88,6 +88,8 @@ def test_the_keys_are_the_promised_ones_and_finite(trained, tmp_path):
     for key, value in found.items():
         if key not in ("data", "split", "labels"):
             assert value is None or np.isfinite(value), key
+    assert "@" not in (tmp_path / "model_card.md").read_text()
+    assert "emotion/accuracy@tta" in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_a_csv_without_splits_is_taken_whole(trained, tmp_path):
@@ -110,6 +112,40 @@ def test_a_file_with_splits_of_its_own_is_taken_by_its_test_rows(trained, tmp_pa
     assert run(evaluate.main, args) == 0
     assert metrics_of(tmp_path / "o")["split"] == "test"
     assert metrics_of(tmp_path / "o")["emotion/n"] == 4
+
+
+def test_val_is_what_the_run_validated_on(trained, tmp_path):
+    """A file of its own, whole, where it had one; never faces that it trained on."""
+    write_csv(tmp_path, faces=40)
+    restored = evaluate.restore(str(trained))
+    paths = {"path": f"{tmp_path}/fer2013.csv", "val": f"{tmp_path}/icml_face_data.csv"}
+    restored.meta.config["data"]["sources"] = {"fer2013": paths}
+    (split,) = evaluate.load_splits(restored, [], "val")
+    assert (split.path, len(split)) == (paths["val"], 40)
+    (split,) = evaluate.load_splits(restored, [f"fer2013={paths['path']}"], "val")
+    assert split.path == paths["path"] and split.name == "val"
+
+
+def test_one_temperature_serves_all_tasks_of_classes():
+    task = make_tasks({"emotion": {}})["emotion"]
+    evaluator = Evaluator({"emotion": task}, tiny.MODEL, make_mesh())
+    evaluator.tasks = {"first": task, "second": task}
+    table = tiny.faces(40)
+    faces = {"image": table["image"]}
+    for field in ("labels", "known"):
+        faces[field] = {name: table[field]["emotion"] for name in evaluator.tasks}
+    split = Split("folder", "", "val", faces, np.arange(40), FIVE, {})
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(40, 5)) + table["labels"]["emotion"]
+    outputs = {"first": logits, "second": 3 * logits}
+    found = evaluator.fit_temperature(outputs, split)
+    alone = [
+        evaluator.fit_temperature(dict.fromkeys(outputs, output), split)
+        for output in outputs.values()
+    ]
+    assert alone[1] == pytest.approx(3 * alone[0], rel=1e-4)
+    assert alone[0] < found < alone[1]
+    assert evaluator.report(outputs, split, found)["second/temperature"] == found
 
 
 def test_a_seven_class_model_is_renormalised_on_five_classes():

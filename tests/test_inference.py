@@ -9,7 +9,7 @@ import tiny
 from PIL import Image
 
 import emotion_jax
-from emotion_jax.data.prepare import gray
+from emotion_jax.data.image import gray
 from emotion_jax.data.table import FIVE, POINTS
 from emotion_jax.errors import Mistake
 

@@ -1,5 +1,6 @@
 """Laws of several processes: who takes part, the same run, and one end for all."""
 
+import contextlib
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ TRAIN = [
     *("--config.train.epochs=0.0", "--config.train.batch_size=16"),
     *("--config.model.width=8", "--config.model.blocks=1"),
     *("--config.model.stem_stride=4", "--config.checkpoint.every=3"),
+    "--config.eval.report=False",
     *("--config.eval.every=100", "--config.log.every=1"),
 ]
 
@@ -211,7 +213,8 @@ def test_who_loses_a_process_ends_within_a_minute(tmp_path, victim, how):
     told = left.communicate(timeout=60)[1]
     assert time.monotonic() - since < 60
     for pid in (lost.pid, *map(int, children.stdout.split())):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # its parent has seen it die
+            os.kill(pid, signal.SIGKILL)
     lost.communicate()
     assert left.returncode == 3
     assert "another process of this run is gone" in told.splitlines()[-1]

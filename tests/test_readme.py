@@ -6,13 +6,18 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import skimage.data
+from PIL import Image
 
 from emotion_jax.cli import run
 from emotion_jax.data.write_csv import write_csv
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"^(?:python|bash) .+$|(?<=`)python -m .+?(?=`)", TEXT, re.M)
+OF_CONFIGS = (ROOT / "configs" / "README.md").read_text()
+COMMAND = r"^(?:python|bash) .+$|(?<=`)python -m .+?(?=`)"
+COMMANDS = re.findall(COMMAND, TEXT + OF_CONFIGS, re.M)
+LINK = r"\]\((?!http)(.+?)\)"
 SHRINK = [
     "--config.train.steps=2",
     "--config.train.batch_size=16",
@@ -32,6 +37,7 @@ def test_the_readmes_commands_run_in_their_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_csv(tmp_path, faces=80)
     (tmp_path / "keypoints.csv").rename("training.csv")
+    Image.fromarray(skimage.data.astronaut()).save("photo.jpg")
     for command in COMMANDS:
         if command in SCRIPTS:
             continue
@@ -45,9 +51,14 @@ def test_the_readmes_commands_run_in_their_order(tmp_path, monkeypatch):
         assert run(import_module(module).main, args) == 0, command
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\((?!http)(.+?)\)", TEXT))
+@pytest.mark.parametrize("link", re.findall(LINK, TEXT))
 def test_the_readmes_links_are_there(link):
     assert (ROOT / link).exists()
+
+
+@pytest.mark.parametrize("link", re.findall(LINK, OF_CONFIGS))
+def test_the_links_beside_the_configs_are_there(link):
+    assert (ROOT / "configs" / link).exists()
 
 
 def test_the_layout_names_what_is_there():

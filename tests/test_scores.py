@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 from sklearn import metrics as sk
 
 from emotion_jax import scores
@@ -120,6 +121,91 @@ def test_huge_logits_do_not_overflow():
     np.testing.assert_array_equal(p, [[1, 0], [0.5, 0.5]])
 
 
+def test_the_areas_under_the_curves_are_scikit_learns():
+    logits, truth = random_answers()
+    found = scores.ranking(logits, truth, NAMES)
+    p, one_hot = scores.softmax(logits), np.eye(4, dtype=int)[truth]
+    auc = sk.roc_auc_score(one_hot, p, average=None)
+    ap = sk.average_precision_score(one_hot, p, average=None)
+    for k, name in enumerate(NAMES):
+        assert found[f"auc/{name}"] == pytest.approx(auc[k])
+        assert found[f"ap/{name}"] == pytest.approx(ap[k])
+    assert found["auc"] == pytest.approx(auc.mean())
+    assert found["ap"] == pytest.approx(ap.mean())
+
+
+def test_a_class_that_none_or_all_have_has_no_curve():
+    logits, _ = random_answers()
+    found = scores.ranking(logits, np.zeros(200, int), NAMES)
+    assert set(found.values()) == {None}
+
+
+def test_declining_the_least_sure_leaves_the_accuracy_of_the_others():
+    p = np.array([0.9, 0.6, 0.8, 0.7])  # right, right, wrong, right
+    logits = np.log(np.stack([p, 1 - p], 1))
+    truth = np.array([0, 0, 1, 0])
+    found = scores.choices(logits, truth, ("a", "b"))
+    assert found["accuracy@coverage_50"] == 0.5
+    assert found["accuracy@coverage_80"] == found["accuracy@coverage_90"] == 0.75
+    hit = truth == 0
+    np.testing.assert_allclose(scores.by_coverage(p, hit), [1, 1 / 2, 2 / 3, 3 / 4])
+
+
+def test_every_confusion_is_counted_by_label_and_answer():
+    logits = np.eye(3)[[0, 1, 1, 2, 2, 2]]
+    found = scores.choices(logits, np.array([0, 0, 1, 0, 2, 2]), ("a", "b", "c"))
+    counts = [[found[f"confusion/{x}/{y}"] for y in "abc"] for x in "abc"]
+    assert counts == [[1, 1, 1], [0, 1, 0], [0, 0, 2]]
+    many = tuple(map(str, range(scores.MOST_CLASSES + 1)))
+    found = scores.choices(np.eye(len(many)), np.arange(len(many)), many)
+    assert not any(key.startswith("confusion") for key in found)
+
+
+def sampled(temperature, n=4000, seed=0):
+    """Logits that are too large by a factor, and labels from what they should say."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(n, 4))
+    cumulative = scores.softmax(logits).cumsum(1)
+    truth = (rng.random((n, 1)) > cumulative).sum(1).clip(0, 3)
+    return np.float32(logits * temperature), truth
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
+def test_the_temperature_is_by_what_logits_are_too_large(temperature):
+    found = scores.fit_temperature([sampled(temperature)])
+    assert found == pytest.approx(temperature, rel=0.1)
+
+
+def test_the_temperature_is_where_the_likelihoods_derivative_is_zero():
+    (z, truth), several = sampled(2.0), [sampled(2.0), sampled(3.0, 500, seed=1)]
+    z = z.astype(np.float64)
+
+    def slope(inverse):  # of the mean NLL by 1 / temperature
+        p = scores.softmax(z * inverse)
+        return ((p * z).sum(1) - z[np.arange(len(z)), truth]).mean()
+
+    expected = 1 / brentq(slope, 0.05, 20, xtol=1e-12)
+    assert scores.fit_temperature([(z, truth)]) == pytest.approx(expected, rel=1e-5)
+    assert 1.01 * expected < scores.fit_temperature(several) < 3
+
+
+def test_a_temperature_lies_within_bounds_and_without_a_face_is_one():
+    certain = np.eye(3)[[0, 1, 2]] * 5
+    lows = scores.fit_temperature([(certain, np.array([0, 1, 2]))])
+    highs = scores.fit_temperature([(certain, np.array([1, 2, 0]))])
+    assert scores.COLDEST <= lows < 0.2  # from there on, the likelihood is one
+    assert highs == pytest.approx(scores.HOTTEST, rel=1e-3)
+    assert scores.fit_temperature([]) == 1
+    assert scores.fit_temperature([(np.zeros((0, 3)), np.zeros(0, int))]) == 1
+
+
+def test_a_class_ruled_out_does_not_move_the_temperature():
+    logits, truth = sampled(2.0)
+    wider = np.concatenate([logits, np.full((len(logits), 1), -np.inf)], 1)
+    expected = scores.fit_temperature([(logits, truth)])
+    assert scores.fit_temperature([(wider, truth)]) == pytest.approx(expected)
+
+
 def test_thirds_go_from_the_weakest_expression_to_the_strongest():
     hit = np.array([True, False, True, True, False, False])
     intensity = np.array([0.9, 0.1, 0.8, 0.5, 0.2, 0.4])
@@ -150,6 +236,17 @@ def test_points_by_hand():
     assert found["pck_10"] == pytest.approx(2 / 3)  # a tenth exactly is within
 
 
+def test_a_face_fails_by_the_mean_over_its_known_points():
+    # Eyes 10 px apart: of face 0 one point is 1.5 off and one not at all, in the mean
+    # 7.5 %; face 1 knows but the one that is off; of face 2 no eye distance is known.
+    error = np.array([[[1.5, 0], [0, 0]], [[0, 1.5], [99, 0]], [[9, 9], [9, 9]]])
+    known = np.array([[True, True], [True, False], [True, True]])
+    eye_px = np.array([10.0, 10, np.nan])
+    assert scores.points(error, known, eye_px, ("a", "b"))["failure_10"] == 0.5
+    faces = scores.of_faces(scores.relative(error, known, eye_px))
+    np.testing.assert_allclose(faces, [0.075, 0.15])
+
+
 def test_eyes_on_one_spot_are_no_ruler():
     error, known = np.ones((1, 1, 2)), np.ones((1, 1), bool)
     found = scores.points(error, known, np.array([0.0]), ("a",))
@@ -170,6 +267,7 @@ def test_without_a_known_point_every_number_is_none():
         "rmse_px/a": None,
         "nme": None,
         "pck_10": None,
+        "failure_10": None,
     }
 
 

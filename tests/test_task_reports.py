@@ -37,6 +37,20 @@ def test_temperature_changes_the_confidence_and_not_the_choice():
     assert hot["accuracy"] == plain["accuracy"] and hot["ece"] != plain["ece"]
     assert hot["ece@raw"] == pytest.approx(plain["ece"], rel=1e-5)
     assert plain["ece@raw"] == plain["ece"]
+    assert hot["nll@raw"] == pytest.approx(plain["nll"])
+    assert (plain["temperature"], hot["temperature"]) == (1.0, 4.0)
+
+
+def test_twins_of_training_faces_are_left_out_of_a_number_of_its_own():
+    logits = np.eye(5, dtype=np.float32)[[0, 1, 2, 3]]
+    label = np.eye(5, dtype=np.float32)[[0, 1, 2, 4]]
+    known = np.array([True, True, False, True])
+    args = logits, label, known, 48, FIVE
+    found = Emotion().report(*args, {"twin": np.array([True, False, False, False])})
+    assert (found["n"], found["n@notwins"]) == (3, 2)
+    assert found["accuracy"] == 2 / 3 and found["accuracy@notwins"] == 0.5
+    found = Emotion().report(*args, {"twin": np.ones(4, bool)})
+    assert found["n@notwins"] == 0 and found["accuracy@notwins"] is None
 
 
 def test_known_intensity_gives_the_accuracy_by_thirds():

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import tiny
 
-from emotion_jax import cli, train
+from emotion_jax import cli, evaluate, scores, train
+from emotion_jax.checkpoint import load_meta
+from emotion_jax.data.pipeline import concatenate
 from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.train import train_and_evaluate
 
@@ -33,9 +35,11 @@ def done(workdir) -> dict:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A run of 8 steps that nothing interrupted."""
+    """A run of 8 steps that nothing interrupted, and its report."""
     workdir = tmp_path_factory.mktemp("runs") / "whole"
-    train_and_evaluate(tiny.config(), workdir)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "finish", evaluate.finish)
+        train_and_evaluate(tiny.config(), workdir)
     return workdir
 
 
@@ -67,7 +71,8 @@ def test_a_kill_between_checkpoints_costs_nothing(whole, tmp_path, monkeypatch):
     assert log_of(tmp_path) == log_of(whole)
 
 
-def test_a_finished_run_is_left_as_it_is(whole):
+def test_a_finished_run_is_left_as_it_is(whole, monkeypatch):
+    monkeypatch.setattr(train, "finish", evaluate.finish)
     before = {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
     train_and_evaluate(tiny.config(), whole)
     after = {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
@@ -84,6 +89,61 @@ def test_the_newest_checkpoints_and_the_best_are_kept(whole):
     assert {6, 8} <= steps and len(steps) <= 3
     best = max(values, key=lambda s: (values[s], s))
     assert best in steps
+
+
+def test_each_checkpoint_has_the_temperature_fitted_with_its_parameters(whole):
+    """Whether its step was evaluated (4, 8) or only saved (6)."""
+    steps = sorted((whole / "checkpoints").iterdir())
+    assert "6" in {folder.name for folder in steps}
+    found = []
+    for folder in steps:
+        restored = evaluate.restore(str(folder))
+        split = concatenate(evaluate.load_splits(restored, [], "val"))
+        outputs = restored.evaluator.run(restored.variables, split.faces["image"])
+        known = split.faces["known"]["emotion"]
+        truth = split.faces["labels"]["emotion"][known].argmax(-1)
+        expected = scores.fit_temperature([(outputs["emotion"][known], truth)])
+        assert restored.meta.temperature == pytest.approx(expected, rel=1e-4)
+        found.append(restored.meta.temperature)
+    assert len(set(found)) == len(found)
+
+
+def test_a_resumed_run_fits_the_same_temperatures(whole, tmp_path):
+    train_and_evaluate(tiny.config(stop_at=5), tmp_path)
+    train_and_evaluate(tiny.config(), tmp_path)
+    for step in ("6", "8"):
+        mine, theirs = (
+            load_meta(workdir / "checkpoints" / step) for workdir in (tmp_path, whole)
+        )
+        assert mine.temperature == theirs.temperature != 1
+
+
+def test_a_finished_run_has_a_report_on_val_with_its_best_checkpoint(whole):
+    found = json.loads((whole / "eval" / "val" / "metrics.json").read_text())
+    best = evaluate.restore(str(whole)).folder.name
+    lines = [line for line in log_of(whole) if line["step"] == int(best)]
+    logged = {k[4:]: v for line in lines for k, v in line.items() if k[:4] == "val/"}
+    assert len(logged) > 30 and found["split"] == "val"
+    for key, value in logged.items():
+        np.testing.assert_allclose(found[key], value, rtol=1e-6, err_msg=key)
+    page = (whole / "report.html").read_text("utf-8")
+    assert f"step {best}." in page and f'value="{found["emotion/nll"]!r}"' in page
+    assert "synthetic, split val, 6 faces" in (whole / "model_card.md").read_text()
+
+
+def test_a_run_killed_before_its_report_makes_it_when_started_again(
+    whole, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(train, "finish", evaluate.finish)
+    shutil.copytree(whole, tmp_path / "run")
+    (tmp_path / "run" / "report.html").unlink()
+    shutil.rmtree(tmp_path / "run" / "eval")
+    train_and_evaluate(tiny.config(), tmp_path / "run")
+    told = capsys.readouterr().err
+    assert "is done" in told and "report.html" in told
+    again = (tmp_path / "run" / "eval" / "val" / "metrics.json").read_text()
+    assert again == (whole / "eval" / "val" / "metrics.json").read_text()
+    assert (tmp_path / "run" / "report.html").exists()
 
 
 def test_another_config_is_refused_with_the_fields_that_differ(whole):
@@ -295,3 +355,13 @@ def test_when_every_checkpoint_is_damaged_the_run_begins_again(whole, tmp_path, 
     assert "steps 1 to 8 of 8" in capsys.readouterr().err
     assert done(tmp_path) == done(whole)
     assert log_of(tmp_path) == log_of(whole)
+
+
+def test_a_run_may_want_no_report(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "finish", evaluate.finish)
+    config = tiny.config(**{"train.steps": 2, "eval.report": False})
+    train_and_evaluate(config, tmp_path / "run")
+    assert (tmp_path / "run" / "done.json").exists()
+    assert not (tmp_path / "run" / "report.html").exists()
+    train_and_evaluate(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "report.html").exists()

@@ -63,11 +63,13 @@ ENDLESS = {"optim.schedule.name": "constant"}
 def test_a_run_whose_schedule_knows_no_end_may_become_longer(tmp_path):
     workdir.open_workdir(tmp_path, tiny.config(**ENDLESS))
     (tmp_path / "done.json").write_text("{}")
+    (tmp_path / "report.html").write_text("of the shorter run")
     assert workdir.is_done(tmp_path, tiny.config(**ENDLESS))
     longer = tiny.config(**ENDLESS, **{"train.steps": 12})
     assert not workdir.is_done(tmp_path, longer)
     workdir.open_workdir(tmp_path, longer)
     assert not (tmp_path / "done.json").exists()
+    assert not (tmp_path / "report.html").exists()
 
 
 @pytest.mark.parametrize("warmup", ["5%", 2])

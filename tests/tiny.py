@@ -103,18 +103,19 @@ def config(**fields) -> ConfigDict:
     return made
 
 
-def untrained(workdir: Path) -> Path:
+def untrained(workdir: Path, tasks: dict = TASKS, side: int = 24) -> Path:
     """A workdir with a checkpoint of random numbers, made without compiling a step."""
     made, plan, mesh = config(), Plan(8, 20, 20, 5.0), make_mesh()
+    made.tasks, made.data.side = tasks, side
     tasks = make_tasks(made.tasks)
     network = make_network(tasks, **made.model)
-    init = step.make_init(network, make_optimizer(plan, **made.optim), 0, 24)
+    init = step.make_init(network, make_optimizer(plan, **made.optim), 0, side)
     like, draw = checkpoint.abstract(init, mesh), by_hand.drawing()
     state = jax.tree_util.tree_map_with_path(
         lambda path, x: jax.device_put(draw(path, x).astype(x.dtype), x.sharding), like
     )
     names = {name: task.names for name, task in tasks.items()}
-    meta = checkpoint.Meta(to_dict(made), names, 24, temperature=1.5)
+    meta = checkpoint.Meta(to_dict(made), names, side, temperature=1.5)
     with checkpoint.Checkpoints(
         workdir, plan, every=1, keep=1, best="emotion/accuracy"
     ) as checkpoints:

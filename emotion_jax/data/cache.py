@@ -1,8 +1,9 @@
 """Parsed tables kept between runs, so that a second start need not parse again.
 
-They lie in $EMOTION_JAX_CACHE (empty: nowhere), else $XDG_CACHE_HOME/emotion_jax, else
-~/.cache/emotion_jax. The cache may be deleted at any time and never fails a run: what
-cannot be read is built again, what cannot be written is not kept.
+They lie, beside compiled programs (platform.py), in $EMOTION_JAX_CACHE (empty:
+nowhere), else $XDG_CACHE_HOME/emotion_jax, else ~/.cache/emotion_jax. The cache may be
+deleted at any time and never fails a run: what cannot be read is built again, what
+cannot be written is not kept.
 """
 
 import contextlib
@@ -27,17 +28,17 @@ def cached(key_parts: tuple, build: Callable[[], Raw]) -> Raw:
 
     The parts must determine all of the table but its path; see `content`.
     """
-    folder = _folder()
-    if folder is None:
+    home = folder()
+    if home is None:
         return build()
     key = hashlib.blake2b(repr((VERSION, key_parts)).encode(), digest_size=16)
-    entry = folder / f"table-{key.hexdigest()}.npz"
+    entry = home / f"table-{key.hexdigest()}.npz"
     raw = _load(entry)
     if raw is None:
         raw = build()
         with contextlib.suppress(OSError):
             _save(entry, raw)
-            _prune(folder)
+            _prune(home)
     return raw
 
 
@@ -60,18 +61,18 @@ def listing(path: str) -> list[tuple[str, int, int]]:
     return [(str(f.relative_to(root)), s.st_size, s.st_mtime_ns) for f, s in found]
 
 
-def _folder() -> pathlib.Path | None:
+def folder() -> pathlib.Path | None:
     """The cache's folder, if it can be made and nobody else can write into it."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     name = os.environ.get("EMOTION_JAX_CACHE", f"{home}/emotion_jax")
     if not name:
         return None
-    folder = pathlib.Path(os.path.expanduser(name))
+    found = pathlib.Path(os.path.expanduser(name))
     with contextlib.suppress(OSError):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.stat()
+        found.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = found.stat()
         if status.st_uid == os.getuid() and not status.st_mode & 0o022:
-            return folder
+            return found
     return None
 
 

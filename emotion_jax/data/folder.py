@@ -7,26 +7,30 @@ config says which of them, in which order, the model learns.
 
 import errno
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
 
 from emotion_jax import logs
 from emotion_jax.data import twins
+from emotion_jax.data.image import (
+    SUFFIXES,
+    UNREADABLE,
+    gray,
+    middle,
+    read_photo,
+    reason,
+    resize,
+)
 from emotion_jax.data.table import Raw
 from emotion_jax.errors import Mistake
 
-FORMATS = ("PNG", "JPEG", "WEBP")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 SPLITS = {
     **{"train": "train", "training": "train"},
     **{"val": "val", "valid": "val", "validation": "val"},
     "test": "test",
 }
-MOST_PIXELS = 50_000_000
 
 
 def read(path: str, side: int = 96, skip_bad: bool = False) -> Raw:
@@ -42,12 +46,7 @@ def read(path: str, side: int = 96, skip_bad: bool = False) -> Raw:
     for file in files:
         try:
             faces.append(read_gray(file, side))
-        except (
-            OSError,
-            ValueError,
-            SyntaxError,
-            Image.DecompressionBombError,
-        ) as error:
+        except UNREADABLE as error:
             bad.append((file, reason(error)))
     if bad:
         tell_bad(root, bad, skip_bad, len(files))
@@ -97,20 +96,9 @@ def split_folders(root: Path) -> bool:
 
 def read_gray(file: Path, side: int) -> UInt8[np.ndarray, "side side"]:
     """One image: turned as its camera says, gray, the middle square, at this side."""
-    with (
-        warnings.catch_warnings(action="ignore"),
-        Image.open(file, formats=FORMATS) as image,
-    ):
-        if image.width * image.height > MOST_PIXELS:
-            raise ValueError(f"{image.width} x {image.height} pixels are too many")
-        turned = ImageOps.exif_transpose(image)
-        if turned.mode.startswith("I"):  # 16 bits; Pillow would clip them
-            values = np.asarray(turned, np.float32) / 257
-            turned = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
-        square = ImageOps.fit(
-            turned.convert("L"), (side, side), Image.Resampling.BILINEAR
-        )
-    return np.asarray(square)
+    photo = gray(read_photo(file)[None])
+    x, y, width, height = middle(photo.shape[2], photo.shape[1])
+    return resize(photo[:, y : y + height, x : x + width], side)[0, ..., 0]
 
 
 def usage_of(root: Path, files: list[Path], image) -> np.ndarray | None:
@@ -141,12 +129,3 @@ def tell_bad(root: Path, bad: list, skip_bad: bool, count: int) -> None:
         )
     for line in lines:
         logs.say(f"folder={root}: left out {line}")
-
-
-def reason(error: Exception) -> str:
-    """Why a file cannot be read, without Pillow's repetition of its name."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if isinstance(error, Image.UnidentifiedImageError):
-        return "no PNG, JPEG or WebP"
-    return str(error)

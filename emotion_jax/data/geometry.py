@@ -147,12 +147,40 @@ def centred(matrix: Matrix, side: int) -> Matrix:
 
 def warp(image: Image, matrix: Matrix) -> Image:
     """The image moved by `matrix` (source to target), bilinear, edges repeated."""
-    side = image.shape[0]
+    return jax.lax.platform_dependent(
+        image, matrix, tpu=warp_by_products, default=warp_by_lookups
+    )
+
+
+def sources(matrix: Matrix, side: int) -> tuple[Array, Array]:
+    """Where each pixel comes from: x and y in the source, [h w] each."""
     (a, b, c), (d, e, f) = inverse(matrix)[:2]
     y, x = jnp.mgrid[:side, :side].astype(jnp.float32)
-    source_x, source_y = a * x + b * y + c, d * x + e * y + f
+    return a * x + b * y + c, d * x + e * y + f
+
+
+def warp_by_lookups(image: Image, matrix: Matrix) -> Image:
+    """Each pixel from its four neighbours in the source."""
+    x, y = sources(matrix, image.shape[0])
     at = partial(jax.scipy.ndimage.map_coordinates, order=1, mode="nearest")
-    return at(image[..., 0], [source_y, source_x])[..., None]
+    return at(image[..., 0], [y, x])[..., None]
+
+
+def warp_by_products(image: Image, matrix: Matrix) -> Image:
+    """The same as two sums, over all rows and all columns, weights nearly all zero.
+
+    A TPU looks pixels up one by one, but multiplies matrices for almost nothing.
+    (Compiled for v5e, faces of 48x48: 0.2 MB each, where lookups count for 106 MB.)
+    """
+    side = image.shape[0]
+    x, y = sources(matrix, side)
+
+    def weights(place: Float[Array, "h w"]) -> Float[Array, "hw side"]:
+        place = jnp.clip(place, 0, side - 1).reshape(-1, 1)
+        return jnp.maximum(1 - jnp.abs(place - jnp.arange(side)[None]), 0)
+
+    columns = jnp.dot(weights(y), image[..., 0], precision="highest")
+    return (columns * weights(x)).sum(-1).reshape(side, side, 1)
 
 
 def move_points(

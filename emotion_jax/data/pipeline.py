@@ -7,6 +7,7 @@ the host. Both give the same bits.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
@@ -98,10 +99,15 @@ class Order:
 
 
 class Resident:
-    """The tables live on every device; a step is handed its row numbers."""
+    """The tables live on every device; a step is handed its row numbers.
+
+    An image's pixels lie in one row there. As a square, a TPU would keep them in tiles
+    from which no face can be cut, and copy the whole table at every step. (Compiled for
+    v5e, 32,768 faces of 48x48: 3.7 of the 3.8 million cycles of a gather.)
+    """
 
     def __init__(self, faces: Faces, order: Order, mesh: Mesh):
-        self.tables = sharding.place(faces, sharding.whole(mesh))
+        self.tables = sharding.place(flat(faces), sharding.whole(mesh))
         self.order, self.split = order, sharding.split(mesh)
 
     def batches(self, start: int) -> Iterator[tuple]:
@@ -117,7 +123,15 @@ class Resident:
         tables, order = inputs
         row = order["row"]
         batch = jax.tree.map(lambda t: t.at[row].get(mode="promise_in_bounds"), tables)
-        return batch | order
+        side = math.isqrt(batch["image"].shape[1])
+        image = batch["image"].reshape(-1, side, side, 1)
+        return batch | order | {"image": image}
+
+
+def flat(faces: Faces) -> Faces:
+    """The same, each image's pixels in one row: uint8[n h*w]."""
+    image = faces["image"]
+    return faces | {"image": image.reshape(len(image), -1)}
 
 
 class Streamed:

@@ -4,16 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, UInt8
-from PIL import Image
+from jaxtyping import Bool, Float32, Int64
 
 from emotion_jax import cli, data
 from emotion_jax.data import prepared, twins
+from emotion_jax.data.image import resize
 from emotion_jax.data.table import POINTS, Faces, Raw, Split
 from emotion_jax.errors import Mistake
 
 FER2013 = {"Training", "PublicTest", "PrivateTest"}
-# What `gray` and `resize` do, and step.py after them, in words that exports carry.
+# What `gray` and `resize` of image.py do, and step.py after them, in words that
+# exports carry.
 PREPROCESSING = (
     "Gray: 0.299 R + 0.587 G + 0.114 B, rounded (Pillow's L). Then resized to {side} x "
     "{side}, bilinear with half-pixel centres, antialiased when shrinking (Pillow's "
@@ -63,6 +64,9 @@ def prepare(
         useful &= ~leaks
     if not useful.any():
         raise Mistake(_why_nothing(raw, split, tasks, len(rows), bool(leaks.any())))
+    extra = raw.extra | {"twin": _of_training(raw, rows)}
+    if raw.person is not None:
+        extra["person"] = raw.person
     rows = rows[useful]
     faces = Faces(
         image=resize(raw.image[rows], side),
@@ -77,7 +81,7 @@ def prepare(
         faces=faces,
         rows=rows,
         classes=tuple(name for name in names if name in raw.classes),
-        extra={name: value[rows] for name, value in raw.extra.items()},
+        extra={name: value[rows] for name, value in extra.items()},
         labels=raw.trained_as if trained else "original",
         twins=0 if dedupe else int(leaks.sum()),
         dropped=int(leaks.sum()) if dedupe else 0,
@@ -113,27 +117,6 @@ def partition(raw: Raw) -> dict[str, Int64[np.ndarray, " n"]]:
     masks = splits(raw)
     rows = {name: np.flatnonzero(masks[name]) for name in dict.fromkeys(own)}
     return {name: at for name, at in rows.items() if len(at)}
-
-
-def gray(images: UInt8[np.ndarray, "n h w 3"]) -> UInt8[np.ndarray, "n h w 1"]:
-    """Pillow's L: the luma of ITU-R 601-2."""
-    pixels = images.reshape(-1, 1, 3)  # one picture, however many there are
-    return np.asarray(Image.fromarray(pixels).convert("L")).reshape(
-        *images.shape[:3], 1
-    )
-
-
-def resize(
-    images: UInt8[np.ndarray, "n h w 1"], side: int
-) -> UInt8[np.ndarray, "n side side 1"]:
-    """Pillow's BILINEAR: half-pixel centres, antialiased when shrinking."""
-    if images.shape[1:3] == (side, side):
-        return images
-    resized = np.empty((len(images), side, side, 1), np.uint8)
-    for old, new in zip(images, resized, strict=True):
-        image = Image.fromarray(old[..., 0])
-        new[..., 0] = image.resize((side, side), Image.Resampling.BILINEAR)
-    return resized
 
 
 def splits(raw: Raw) -> dict[str, Bool[np.ndarray, " n"]]:
@@ -175,6 +158,16 @@ def _leaks(raw: Raw, near: bool) -> Bool[np.ndarray, " n"]:
         pairs = twins.near_pairs(raw.image)
         leaks[pairs[held_out[pairs[:, ::-1]]]] = True
     return ~held_out & leaks
+
+
+def _of_training(raw: Raw, rows: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " m"]:
+    """Of all rows: which have an exact twin to train on that is none of these rows."""
+    others = np.ones(len(raw.image), bool)
+    others[rows] = False
+    for name, mask in splits(raw).items():
+        if name in HELD_OUT:
+            others &= ~mask
+    return twins.have_twin(raw.image, raw.image[others])
 
 
 def _classes(

@@ -89,7 +89,7 @@ def drawer() -> Callable[[jax.Array, jax.Array], dict[str, jax.Array]]:
     def draw_rows(key: jax.Array, rows: jax.Array) -> dict[str, jax.Array]:
         return jax.vmap(lambda row: draw(jax.random.fold_in(key, row)))(rows)
 
-    return jax.jit(draw_rows, compiler_options=compiler_options())
+    return jax.jit(draw_rows, compiler_options=compiler_options(jax.default_backend()))
 
 
 def read(path: str = "", faces: int = 8000, seed: int = 0) -> Raw:

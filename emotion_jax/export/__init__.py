@@ -18,22 +18,32 @@ holds `classes`, `points`, `side`, `format_version`, and in words the `preproces
                blob = bytearray(open("exported/model.stablehlo", "rb").read())
                answers = jax.export.deserialize(blob).call(images)
 
+  savedmodel TensorFlow's folder, of its own operations, for TensorFlow Serving. The
+             signature `metadata` says the metadata, and so does model.json.
+  tflite     model.tflite for LiteRT; metadata inside, as `emotion_jax`, and model.json.
+  web        a page for any static file server: it finds the faces of a photo or the
+             webcam and reads them in the browser, which sends nothing anywhere.
+             onnxruntime-web comes from npm, or from --ort-web DIR, a folder with its
+             files. To look at it: python -m http.server --directory exported
+
 A file of the same name in --out is replaced, whole; other files there stay.
 """
 
+import argparse
 import dataclasses
 import importlib.util
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
-from emotion_jax import cli, logs, registry
+from emotion_jax import bucket, cli, logs, registry
 from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.evaluate import Outputs, Restored, restore
-from emotion_jax.export import onnx, onnx_int8, stablehlo
+from emotion_jax.export import onnx, onnx_int8, savedmodel, stablehlo, tflite, web
 
 Files = dict[str, bytes]
 
@@ -43,41 +53,49 @@ class Format:
     """A way to write a network down.
 
     Attributes:
-      make: the contents of its files by name, of a restored network; and, where it is
-        `calibrated`, of what --data names.
+      make: the contents of its files by name, of a restored network; and of what the
+        flag says that it takes.
       run: what these files answer for images.
       needs: the packages that pip installs for it.
+      takes: a flag that is this format's own.
+      check: raises for what that flag says and `make` would find wrong.
     """
 
     make: Callable[..., Files]
     run: Callable[[Files, UInt8[np.ndarray, "n h w 1"]], Outputs]
     needs: tuple[str, ...] = ()
-    calibrated: bool = False
+    takes: str | None = None
+    check: Callable[[Any], None] = lambda given: None
 
 
 ONNX = ("onnx", "onnxruntime")
 FORMATS = {
     "stablehlo": Format(stablehlo.make, stablehlo.run),
     "onnx": Format(onnx.make, onnx.run, ONNX),
-    "onnx-int8": Format(onnx_int8.make, onnx.run, ONNX, calibrated=True),
+    "onnx-int8": Format(onnx_int8.make, onnx.run, ONNX, takes="data"),
+    "savedmodel": Format(savedmodel.make, savedmodel.run, ("tensorflow",)),
+    "tflite": Format(tflite.make, tflite.run, ("tensorflow", "ai_edge_litert")),
+    "web": Format(web.make, onnx.run, ONNX, takes="ort_web", check=web.check),
 }
+OWN = {"data": "looks at no faces", "ort_web": "makes no page"}
 
 
-def check(name: str, format: Format, out: Path, data: list[str]) -> None:
+def check(flags: argparse.Namespace, format: Format) -> None:
     """Raises for what would fail only after the slow part."""
+    name, out = flags.format, flags.out
     missing = [p for p in format.needs if importlib.util.find_spec(p) is None]
     if missing:
         raise Mistake(
             f"--format {name} needs {' and '.join(missing)}: "
             f"pip install {' '.join(missing)}"
         )
-    if data and not format.calibrated:
-        raise Mistake(f"--format {name} looks at no faces: leave --data out")
-    there = next(place for place in (out, *out.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise Mistake(f"--out {out}: {there} is a file")
-    if not os.access(there, os.W_OK):
-        raise Mistake(f"--out {out}: {there} cannot be written to")
+    for flag, why in OWN.items():
+        if getattr(flags, flag) and format.takes != flag:
+            written = flag.replace("_", "-")
+            raise Mistake(f"--format {name} {why}: leave --{written} out")
+    cli.check_folder("--out", out)
+    if format.takes:
+        format.check(getattr(flags, format.takes))
 
 
 def differences(
@@ -98,12 +116,13 @@ def differences(
 def write(files: Files, out: Path) -> None:
     """Each file whole or not at all."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            partial = out / f".{name}.{os.getpid()}"
+            place = out / name
+            partial = place.with_name(f".{place.name}.{os.getpid()}")
             try:
+                place.parent.mkdir(parents=True, exist_ok=True)
                 partial.write_bytes(content)
-                partial.replace(out / name)
+                partial.replace(place)
             finally:
                 partial.unlink(missing_ok=True)
     except OSError as error:
@@ -117,16 +136,18 @@ def main(args: list[str]) -> None:
     add("--checkpoint", required=True, metavar="X", help="a workdir, or a step in it")
     add("--format", required=True, help=", ".join(FORMATS))
     add("--data", **cli.SOURCES, help="onnx-int8: faces; default: the run's own val")
-    add("--out", type=Path, required=True, metavar="DIR")
+    add("--ort-web", type=Path, metavar="DIR", help="web: default: fetched from npm")
+    add("--out", type=bucket.place, required=True, metavar="DIR")
     flags = parser.parse(args)
     format = registry.pick("--format", flags.format, FORMATS)
-    check(flags.format, format, flags.out, flags.data)
+    check(flags, format)
 
     restored = restore(flags.checkpoint)
-    extra = (flags.data,) if format.calibrated else ()
+    extra = [getattr(flags, format.takes)] if format.takes else []
     files = format.make(restored, *extra)
     differ = differences(format, files, restored)
-    write(files, flags.out)
+    with bucket.filled(flags.out) as folder:
+        write(files, folder)
     for name, difference in differ.items():
         unit = "px" if restored.tasks[name].kind == "points" else "in a logit"
         logs.say(f"{name}: at most {difference:.2g} {unit} from the network, on noise")

@@ -10,6 +10,7 @@ from emotion_jax.evaluate import Outputs, Restored
 from emotion_jax.export.fold import fold
 from emotion_jax.export.graph import BATCH, Graph, Node, Tensor
 from emotion_jax.export.lower import lower
+from emotion_jax.export.onnx_rules import ONNX
 from emotion_jax.export.program import Program, make_program
 
 OPSET, IR_VERSION = 18, 9  # read by onnxruntime 1.15 and later
@@ -42,7 +43,7 @@ def trace(program: Program) -> tuple[list[Node], dict[str, tuple[int, ...]]]:
     image = jax.ShapeDtypeStruct(shape, np.uint8)
     jaxpr, answers = jax.make_jaxpr(program.forward, return_shape=True)(image)
     graph = Graph()
-    found = lower(graph, jaxpr, Tensor("image", shape, (0, 1, 2, 3)))
+    found = lower(graph, jaxpr, Tensor("image", shape, (0, 1, 2, 3)), rules=ONNX)
     names = {  # JAX lists a dict's values by their sorted keys
         graph.arrange(value, range(len(value.shape))): name
         for name, value in zip(sorted(answers), found, strict=True)

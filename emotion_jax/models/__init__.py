@@ -51,13 +51,23 @@ class Network(nn.Module):
         """Each task's output; in training, "log_variance" too, of those `learned`."""
         features = self.trunk(image, train=train)
         features = nn.Dropout(self.dropout, deterministic=not train)(features)
-        outputs = {
-            name: head(features, side=image.shape[1], train=train)
-            for name, head in self.heads.items()
-        }
+        outputs = self.answers(features, image.shape[1], train)
         zeros = nn.initializers.zeros
         learnt = {n: self.param(f"log_variance_{n}", zeros, ()) for n in self.learned}
         return outputs | ({"log_variance": learnt} if train else {})
+
+    def features(self, image: Float[Array, "b h w 1"]) -> Float[Array, "b h2 w2 c"]:
+        """The trunk's last feature map: all that the heads see."""
+        return self.trunk(image, train=False)
+
+    def answers(
+        self, features: Float[Array, "b h w c"], side: int, train: bool = False
+    ) -> dict:
+        """Each task's output, from the features."""
+        return {
+            name: head(features, side=side, train=train)
+            for name, head in self.heads.items()
+        }
 
 
 def make_network(

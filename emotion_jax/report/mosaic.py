@@ -6,7 +6,7 @@ left and right is seen at a glance.
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from emotion_jax import logs
 from emotion_jax.data.prepare import resize
 from emotion_jax.data.table import POINTS, Raw
 
-GROUND, INK = "#1c1c1e", "#d6d6db"
+GROUND, INK, CROSS = "#1c1c1e", "#d6d6db", "#ff3b30"
 SIDES = {"left": "#3f9bff", "right": "#35c759", "middle": "#ffb340"}
 COLUMNS, MOST = 8, 24  # in a row, and on a sheet
 GAP, LINE, DPI = 4, 18, 100  # in pixels: between tiles, for a caption; and per inch
@@ -60,6 +60,8 @@ def draw(
     names: Sequence[str] = (),
     points: Float[np.ndarray, "n p 2"] | None = None,
     known: Bool[np.ndarray, "n p"] | None = None,
+    crosses: Float[np.ndarray, "n p 2"] | None = None,
+    heat: Float[np.ndarray, "n h2 w2"] | None = None,
 ) -> None:
     """Draws the faces row by row.
 
@@ -67,6 +69,8 @@ def draw(
       captions: one a face; a row of empty ones takes no room.
       group: leave a wider gap after this many columns.
       names: of the points, in pixels of `image`.
+      crosses: the points that a network sees.
+      heat: what to light each face with, from 0 to 1, however coarse.
     """
     from matplotlib.figure import Figure  # only who draws pays for the import
 
@@ -80,16 +84,21 @@ def draw(
     axis.axis("off")
     axis.imshow(canvas, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axis.set(autoscale_on=False)
+    if heat is not None:
+        draw_heat(axis, heat, x, y, canvas.shape, tile)
     for text, left, top in zip(captions, x, y, strict=True):
         at = left, top + tile + LINE / 2 - 1
         axis.text(*at, text, color=INK, fontsize=7.5, va="center", parse_math=False)
+    scale, corners = tile / side, np.stack([x, y], -1)
     if points is not None and known is not None:
-        scaled = (points + 0.5) * (tile / side) - 0.5
-        inside = known & ((scaled >= 0) & (scaled < tile)).all(-1)
-        scaled = scaled + np.stack([x, y], -1)[:, None]
         for kind, color in SIDES.items():
-            shown = inside & np.equal(sides(names), kind)
-            axis.plot(*scaled[shown].T, ".", color=color, markersize=tile / 28)
+            shown = known & np.equal(sides(names), kind)
+            look = {"marker": ".", "color": color, "markersize": tile / 28}
+            draw_points(axis, points, shown, corners, scale, tile, look)
+    if crosses is not None:
+        look = {"marker": "+", "color": CROSS, "markersize": tile / 26}
+        everywhere = np.ones(crosses.shape[:2], bool)
+        draw_points(axis, crosses, everywhere, corners, scale, tile, look)
     with logs.whole(path) as partial:
         with any_script():
             figure.savefig(partial)
@@ -99,6 +108,38 @@ def draw(
         colors = Image.Quantize.MAXCOVERAGE
         few = picture.quantize(256, colors, dither=Image.Dither.NONE)
         few.save(partial, optimize=True)
+
+
+def draw_points(
+    axis,
+    points: Float[np.ndarray, "n p 2"],
+    shown: Bool[np.ndarray, "n p"],
+    corners: Int64[np.ndarray, "n 2"],
+    scale: float,
+    tile: int,
+    look: Mapping,
+) -> None:
+    """Those of the points that are shown and lie inside their face's tile."""
+    scaled = (points + 0.5) * scale - 0.5
+    shown = shown & ((scaled >= 0) & (scaled < tile)).all(-1)
+    axis.plot(*(scaled + corners[:, None])[shown].T, ls="", **look)
+
+
+def draw_heat(
+    axis,
+    heat: Float[np.ndarray, "n h2 w2"],
+    x: Int64[np.ndarray, " n"],
+    y: Int64[np.ndarray, " n"],
+    shape: tuple[int, int],
+    tile: int,
+) -> None:
+    """Each tile lit by its own map, smoothly."""
+    light = np.zeros(shape, np.float32)
+    for each, left, top in zip(np.float32(heat), x, y, strict=True):
+        soft = Image.fromarray(each).resize((tile, tile), Image.Resampling.BICUBIC)
+        light[top : top + tile, left : left + tile] = soft
+    light = light.clip(0, 1)
+    axis.imshow(light, cmap="inferno", vmin=0, vmax=1, alpha=0.6 * light)
 
 
 def draw_rows(

@@ -29,6 +29,11 @@ code { display: inline-block; max-width: 100%; overflow-wrap: anywhere;
   padding: 0 .3em; border-radius: .3em; background: var(--card);
   font: .875em ui-monospace, monospace; }
 .soft { color: var(--soft); font-size: .9rem; }
+.cards { display: grid; gap: .75rem; margin: 1rem 0;
+  grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); }
+.cards > div { padding: .75rem 1rem; border-radius: .6rem; background: var(--card); }
+.cards p { margin: 0; }
+.big { font-size: 1.6rem; line-height: 1.4; font-variant-numeric: tabular-nums; }
 .wide, .small { margin: .75rem 0; overflow-x: auto; }
 img { display: block; max-width: 100%; height: auto; border-radius: .5rem; }
 .wide img { min-width: 36rem; }
@@ -55,6 +60,10 @@ NARROW = 600  # pixels; a telephone shrinks what is wider no further than to thi
 
 class Html(str):
     """What is markup already; `tag` escapes every other string."""
+
+
+class Quantity(Html):
+    """The markup of a number."""
 
 
 def tag(name: str, /, *content: object, **attributes: object) -> Html:
@@ -95,7 +104,8 @@ def number(value: float | int | None) -> str:
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Html:
     """Texts stand on the left of their column, numbers, formatted, on the right."""
     rows = [list(row) for row in rows]
-    kinds = ["text" if isinstance(cell, str) else "number" for cell in rows[0]]
+    text = [isinstance(c, str) and not isinstance(c, Quantity) for c in rows[0]]
+    kinds = ["text" if is_text else "number" for is_text in text]
 
     def line(name: str, cells: Sequence[object]) -> Html:
         shown = [cell if isinstance(cell, str) else number(cell) for cell in cells]

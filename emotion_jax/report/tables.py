@@ -32,6 +32,17 @@ def twins(split: Split) -> str:
     return ""
 
 
+def used(train: Mapping[str, Split], val: Mapping[str, Split]) -> list[str]:
+    """What a run trains and validates on, a line each."""
+    lines = []
+    for use, splits in (("train", train), ("val", val)):
+        for split in splits.values():
+            lines.append(f"{use}: {describe(split)}")
+            if use == "train" and (told := twins(split)):
+                lines.append(told)
+    return lines
+
+
 def cell(value: float | int | None) -> str:
     """One number, ten characters wide."""
     if value is None:
@@ -49,7 +60,11 @@ def numbers(found: Mapping[str, float | int | None], tasks: Mapping[str, Task]) 
         if not mine["n"]:
             continue
         lines += ["", name, ""]
-        lines += [f"  {k:<26}{cell(v)}" for k, v in mine.items() if "/" not in k]
+        for key, value in mine.items():
+            if "/" not in key and not key.endswith(("@low", "@high")):
+                ends = [mine.get(f"{key}@{end}") for end in ("low", "high")]
+                span = "" if None in ends else "  " + " to".join(map(cell, ends))
+                lines.append(f"  {key:<26}{cell(value)}{span}")
         columns = COLUMNS[task.kind]
         lines += ["", " " * 28 + "".join(f"{c:>10}" for c in columns)]
         for each in task.names:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from emotion_jax import data
-from emotion_jax.data import folder
+from emotion_jax.data import folder, image
 from emotion_jax.data.prepare import prepare, resize, split_rows
 from emotion_jax.errors import Mistake
 from emotion_jax.tasks import make_tasks
@@ -130,7 +130,7 @@ def test_a_truncated_image_and_one_too_large_are_named(two, monkeypatch):
     whole = (two / "calm" / "0.png").read_bytes()
     (two / "calm" / "0.png").write_bytes(whole[: len(whole) // 2])
     save(two / "calm" / "big.png", size=(30, 30))
-    monkeypatch.setattr(folder, "MOST_PIXELS", 500)
+    monkeypatch.setattr(image, "MOST_PIXELS", 500)
     with pytest.raises(Mistake, match=r"2 of 7 .*0.png \(.*big.png \(30 x 30 pixels"):
         folder.read(str(two))
 

@@ -3,6 +3,7 @@
 import functools
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -241,3 +242,25 @@ def test_a_bright_dot_stays_under_its_keypoint(name, dotted):
 def test_a_bright_dot_stays_under_its_keypoint_through_all_of_them(dotted):
     augment = make_augment(TASKS, {name: {} for name in GEOMETRY})
     check_dots(jax.device_get(jax.jit(augment)(jax.random.key(0), dotted)))
+
+
+@pytest.mark.parametrize("side", [16, 33])
+def test_products_warp_as_lookups_do(side):
+    """On a TPU the one, elsewhere the other: the same picture to rounding."""
+    rng = np.random.default_rng(side)
+    image = jnp.asarray(rng.random((side, side, 1)), jnp.float32)
+    for _ in range(5):
+        matrix = jnp.eye(3).at[:2].add(jnp.asarray(rng.normal(0, 0.4, (2, 3))))
+        matrix = geometry.centred(matrix.at[:2, 2].mul(side), side)
+        found = jax.jit(geometry.warp_by_products)(image, matrix)
+        expected = jax.jit(geometry.warp_by_lookups)(image, matrix)
+        np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("platform, products", [("tpu", True), ("cpu", False)])
+def test_only_a_tpu_warps_by_products(platform, products):
+    warp = jax.jit(jax.vmap(geometry.warp))
+    shapes = [jax.ShapeDtypeStruct((4, *s), jnp.float32) for s in [(8, 8, 1), (3, 3)]]
+    program = jax.export.export(warp, platforms=[platform])(*shapes).mlir_module()
+    assert ("dot_general" in program) is products
+    assert ("gather" in program) is not products

@@ -257,6 +257,25 @@ def test_seven_classes_for_a_model_of_five():
     assert (split.faces["image"] == raw.image[split.rows]).all()
 
 
+def test_a_face_is_told_if_a_twin_of_it_is_trained_on():
+    usage = fer_usage(6, 2, 2)
+    twins_of = [(0, 6), (7, 8), (1, 2)]  # across; both held out; both to train on
+    raw = make_raw(10, twin_rows=twins_of, usage=usage, classes=FIVE)
+    told = {
+        name: prepare.prepare(raw, name, {"emotion": EMOTION}, 4).extra["twin"].tolist()
+        for name in ("PublicTest", "PrivateTest", "Training", "all")
+    }
+    assert told["PublicTest"] == [True, False]
+    assert told["PrivateTest"] == [False, False]
+    assert not any(told["Training"]) and not any(told["all"])
+
+
+def test_who_is_shown_goes_with_the_face():
+    raw = make_raw(40, person=np.array([f"p{i}" for i in range(40)]), classes=FIVE)
+    split = prepare.prepare(raw, "train", {"emotion": EMOTION}, 4)
+    assert split.extra["person"].tolist() == [f"p{row}" for row in split.rows]
+
+
 def test_five_classes_for_a_model_of_seven():
     split = prepare.prepare(make_raw(5, classes=FIVE), "all", {"emotion": EMOTION7}, 4)
     assert split.faces["labels"]["emotion"].argmax(axis=1).tolist() == [0, 1, 4, 3, 5]

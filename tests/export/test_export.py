@@ -1,5 +1,6 @@
 """Laws of every format: the same answers as the network's, the same names, one file."""
 
+import importlib.util
 import json
 
 import jax
@@ -14,7 +15,17 @@ from emotion_jax.data.table import FIVE, POINTS
 from emotion_jax.export import FORMATS, stablehlo
 from emotion_jax.export.program import make_program
 
-EXACT = ["onnx", "stablehlo"]
+VARIANTS = ["plain", "seven", "bottleneck", "group", "antialias", "heatmap", "course"]
+EXACT = ["onnx", "stablehlo", "savedmodel", "tflite"]
+
+
+@pytest.fixture
+def format(request):
+    """A format's name, where what it needs is installed."""
+    for package in FORMATS[request.param].needs:
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    return request.param
 
 
 @pytest.fixture(scope="session")
@@ -25,9 +36,11 @@ def trained(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "format, name",
-    [("onnx", "plain"), ("onnx", "seven"), ("onnx", "bottleneck"), ("onnx", "group")]
-    + [("onnx", "antialias"), ("onnx", "heatmap"), ("onnx", "course")]
-    + [("stablehlo", "plain"), ("stablehlo", "antialias"), ("stablehlo", "heatmap")],
+    [("onnx", name) for name in VARIANTS]
+    + [("stablehlo", "plain"), ("stablehlo", "antialias"), ("stablehlo", "heatmap")]
+    + [("savedmodel", name) for name in VARIANTS]
+    + [("tflite", name) for name in VARIANTS],
+    indirect=["format"],
 )
 def test_an_export_answers_as_the_network_does(format, name, variant, images):
     restored = variant(name)
@@ -51,7 +64,7 @@ def test_an_export_answers_as_the_network_does(format, name, variant, images):
     assert all(values.dtype == np.float32 for values in found.values())
 
 
-@pytest.mark.parametrize("format", EXACT)
+@pytest.mark.parametrize("format", EXACT, indirect=True)
 def test_one_export_takes_any_number_of_images(format, variant, images):
     restored = variant("plain")
     files = FORMATS[format].make(restored)
@@ -89,7 +102,10 @@ def test_stablehlo_is_for_three_platforms_and_says_its_metadata(variant):
         ("onnx", ["model.onnx"]),
         ("onnx-int8", ["model.onnx"]),
         ("stablehlo", ["model.json", "model.stablehlo"]),
+        ("savedmodel", ["fingerprint.pb", "model.json", "saved_model.pb", "variables"]),
+        ("tflite", ["model.json", "model.tflite"]),
     ],
+    indirect=["format"],
 )
 def test_the_binary_replaces_its_own_files_and_leaves_others(
     trained, tmp_path, format, names, capsys
@@ -98,7 +114,8 @@ def test_the_binary_replaces_its_own_files_and_leaves_others(
     (tmp_path / names[0]).write_text("old")
     args = ["--checkpoint", str(trained), "--format", format, "--out", str(tmp_path)]
     assert run(export.main, args) == 0
-    assert sorted(f.name for f in tmp_path.iterdir()) == [*names, "notes.txt"]
+    found = sorted(f.name for f in tmp_path.iterdir())
+    assert found == sorted([*names, "notes.txt"])
     assert (tmp_path / names[0]).read_bytes() != b"old"
     assert names[0] in capsys.readouterr().out
 
@@ -110,6 +127,7 @@ def test_the_binary_replaces_its_own_files_and_leaves_others(
         (["--checkpoint", "nowhere"], "--checkpoint nowhere does not exist"),
         (["--data", "synthetic"], "--format onnx looks at no faces"),
         (["--format", "onnx-int8", "--data", "fer2013=none.csv"], "none.csv"),
+        (["--ort-web", "."], "--format onnx makes no page: leave --ort-web out"),
     ],
 )
 def test_mistakes_are_told_and_nothing_is_written(
@@ -124,12 +142,14 @@ def test_mistakes_are_told_and_nothing_is_written(
     assert not out.exists()
 
 
-@pytest.mark.parametrize("out", ["out", "out/deeper"])
-def test_out_is_no_file(out, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "out, reason", [("out", "out is no folder"), ("out/deeper", "Not a directory")]
+)
+def test_out_is_no_file(out, reason, tmp_path, capsys):
     (tmp_path / "out").write_text("mine")
     args = ["--checkpoint", "nowhere", "--format", "onnx"]
     assert run(export.main, [*args, "--out", str(tmp_path / out)]) == 2
-    assert "out is a file" in capsys.readouterr().err
+    assert reason in capsys.readouterr().err
     assert (tmp_path / "out").read_text() == "mine"
 
 

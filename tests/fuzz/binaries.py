@@ -22,7 +22,7 @@ from emotion_jax.report import augmentations as drawing
 def trace(make, network, tasks, optimizer, augment, feed, mesh, seed, layout):
     """Instead of making the step, traces it: all that the config says is in it."""
     inputs = next(feed.batches(0))
-    faces = inputs[0] if isinstance(inputs, tuple) else inputs
+    faces = jax.eval_shape(feed.gather, inputs)
     init = step.make_init(network, optimizer, seed, faces["image"].shape[1])
     made = make(network, tasks, optimizer, augment, feed, mesh, seed, layout)
     jax.eval_shape(made, jax.eval_shape(init), inputs)

@@ -64,3 +64,20 @@ def test_evenly_chosen_rows_have_both_ends_and_no_row_twice():
     assert len(set(some)) == 12 and (some[0], some[-1]) == (3, 102)
     assert np.ptp(np.diff(some)) <= 1
     assert mosaic.evenly(rows[:5], 12).tolist() == [3, 4, 5, 6, 7]
+
+
+def test_crosses_are_what_a_network_sees_wherever_it_is_in_the_image(tmp_path):
+    crosses = np.array([[[5.0, 5], [40, 40]]], np.float32)
+    pixels = drawn(tmp_path / "a.png", [100], [""], columns=1, crosses=crosses)
+    rgb = [int(mosaic.CROSS[i : i + 2], 16) for i in (1, 3, 5)]
+    y, x = np.nonzero(np.abs(pixels - rgb).max(-1) < 60)
+    np.testing.assert_allclose([x.mean(), y.mean()], GAP + 10.5, atol=0.8)
+
+
+def test_heat_lights_its_places_and_leaves_the_others(tmp_path):
+    heat = np.zeros((2, 2, 2), np.float32)
+    heat[1, 0, 1] = 1.0  # the second face's upper right
+    pixels = drawn(tmp_path / "a.png", [50, 50], ["", ""], columns=2, heat=heat)
+    first, second = (pixels[GAP:-GAP, x : x + TILE] for x in (GAP, 2 * GAP + TILE))
+    assert np.abs(first - 50).max() <= 3
+    assert second[:12, -12:].mean() > 100 and np.abs(second[-12:, :12] - 50).max() <= 6

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from emotion_jax.export.graph import Graph, Tensor, Value
+from emotion_jax.export.lower import Rules
 
 CHANNELS_FIRST = (0, 3, 1, 2)
 TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7, "bool": 9}  # ONNX's numbers
@@ -200,22 +201,25 @@ def cut(graph: Graph, shape, x: Tensor, *, start_indices, limit_indices, strides
     return Tensor(name, tuple(shape), x.order)
 
 
-# Value by value: (graph, *values, **parameters).
-ELEMENTWISE = {
-    **{"add": simple("Add"), "mul": simple("Mul"), "min": simple("Min")},
-    **{"sub": subtract, "div": divide, "max": maximum},
-    **{"exp": simple("Exp"), "tanh": simple("Tanh"), "logistic": simple("Sigmoid")},
-    **{"rsqrt": rsqrt, "square": square, "integer_pow": integer_pow},
-    **{"ge": simple("GreaterOrEqual"), "select_n": select},
-    **{"convert_element_type": cast, "stop_gradient": nothing, "copy": nothing},
-}
-# The rest: (graph, shape of the result, *values, **parameters).
-RULES = {
-    **{"reshape": as_shaped, "squeeze": as_shaped, "transpose": transpose},
-    **{"conv_general_dilated": convolve, "dot_general": multiply},
-    "reduce_window_max": partial(pool, op="MaxPool"),
-    "reduce_window_sum": sum_pool,
-    "reduce_sum": partial(reduce, op="ReduceSum"),
-    "reduce_max": partial(reduce, op="ReduceMax"),
-    **{"concatenate": concatenate, "stack": stack, "slice": cut},
-}
+ONNX = Rules(
+    "emotion_jax/export/onnx_rules.py",
+    Graph.spread,
+    Graph.whole,
+    elementwise={
+        **{"add": simple("Add"), "mul": simple("Mul"), "min": simple("Min")},
+        **{"sub": subtract, "div": divide, "max": maximum},
+        **{"exp": simple("Exp"), "tanh": simple("Tanh"), "logistic": simple("Sigmoid")},
+        **{"rsqrt": rsqrt, "square": square, "integer_pow": integer_pow},
+        **{"ge": simple("GreaterOrEqual"), "select_n": select},
+        **{"convert_element_type": cast, "stop_gradient": nothing, "copy": nothing},
+    },
+    others={
+        **{"reshape": as_shaped, "squeeze": as_shaped, "transpose": transpose},
+        **{"conv_general_dilated": convolve, "dot_general": multiply},
+        "reduce_window_max": partial(pool, op="MaxPool"),
+        "reduce_window_sum": sum_pool,
+        "reduce_sum": partial(reduce, op="ReduceSum"),
+        "reduce_max": partial(reduce, op="ReduceMax"),
+        **{"concatenate": concatenate, "stack": stack, "slice": cut},
+    },
+)

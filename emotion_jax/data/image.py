@@ -1,0 +1,70 @@
+"""Images: opened, turned, gray, resized; once for training, evaluation and photos."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+MOST_PIXELS = 50_000_000
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+def read_photo(file: Path) -> UInt8[np.ndarray, "h w 3"]:
+    """One image in color, turned as its camera says.
+
+    Raises:
+      UNREADABLE: for whatever is wrong with it; `reason` says what.
+    """
+    with (
+        warnings.catch_warnings(action="ignore"),
+        Image.open(file, formats=FORMATS) as image,
+    ):
+        if image.width * image.height > MOST_PIXELS:
+            raise ValueError(f"{image.width} x {image.height} pixels are too many")
+        turned = ImageOps.exif_transpose(image)
+        if turned.mode.startswith("I"):  # 16 bits; Pillow would clip them
+            values = np.asarray(turned, np.float32) / 257
+            turned = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
+        return np.array(turned.convert("RGB"))
+
+
+def middle(width: int, height: int) -> tuple[int, int, int, int]:
+    """The largest square in the middle of an image: x, y, width, height."""
+    side = min(width, height)
+    return (width - side) // 2, (height - side) // 2, side, side
+
+
+def gray(images: UInt8[np.ndarray, "n h w 3"]) -> UInt8[np.ndarray, "n h w 1"]:
+    """Pillow's L: the luma of ITU-R 601-2."""
+    n, height, width, _ = images.shape
+    pixels = images.reshape(n * height, width, 3)  # one picture, however many there are
+    light = np.asarray(Image.fromarray(pixels).convert("L"))
+    return light.reshape(n, height, width, 1)
+
+
+def resize(
+    images: UInt8[np.ndarray, "n h w 1"], side: int
+) -> UInt8[np.ndarray, "n side side 1"]:
+    """Pillow's BILINEAR: half-pixel centres, antialiased when shrinking."""
+    if images.shape[1:3] == (side, side):
+        return images
+    resized = np.empty((len(images), side, side, 1), np.uint8)
+    for old, new in zip(images, resized, strict=True):
+        image = Image.fromarray(old[..., 0])
+        new[..., 0] = image.resize((side, side), Image.Resampling.BILINEAR)
+    return resized
+
+
+def reason(error: Exception) -> str:
+    """Why a file cannot be read, without Pillow's repetition of its name."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "no PNG, JPEG or WebP"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than {MOST_PIXELS:,} pixels are too many"
+    return str(error)

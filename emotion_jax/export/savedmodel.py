@@ -1,0 +1,78 @@
+"""TensorFlow's SavedModel, for TensorFlow Serving: made of TensorFlow's own operations.
+
+Not a StableHLO program in a wrapper, so it runs without XLA and TFLite can read it.
+"""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import jax
+import numpy as np
+from jaxtyping import UInt8
+
+from emotion_jax.evaluate import Outputs, Restored
+from emotion_jax.export.graph import BATCH
+from emotion_jax.export.lower import lower
+from emotion_jax.export.program import Program, make_program
+from emotion_jax.export.tf_rules import TENSORFLOW
+
+
+def tensorflow():
+    """TensorFlow, which then keeps its remarks about this machine to itself."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow
+
+    return tensorflow
+
+
+def make(restored: Restored) -> dict[str, bytes]:
+    """The folder's files, and the metadata as JSON beside them."""
+    program = make_program(restored)
+    with tempfile.TemporaryDirectory() as folder:
+        save(program, folder)
+        files = {
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in sorted(Path(folder).rglob("*"))
+            if path.is_file()
+        }
+    return files | {"model.json": json.dumps(program.metadata, indent=2).encode()}
+
+
+def run(files: dict[str, bytes], image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
+    """What TensorFlow answers."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            path = Path(folder) / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+        loaded = tensorflow().saved_model.load(folder)
+    answers = loaded.signatures["serving_default"](image=image)
+    return {name: answer.numpy() for name, answer in answers.items()}
+
+
+def save(program: Program, folder: str) -> None:
+    """Two signatures: the answers for images, and the metadata as strings."""
+    tf = tensorflow()
+    shape = (program.side, program.side, 1)
+    image = jax.ShapeDtypeStruct((BATCH, *shape), np.uint8)
+    jaxpr, answers = jax.make_jaxpr(program.forward, return_shape=True)(image)
+
+    def answer(image):
+        found = lower(tf, jaxpr, image, rules=TENSORFLOW)
+        # JAX lists a dict's values by their sorted keys
+        return dict(zip(sorted(answers), found, strict=True))
+
+    spec = tf.TensorSpec([None, *shape], tf.uint8, "image")
+    module = tf.Module()
+    module.answer = tf.function(answer, input_signature=[spec])
+    module.metadata = tf.function(
+        lambda: {name: tf.constant(text) for name, text in program.metadata.items()},
+        input_signature=[],
+    )
+    tf.saved_model.save(
+        module,
+        folder,
+        signatures={"serving_default": module.answer, "metadata": module.metadata},
+    )

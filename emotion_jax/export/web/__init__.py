@@ -1,0 +1,45 @@
+"""A page that reads faces in the browser: static files, the same on every server.
+
+The page is in page/, as it is written; beside it go the network, the face detector,
+and onnxruntime-web with its WebAssembly.
+"""
+
+import json
+from importlib import resources
+from pathlib import Path
+
+from emotion_jax.evaluate import Restored
+from emotion_jax.export import onnx
+from emotion_jax.export.program import make_program
+from emotion_jax.export.web import ort
+
+check = ort.check
+
+
+def make(restored: Restored, ort_web: Path | None) -> dict[str, bytes]:
+    """The folder's files by name."""
+    runtime = ort.files(ort_web)  # first: it may fail
+    metadata = make_program(restored).metadata
+    return {
+        **page(),
+        **detector(),
+        **runtime,
+        **onnx.make(restored),
+        "model.json": json.dumps(metadata, indent=2).encode(),
+    }
+
+
+def page() -> dict[str, bytes]:
+    """The page itself, and the licence of what runs it."""
+    folder = resources.files(__name__) / "page"
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def detector() -> dict[str, bytes]:
+    """What finds the faces, and its licence."""
+    names = {
+        "detector.onnx": "detector.onnx",
+        "detector.LICENSE": "LICENSE.detector.txt",
+    }
+    folder = resources.files("emotion_jax.photo")
+    return {written: (folder / name).read_bytes() for name, written in names.items()}

@@ -1,0 +1,55 @@
+// The network: gray faces in, each one's probabilities and points out.
+
+import * as ort from "./ort.js";
+
+/** A file of this folder, wherever the folder is. */
+export async function load(name) {
+  const answer = await fetch(new URL(name, import.meta.url));
+  if (!answer.ok) {
+    throw new Error(`${name}: ${answer.status} ${answer.statusText}`);
+  }
+  return answer;
+}
+
+/** Starts the runtime. Its program is handed over as bytes, so that the server need not
+ * know what kind of file it is; one thread needs no headers of isolation. */
+export async function start() {
+  ort.env.wasm.numThreads = 1;
+  ort.env.wasm.wasmBinary = await (await load("ort.wasm")).arrayBuffer();
+}
+
+export async function session(name) {
+  const bytes = new Uint8Array(await (await load(name)).arrayBuffer());
+  return ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
+}
+
+export { Tensor } from "./ort.js";
+
+export class Reader {
+  static async open() {
+    const reader = new Reader();
+    const said = await (await load("model.json")).json();
+    reader.session = await session("model.onnx");
+    reader.side = Number(said.side);
+    reader.classes = JSON.parse(said.classes);
+    reader.points = JSON.parse(said.points);
+    return reader;
+  }
+
+  /** What the network answers for gray levels of faces of its side: for each, by output. */
+  async read(faces) {
+    const { side } = this;
+    const pixels = new Uint8Array(faces.length * side * side);
+    faces.forEach((face, i) => pixels.set(face, i * side * side));
+    const image = new ort.Tensor("uint8", pixels, [faces.length, side, side, 1]);
+    const answers = await this.session.run({ image });
+    return faces.map((_, i) =>
+      Object.fromEntries(
+        Object.entries(answers).map(([name, { data }]) => {
+          const size = data.length / faces.length;
+          return [name, data.slice(i * size, (i + 1) * size)];
+        }),
+      ),
+    );
+  }
+}

@@ -1,0 +1,128 @@
+// What is shown: the picture with boxes and points, and a card a face.
+
+const COLORS = ["#4c7dff", "#f0862b", "#1fae6c", "#e2509b", "#9468f2", "#12a5c2"];
+const LINES = [
+  ["left_eyebrow_inner_end", "left_eyebrow_outer_end"],
+  ["right_eyebrow_inner_end", "right_eyebrow_outer_end"],
+  ["left_eye_inner_corner", "left_eye_center", "left_eye_outer_corner"],
+  ["right_eye_inner_corner", "right_eye_center", "right_eye_outer_corner"],
+  ["mouth_left_corner", "mouth_center_top_lip", "mouth_right_corner"],
+  ["mouth_left_corner", "mouth_center_bottom_lip", "mouth_right_corner"],
+];
+const get = (id) => document.getElementById(id);
+const canvas = get("picture");
+const cards = get("faces");
+
+export const color = (i) => COLORS[i % COLORS.length];
+
+/** Says a sentence; a wrong one looks like it. */
+export function tell(sentence, wrong = false) {
+  get("status").textContent = sentence;
+  get("status").classList.toggle("wrong", wrong);
+}
+
+/** Draws the picture, and over it what was found; as in a mirror for the camera. */
+export function draw(picture, found, names, mirror) {
+  const { width, height } = picture;
+  if (canvas.width !== width || canvas.height !== height) {
+    Object.assign(canvas, { width, height });
+  }
+  canvas.hidden = false;
+  get("invitation").hidden = true;
+  const number = found.length === 1 ? "one face" : `${found.length} faces`;
+  canvas.setAttribute("aria-label", `The picture, with ${number} found`);
+
+  const pen = canvas.getContext("2d");
+  pen.save();
+  if (mirror) {
+    pen.translate(width, 0);
+    pen.scale(-1, 1);
+  }
+  pen.drawImage(picture, 0, 0);
+  pen.restore();
+  const place = ([x, y]) => [(mirror ? width - 1 - x : x) + 0.5, y + 0.5];
+  const { clientWidth, clientHeight } = canvas;
+  const unit = Math.max(width / clientWidth, height / clientHeight); // a screen's pixel
+  found.forEach((face, i) => drawFace(pen, face, names, place, unit, color(i), i + 1));
+}
+
+function drawFace(pen, { box, points }, names, place, unit, ink, number) {
+  const [x, y, side] = box;
+  const left = Math.min(place([x, y])[0], place([x + side, y])[0]);
+  const top = y;
+  pen.lineWidth = 2.5 * unit;
+  pen.strokeStyle = ink;
+  pen.beginPath();
+  pen.roundRect(left, top, side, side, 8 * unit);
+  pen.stroke();
+
+  const size = 20 * unit;
+  pen.fillStyle = ink;
+  pen.beginPath();
+  pen.roundRect(left, top - size / 2, size, size, size / 2);
+  pen.fill();
+  pen.fillStyle = "#fff";
+  pen.font = `600 ${12 * unit}px system-ui, sans-serif`;
+  pen.textAlign = "center";
+  pen.textBaseline = "middle";
+  pen.fillText(number, left + size / 2, top + unit / 2);
+
+  const at = Object.fromEntries(names.map((name, i) => [name, points && place(points[i])]));
+  pen.strokeStyle = "rgb(255 255 255 / 70%)";
+  pen.lineWidth = 1.2 * unit;
+  for (const line of LINES.map((ends) => ends.map((name) => at[name]).filter(Boolean))) {
+    pen.beginPath();
+    line.forEach(([x, y]) => pen.lineTo(x, y));
+    pen.stroke();
+  }
+  for (const [x, y] of Object.values(at).filter(Boolean)) {
+    pen.beginPath();
+    pen.arc(x, y, 2.6 * unit, 0, 2 * Math.PI);
+    pen.fillStyle = ink;
+    pen.strokeStyle = "#fff";
+    pen.fill();
+    pen.stroke();
+  }
+}
+
+/** One card a face, kept from frame to frame. */
+export function list(found, classes, side) {
+  while (cards.children.length > found.length) {
+    cards.lastElementChild.remove();
+  }
+  while (cards.children.length < found.length) {
+    cards.append(makeCard(cards.children.length, classes));
+  }
+  found.forEach((face, i) => fill(cards.children[i], face, classes, side));
+}
+
+function makeCard(i, classes) {
+  const card = get("face").content.firstElementChild.cloneNode(true);
+  card.style.setProperty("--color", color(i));
+  card.querySelector(".number").textContent = `Face ${i + 1}`;
+  for (const name of classes) {
+    const row = document.createElement("div");
+    row.innerHTML =
+      '<dt></dt><dd><span class="bar"><span></span></span><span class="share"></span></dd>';
+    row.firstElementChild.textContent = name;
+    card.querySelector(".bars").append(row);
+  }
+  return card;
+}
+
+function fill(card, { seen, emotion, points }, classes, side) {
+  const small = card.querySelector(".seen");
+  const pixels = new ImageData(side, side);
+  seen.forEach((level, i) => pixels.data.set([level, level, level, 255], 4 * i));
+  Object.assign(small, { width: side, height: side });
+  small.getContext("2d").putImageData(pixels, 0, 0);
+
+  const best = emotion ? emotion.indexOf(Math.max(...emotion)) : -1;
+  card.querySelector(".top").textContent = emotion
+    ? classes[best]
+    : `${points.length} points`;
+  [...card.querySelectorAll(".bars div")].forEach((row, k) => {
+    row.querySelector(".bar span").style.transform = `scaleX(${emotion[k]})`;
+    row.querySelector(".share").textContent = `${Math.round(100 * emotion[k])} %`;
+  });
+}

@@ -1,0 +1,1 @@
+"""Photos: opened as they were taken, faces found in them, and cut out."""

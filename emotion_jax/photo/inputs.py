@@ -1,0 +1,186 @@
+"""What predict is given, as face crops: photos, folders of them, CSVs of pixels."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from emotion_jax.data import csv_table
+from emotion_jax.data.image import (
+    SUFFIXES,
+    UNREADABLE,
+    gray,
+    middle,
+    read_photo,
+    reason,
+    resize,
+)
+from emotion_jax.data.keypoints import COORDINATES
+from emotion_jax.errors import Mistake
+from emotion_jax.photo import crop, detect
+from emotion_jax.photo.crop import Box
+
+# The columns that may stand beside those of the pixels; labels are not looked at.
+FORMS = {"pixels": ("emotion", "Usage"), "Image": ("ImageId", "person", *COORDINATES)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Crop:
+    """One face, as the networks take it.
+
+    Attributes:
+      image: the photo's path, or PATH:ROW, or PATH:ImageId of a CSV that has them.
+      box: where it is in its image.
+      gray: the pixels there, by the sides that networks take.
+      number: its ImageId or row in a CSV, else None.
+      score: the detector's, else None.
+    """
+
+    file: Path
+    image: str
+    box: Box
+    gray: dict[int, UInt8[np.ndarray, "side side 1"]]
+    number: str | None = None
+    score: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Faces:
+    """--faces: where the faces of an image are.
+
+    Attributes:
+      how: "detect", "whole", "box", or "" for the usual: find those of photos, take
+        the images of a CSV whole.
+    """
+
+    how: str = ""
+    box: Box = (0, 0, 0, 0)
+
+    @classmethod
+    def parse(cls, text: str) -> "Faces":
+        """The flag's value."""
+        if text in ("", "detect", "whole"):
+            return cls(text)
+        if not re.fullmatch(r"-?\d{1,6},-?\d{1,6},0*[1-9]\d{0,5},0*[1-9]\d{0,5}", text):
+            raise Mistake(
+                "--faces is detect, whole, or a box x,y,width,height in whole pixels "
+                f"of the photo; got {text!r}"
+            )
+        x, y, width, height = map(int, text.split(","))
+        return cls("box", (x, y, width, height))
+
+    def find(
+        self, photo: UInt8[np.ndarray, "h w c"], usual: str
+    ) -> list[tuple[Box, float | None]]:
+        """Boxes and scores of the faces of a photo, gray or in color.
+
+        Raises:
+          ValueError: there is none.
+        """
+        how = self.how or usual
+        height, width = photo.shape[:2]
+        if how == "whole":
+            return [(middle(width, height), None)]
+        if how == "box":
+            x, y, w, h = self.box
+            if not (0 <= x + w / 2 <= width and 0 <= y + h / 2 <= height):
+                place = ",".join(map(str, self.box))
+                raise ValueError(f"--faces {place} is not in its {width} x {height}")
+            if max(w, h) > 2 * max(width, height):
+                raise ValueError(f"--faces {w} x {h} is too large for it")
+            return [(self.box, None)]
+        color = np.broadcast_to(photo, (height, width, 3))
+        found = detect.find(np.ascontiguousarray(color))
+        if not found:
+            raise ValueError("no face found")
+        return [(crop.frame(face), face.score) for face in found]
+
+
+def expand(paths: Sequence[str], bad: dict[str, str]) -> Iterator[Path]:
+    """Every photo and CSV that the paths name, each once; `bad` takes what is none."""
+    seen = set()
+    for path in map(Path, paths):
+        try:
+            files = photos_of(path) if path.is_dir() else [path]
+            for file in files:
+                if (real := file.resolve()) not in seen:
+                    seen.add(real)
+                    yield file
+        except (OSError, ValueError) as error:
+            bad[str(path)] = reason(error)
+
+
+def photos_of(folder: Path) -> list[Path]:
+    """The photos in a folder and below, by path."""
+    list(folder.iterdir())  # which raises where rglob passes over it
+    files = [f for f in sorted(folder.rglob("*")) if f.suffix.lower() in SUFFIXES]
+    files = [f for f in files if f.is_file() and not f.name.startswith(".")]
+    if not files:
+        raise ValueError(f"a folder without photos ({', '.join(SUFFIXES)})")
+    return files
+
+
+def read(
+    paths: Sequence[str],
+    faces: Faces,
+    sides: Sequence[int],
+    tell: Callable[[int], None],
+) -> tuple[list[Crop], dict[str, str]]:
+    """All faces, and why each other input has none.
+
+    Args:
+      sides: of the faces that the networks take.
+      tell: is told the number of photos done.
+    """
+    crops, bad = [], {}
+    for done, file in enumerate(expand(paths, bad), 1):
+        try:
+            if file.suffix.lower() == ".csv":
+                crops += read_rows(file, faces, sides, bad)
+            else:
+                photo = read_photo(file)
+                crops += cut_all(photo, file, faces, sides, usual="detect")
+        except Mistake as error:
+            bad[str(file)] = str(error).removeprefix(f"{file}").lstrip(":, ")
+        except UNREADABLE as error:
+            bad[str(file)] = reason(error)
+        tell(done)
+    return crops, bad
+
+
+def read_rows(
+    file: Path, faces: Faces, sides: Sequence[int], bad: dict[str, str]
+) -> Iterator[Crop]:
+    """The faces of a CSV: Kaggle's or FER2013's, labelled or not."""
+    with open(file, "rb") as opened:
+        line = opened.readline(csv_table.MAX_HEADER)
+    pixels = "Image" if b"Image" in re.findall(rb"\w+", line) else "pixels"
+    table = csv_table.read(str(file), pixels, (), FORMS[pixels])
+    rows = [str(row) for row in range(1, len(table.image) + 1)]
+    numbers = table.columns.get("ImageId", rows)
+    for number, image in zip(numbers, table.image, strict=True):
+        try:
+            yield from cut_all(image, file, faces, sides, "whole", number)
+        except ValueError as error:
+            bad[f"{file}:{number}"] = str(error)
+
+
+def cut_all(
+    photo: UInt8[np.ndarray, "h w c"],
+    file: Path,
+    faces: Faces,
+    sides: Sequence[int],
+    usual: str,
+    number: str | None = None,
+) -> list[Crop]:
+    """The faces of one image."""
+    crops, light = [], photo if photo.shape[2] == 1 else gray(photo[None])[0]
+    name = str(file) if number is None else f"{file}:{number}"
+    for box, score in faces.find(photo, usual):
+        face = crop.cut(light, box)[None]
+        small = {side: resize(face, side)[0] for side in sides}
+        crops.append(Crop(file, name, box, small, number, score))
+    return crops

@@ -1,0 +1,202 @@
+"""Predict emotion and keypoints of the faces in photos, folders of them, and CSVs.
+
+  python -m emotion_jax.predict --checkpoint runs/combined photo.jpg
+  python -m emotion_jax.predict --checkpoint runs/fer5 --checkpoint runs/points photos
+  python -m emotion_jax.predict --checkpoint runs/points test.csv --submission IdL.csv
+
+writes predictions.csv (one row a face, points in pixels of the photo), the same as
+predictions.json, and the photos with what was found drawn in, or a sheet of a CSV's
+first faces. Photos are PNG, JPEG or WebP of up to 50 million pixels, turned as their
+camera says. A CSV holds one face a row: `pixels`, or `Image` and perhaps `ImageId`;
+its labels are not looked at. What cannot be done, a photo without a face too, is told
+at the end, with exit code 2; the others are done all the same.
+"""
+
+import dataclasses
+import itertools
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from emotion_jax import cli, logs
+from emotion_jax.data.image import read_photo
+from emotion_jax.errors import Mistake
+from emotion_jax.inference import Model, Predictions
+from emotion_jax.photo import detect, inputs
+from emotion_jax.photo.inputs import Crop, Faces
+from emotion_jax.report import annotate, mosaic, predictions
+
+PHOTOS = "photos"  # the folder of pictures in --out
+TOLD = 10  # seconds between lines on the console
+
+
+def load(checkpoints: Sequence[str]) -> list[Model]:
+    """One network, or two specialists of a task each."""
+    models, owner = [Model(name, "--checkpoint") for name in checkpoints], {}
+    for model, name in zip(models, checkpoints, strict=True):
+        for task in model.restored.tasks.values():
+            if task.kind in owner:
+                raise Mistake(
+                    f"--checkpoint {owner[task.kind]} and {name} both give "
+                    f"{task.kind}: name one network, or one for each task"
+                )
+            owner[task.kind] = name
+    return models
+
+
+def combine(
+    models: Sequence[Model], crops: Sequence[Crop], tta: bool = False
+) -> Predictions:
+    """What the networks together say of each face, points in pixels of its image."""
+    parts = []
+    for model in models:
+        images = np.stack([crop.gray[model.side] for crop in crops])
+        found = model.predict(images, tta)
+        if found.keypoints is not None:
+            box = np.array([crop.box for crop in crops], np.float32)[:, None]
+            points = (found.keypoints + 0.5) * (box[..., 2:] / model.side) - 0.5
+            found = dataclasses.replace(found, keypoints=points + box[..., :2])
+        parts.append(found)
+    feeling = next((part for part in parts if part.emotion is not None), parts[0])
+    pointing = next((part for part in parts if part.keypoints is not None), parts[0])
+    return dataclasses.replace(
+        feeling, keypoints=pointing.keypoints, points=pointing.points
+    )
+
+
+def draw(out: Path, crops: Sequence[Crop], found: Predictions) -> None:
+    """Each photo with its faces, and a sheet of the first faces of each CSV."""
+    names = set()
+    for file, faces in itertools.groupby(range(len(crops)), lambda i: crops[i].file):
+        faces = list(faces)
+        name = free_name(file.stem, names)
+        if crops[faces[0]].number is None:
+            draw_photo(out / f"{name}.jpg", crops, found, faces)
+        else:
+            draw_sheet(out / f"{name}.png", crops, found, faces[: mosaic.MOST])
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """The name, numbered where photos of several folders share it; and takes it."""
+    numbered = (f"{name}-{k}" for k in itertools.count(2))
+    free = next(n for n in itertools.chain([name], numbered) if n.lower() not in taken)
+    taken.add(free.lower())
+    return free
+
+
+def draw_photo(
+    path: Path, crops: Sequence[Crop], found: Predictions, faces: Sequence[int]
+) -> None:
+    """The photo of these faces, annotated."""
+    marks = []
+    for i in faces:
+        points = None if found.keypoints is None else found.keypoints[i]
+        marks.append(annotate.Mark(crops[i].box, caption(found, i), points))
+    annotate.draw(path, read_photo(crops[faces[0]].file), marks, found.points)
+
+
+def draw_sheet(
+    path: Path, crops: Sequence[Crop], found: Predictions, faces: Sequence[int]
+) -> None:
+    """These faces side by side, as the networks took them."""
+    side = max(crops[0].gray)
+    images = np.stack([crops[i].gray[side] for i in faces])
+    options = {}
+    if found.keypoints is not None:
+        box = np.array([crops[i].box for i in faces], np.float32)[:, None]
+        points = found.keypoints[list(faces)] - box[..., :2]
+        points = (points + 0.5) * (side / box[..., 2:]) - 0.5
+        known = np.ones(points.shape[:2], bool)
+        options = {"names": found.points, "points": points, "known": known}
+    mosaic.draw(path, images, [caption(found, i) for i in faces], **options)
+
+
+def caption(found: Predictions, i: int) -> str:
+    """The emotion and how sure it is, where there is one."""
+    if found.emotion is None:
+        return ""
+    return f"{mosaic.short(found.top[i])} {found.emotion[i].max():.0%}"
+
+
+def progress():
+    """Says now and then how many photos are done."""
+    last = time.monotonic()
+
+    def tell(done: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > TOLD:
+            last = time.monotonic()
+            logs.say(f"{done:,} inputs read")
+
+    return tell
+
+
+def failure(bad: dict[str, str], done: int) -> Mistake:
+    """One sentence for all that could not be done."""
+    told = [f"{name} ({why.removesuffix('.')})" for name, why in bad.items()]
+    more = f" and {len(told) - 10} more" if len(told) > 10 else ""
+    rest = "; the others are done" if done else ""
+    return Mistake(f"no prediction for {', '.join(told[:10])}{more}{rest}")
+
+
+def main(args: list[str]) -> None:
+    """The binary."""
+    parser = cli.Parser("predict", __doc__)
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="PHOTO_OR_FOLDER_OR_CSV")
+    add(
+        "--checkpoint",
+        action="append",
+        required=True,
+        metavar="X",
+        help="a workdir, or a step in it; twice for two specialists",
+    )
+    add(
+        "--faces",
+        default="",
+        metavar="detect|whole|x,y,w,h",
+        help="where they are; default: detect in photos, whole in a CSV",
+    )
+    add("--tta", action="store_true", help="average over the mirror image")
+    add("--out", type=Path, default=Path("predictions"), metavar="DIR")
+    add("--submission", metavar="CSV", help="Kaggle's IdLookupTable.csv")
+    flags = parser.parse(args)
+
+    faces = Faces.parse(flags.faces)
+    photos = any(not name.lower().endswith(".csv") for name in flags.inputs)
+    if faces.how == "detect" or photos and not faces.how:
+        detect.check()
+    cli.check_folder("--out", flags.out / PHOTOS)
+    models = load(flags.checkpoint)
+    tasks = [task for model in models for task in model.restored.tasks.values()]
+    points = [name for t in tasks if t.kind == "points" for name in t.names]
+    lookup = (
+        predictions.read_lookup(flags.submission, points) if flags.submission else None
+    )
+
+    sides = sorted({model.side for model in models})
+    crops, bad = inputs.read(flags.inputs, faces, sides, progress())
+    if not crops:
+        raise failure(bad, 0)
+    if lookup:
+        lookup.rows_of(crops)
+    found = combine(models, crops, flags.tta)
+    out = flags.out
+    (out / PHOTOS).mkdir(parents=True, exist_ok=True)
+    predictions.write_csv(out / "predictions.csv", crops, found)
+    predictions.write_json(
+        out / "predictions.json", crops, found, flags.checkpoint, bad
+    )
+    if lookup:
+        lookup.write(out / "submission.csv", crops, found)
+    draw(out / PHOTOS, crops, found)
+    files = "predictions.csv, predictions.json, " + "submission.csv, " * bool(lookup)
+    print(f"{len(crops):,} faces; written to {out}: {files}{PHOTOS}/")
+    if bad:
+        raise failure(bad, len(crops))
+
+
+if __name__ == "__main__":
+    cli.main(main)

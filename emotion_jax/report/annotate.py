@@ -1,0 +1,107 @@
+"""A photo with what the networks say of its faces: box, emotion, points."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from emotion_jax import logs
+from emotion_jax.report import mosaic
+
+SHORTEST, LONGEST = 480, 1600  # longer side of the picture, in pixels
+FINE = 3  # drawn this many times as large, for smooth edges
+LINE, SHADE = (255, 255, 255, 255), (0, 0, 0, 110)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """What to draw of one face, in pixels of the photo.
+
+    Attributes:
+      box: x, y, width, height.
+      caption: "" for none.
+      points: the centre of the top left pixel is (0, 0); None for none.
+    """
+
+    box: tuple[int, int, int, int]
+    caption: str
+    points: Float[np.ndarray, "p 2"] | None
+
+
+def draw(
+    path: Path,
+    photo: UInt8[np.ndarray, "h w 3"],
+    marks: Sequence[Mark],
+    names: Sequence[str],
+) -> None:
+    """Writes the annotated photo as a JPEG, neither tiny nor huge.
+
+    Args:
+      names: of the points; their colors say whose side they are on.
+    """
+    height, width = photo.shape[:2]
+    longer = max(width, height)
+    scale = min(max(longer, SHORTEST), LONGEST) / longer
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    picture = Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS)
+    picture = picture.convert("RGBA")
+    for mark in marks:
+        draw_mark(picture, mark, names, scale)
+    with logs.whole(path) as partial:
+        picture.convert("RGB").save(partial, "JPEG", quality=92)
+
+
+def draw_mark(
+    picture: Image.Image, mark: Mark, names: Sequence[str], scale: float
+) -> None:
+    """Draws one face's, on a sheet of its own, many times as fine."""
+    x, y, width, height = (v * scale for v in mark.box)
+    thick = max(1.5, max(picture.size) / 400)
+    text = round(min(max(width / 8, max(picture.size) / 45), max(picture.size) / 24))
+    margin = 2 * text + 4 * thick
+    left, top = int(x - margin), int(y - margin)
+    reach = max(width, text * len(mark.caption))
+    sheet_size = int(reach + 2 * margin), int(height + 2 * margin)
+    sheet = Image.new("RGBA", tuple(FINE * v for v in sheet_size), (0, 0, 0, 0))
+    pen = ImageDraw.Draw(sheet)
+
+    def fine(values) -> list[float]:
+        return [FINE * float(v) for v in values]
+
+    edges = [x - left, y - top, x + width - left, y + height - top]
+    for color, extra in ((SHADE, thick), (LINE, 0)):
+        around = [edges[0] - extra / 2, edges[1] - extra / 2]
+        around += [edges[2] + extra / 2, edges[3] + extra / 2]
+        line = round(FINE * (thick + extra))
+        pen.rounded_rectangle(fine(around), FINE * text / 2, outline=color, width=line)
+    if mark.points is not None:
+        radius = min(max(width / 75, 1.2), thick * 2)
+        for (px, py), kind in zip(mark.points, mosaic.sides(names), strict=True):
+            at = (px + 0.5) * scale - left, (py + 0.5) * scale - top
+            for color, r in ((SHADE, radius * 1.6), (mosaic.SIDES[kind], radius)):
+                dot = [at[0] - r, at[1] - r, at[0] + r, at[1] + r]
+                pen.ellipse(fine(dot), fill=color)
+    if mark.caption:
+        above = y - 1.6 * text > 0
+        level = edges[1] - 0.85 * text if above else edges[1] + 0.95 * text
+        write(pen, mark.caption, fine([edges[0], level]), FINE * text)
+    sheet = sheet.resize(sheet_size, Image.Resampling.BOX)
+    whole = Image.new("RGBA", picture.size, (0, 0, 0, 0))
+    whole.paste(sheet, (left, top))
+    picture.alpha_composite(whole)
+
+
+def write(pen: ImageDraw.ImageDraw, text: str, at: list[float], size: int) -> None:
+    """Dark words on a white tag that begins at x and whose middle is y."""
+    import matplotlib  # its font knows more scripts than Pillow's
+
+    file = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans-Bold.ttf"
+    font = ImageFont.truetype(str(file), round(size * 0.72))
+    x, y = at
+    length = pen.textlength(text, font)
+    tag = [x, y - size * 0.6, x + length + size * 0.8, y + size * 0.6]
+    pen.rounded_rectangle(tag, size * 0.35, fill=LINE)
+    pen.text((x + size * 0.4, y), text, "#1c1c1e", font, anchor="lm")

@@ -1,0 +1,124 @@
+"""The model card: what a checkpoint is, what it is for, and what it is not for."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import jax
+
+from emotion_jax.data.table import Split
+from emotion_jax.report.quantities import NAMES, written
+from emotion_jax.report.tables import COLUMNS, describe
+from emotion_jax.scores import Numbers
+from emotion_jax.tasks import Task
+
+USE = """\
+It is meant for research and teaching, on single faces that are cropped as its training
+faces are, and whose owners agree. It reads what a face shows to those who labelled the
+faces, not what a person feels.
+"""
+BANNED = """\
+It must not be used to judge, select or watch people. In the European Union, Article
+5(1)(f) of the AI Act (Regulation (EU) 2024/1689) bans systems that infer the emotions
+of people at work and in education, but for medical and safety reasons; elsewhere the
+Act asks that people be told that such a system looks at them.
+"""
+LIMITS = """\
+- The intervals tell how far luck in the choice of faces moves a number. They say
+  nothing of faces from another source: another camera, light, crop or country.
+- Nobody recorded whose faces the data shows. How the errors spread over age, sex and
+  skin color is unknown, and was not measured.
+- Classes are a few posed, acted or found expressions. Real faces mix them, mean other
+  things by them, or show none; the network names one of its classes all the same.
+- Labels are people's opinions, and some are wrong. A perfect score would be suspicious.
+- The network answers for anything, even where there is no face.
+"""
+CALIBRATED = """\
+Probabilities are after the temperature {temperature}, fitted on the faces that training
+validates on. The calibration error on the faces above is {after}; without the
+temperature it is {before}.
+"""
+UNCALIBRATED = """\
+No temperature was fitted to this checkpoint. Its calibration error on the faces above
+is {before}.
+"""
+SECTIONS = ("model", "tasks", "optim", "train", "augment", "feed")
+
+
+def card(restored, split: Split, found: Numbers) -> str:
+    """The card of a checkpoint, with its results on this split."""
+    meta, tasks = restored.meta, restored.tasks
+    leaves = jax.tree.leaves(restored.variables["params"])
+    count = sum(leaf.size for leaf in leaves)
+    reads = [f"- {name}: {', '.join(map(plain, tasks[name].names))}" for name in tasks]
+    config = meta.config
+    data = meta.data or [", ".join(config["data"]["sources"])]
+    recipe = [f"- {name}: {plain(short(config[name]))}" for name in SECTIONS]
+    parts = {
+        f"A network that reads {' and '.join(tasks)}": [
+            f"A residual network of {count:,} parameters, for gray faces of "
+            f"{meta.side} x {meta.side} pixels, trained with emotion_jax to step "
+            f"{restored.folder.name}. It reads:",
+            "\n".join(reads),
+        ],
+        "Intended use": [USE, BANNED],
+        "Data": ["\n".join(f"- {plain(line)}" for line in data)],
+        "Recipe": [f"Seed {config['seed']}.", "\n".join(recipe)],
+        "Results": [
+            f"On {plain(describe(split))}; 95 % intervals by bootstrap over "
+            f"{'people' if 'person' in split.extra else 'faces'}.",
+            *(results(name, task, found) for name, task in tasks.items()),
+        ],
+        "Calibration": [
+            (UNCALIBRATED if meta.temperature == 1 else CALIBRATED).format(
+                temperature=written(f"{name}/temperature", meta.temperature),
+                after=written(f"{name}/ece", found[f"{name}/ece"]),
+                before=written(f"{name}/ece", found[f"{name}/ece@raw"]),
+            )
+            for name, task in tasks.items()
+            if task.kind == "classes" and found[f"{name}/n"]
+        ],
+        "Limits": [LIMITS],
+    }
+    lines = []
+    for number, (title, content) in enumerate(parts.items()):
+        if content:
+            lines += [f"{'#' * min(number + 1, 2)} {title}", *content]
+    return "\n\n".join(line.strip() for line in lines) + "\n"
+
+
+def results(name: str, task: Task, found: Numbers) -> str:
+    """A table of a task's headline numbers, and one of its classes or points."""
+    if not found[f"{name}/n"]:
+        return f"No face has a label of {name}."
+
+    def cells(*keys: str) -> list[str]:
+        return [written(key, found[key]) for key in (f"{name}/{k}" for k in keys)]
+
+    keys = [key for key in NAMES if found.get(f"{name}/{key}") is not None]
+    rows = [[NAMES[key], *cells(key, f"{key}@low", f"{key}@high")] for key in keys]
+    size = f"{name}, {found[f'{name}/n']:,} faces"
+    columns = COLUMNS[task.kind]
+    each = [[plain(n), *cells(*(f"{c}/{n}" for c in columns))] for n in task.names]
+    first = table([size, "", "from", "to"], rows)
+    return first + "\n\n" + table([name, *columns], each)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """In Markdown; numbers on the right."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def short(section: Mapping) -> str:
+    """A config's section on one line."""
+    said = [
+        f"{key} ({short(value)})" if isinstance(value, Mapping) and value else
+        f"{key}" if isinstance(value, Mapping) else f"{key} {value}"
+        for key, value in section.items()
+    ]  # fmt: skip
+    return ", ".join(said)
+
+
+def plain(text: str) -> str:
+    """A name from a file, in which Markdown sees nothing but text."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~!&])", r"\\\1", " ".join(text.split()))

@@ -1,0 +1,86 @@
+"""The report of an evaluation: its pictures, its numbers, and what each one means."""
+
+from pathlib import Path
+
+from emotion_jax.data.table import Split
+from emotion_jax.report import classes, points
+from emotion_jax.report.answers import Answers
+from emotion_jax.report.page import (
+    Html,
+    code,
+    document,
+    folded,
+    section,
+    sentences,
+    table,
+    tag,
+)
+from emotion_jax.report.quantities import NAMES, Told, everything
+from emotion_jax.report.tables import describe
+from emotion_jax.scores import Numbers
+
+FIRST = ("accuracy", "macro_f1", "ece", "rmse_px", "nme", "failure_10")  # at the top
+
+
+def page(folder: Path, restored, split: Split, outputs: dict, found: Numbers) -> str:
+    """Draws every picture into the folder; the page that shows them."""
+    parts = {"overview": ("In short", overview(restored, split, found))}
+    for name, task in restored.tasks.items():
+        told = Told(found, name)
+        if not told.value("n"):
+            continue
+        if task.kind == "classes":
+            temperature = restored.meta.temperature
+            answers = Answers(name, task, split, outputs[name], temperature)
+            network, variables = restored.evaluator.network, restored.variables
+            parts |= classes.parts(folder, answers, told, network, variables)
+        else:
+            seen = points.Points(name, task, split, outputs[name])
+            parts |= points.parts(folder, seen, told)
+    numbers = folded("Every number, by its key", table(("key", ""), everything(found)))
+    parts["numbers"] = ("All numbers", [numbers])
+    parts = {name: part for name, part in parts.items() if part[1]}
+    links = [tag("a", title, href=f"#{name}") for name, (title, _) in parts.items()]
+    known = [name for name in restored.tasks if found[f"{name}/n"]]
+    what, where = " and ".join(known), describe(split)
+    return document(
+        f"{what}: {where}",
+        tag("h1", f"How well it reads {what}"),
+        tag("p", where, class_="soft"),
+        tag("nav", *links),
+        *(section(name, title, *inside) for name, (title, inside) in parts.items()),
+    )
+
+
+def overview(restored, split: Split, found: Numbers) -> list[Html]:
+    """The headline numbers, and how to read the page."""
+    cards, unknown = [], []
+    for name in restored.tasks:
+        told = Told(found, name)
+        if not told.value("n"):
+            unknown.append(name)
+        for key in (key for key in FIRST if key in told.headlines()):
+            cards.append(
+                tag(
+                    "div",
+                    tag("p", f"{name}: {NAMES[key]}", class_="soft"),
+                    tag("p", told(key), class_="big"),
+                    tag("p", told.interval(key), class_="soft"),
+                )
+            )
+    drawn = "people" if "person" in split.extra else "faces"
+    checkpoint = f"{restored.folder.parent.parent.name}, step {restored.folder.name}"
+    return [
+        tag("div", *cards, class_="cards"),
+        sentences(
+            f"The checkpoint is {checkpoint}. Below each number stands where it lies "
+            f"for 95 of 100 draws of as many of these {drawn}, with replacement: how "
+            "far luck in the choice of faces moves it. It says nothing of faces from "
+            "elsewhere, such as another camera's."
+        ),
+        sentences(*(f"No face here has a label of {name}. " for name in unknown)),
+        sentences(
+            "Each number names its key when pointed at; ", code("metrics.json"),
+            " has the same numbers. Probabilities are after temperature.",
+        ),
+    ]  # fmt: skip

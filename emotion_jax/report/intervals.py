@@ -1,0 +1,50 @@
+"""How far a number may be from what other faces of the kind would give."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Int
+
+from emotion_jax.scores import Numbers
+
+HEADLINES = ("accuracy", "macro_f1", "balanced_accuracy", "ece", "nll", "top2")
+HEADLINES += ("rmse_px", "nme", "pck_10", "failure_10")
+RESAMPLES, PERCENTILES = 1000, (2.5, 97.5)
+
+
+def intervals(
+    numbers: Callable[[Int[np.ndarray, " m"]], Numbers],
+    rows: Int[np.ndarray, " n"],
+    person: np.ndarray | None = None,
+) -> Numbers:
+    """The percentile bootstrap's 95 % of each headline number: @low and @high.
+
+    Args:
+      numbers: the numbers of some rows, of which one may stand there several times.
+      rows: to draw from, as many of them each time.
+      person: each row's, "" where unknown. A person's faces are drawn together, for
+        they are alike.
+    """
+    drawn = [numbers(some) for some in resamples(rows, person)] or [numbers(rows)]
+    found: Numbers = {}
+    for key in (key for key in HEADLINES if key in drawn[0]):
+        values = [one[key] for one in drawn if one[key] is not None]
+        ends = np.percentile(values, PERCENTILES).tolist() if values else (None, None)
+        found |= {f"{key}@low": ends[0], f"{key}@high": ends[1]}
+    return found
+
+
+def resamples(rows: Int[np.ndarray, " n"], person: np.ndarray | None):
+    """Draws with replacement, always the same; none where there is no row."""
+    rng, n = np.random.default_rng(0), len(rows)
+    group = np.arange(n)
+    if person is not None:
+        named = person[rows] != ""
+        group[named] = n + np.unique(person[rows][named], return_inverse=True)[1]
+    order, sizes = np.argsort(group, kind="stable"), np.unique_counts(group).counts
+    starts = np.cumsum(sizes) - sizes
+    for _ in range(RESAMPLES if n else 0):
+        chosen = rng.integers(0, len(sizes), len(sizes))
+        size = sizes[chosen]
+        inside = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+        yield rows[order[np.repeat(starts[chosen], size) + inside]]

@@ -1,0 +1,132 @@
+"""A report's part on a task of points: how far off, which ones, and on which faces."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from emotion_jax.data.table import Split
+from emotion_jax.report import curves, mosaic
+from emotion_jax.report.page import Html, folded, picture, sentences, table, tag
+from emotion_jax.report.quantities import Told
+from emotion_jax.scores import of_faces, relative
+from emotion_jax.tasks import FRAME, Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Points:
+    """Where the network sees the points of a split's faces."""
+
+    name: str
+    task: Task
+    split: Split
+    output: Float[np.ndarray, "n p 2"]
+
+
+def parts(folder: Path, points: Points, told: Told) -> dict:
+    """Each part's name, title and content; draws its pictures into the folder."""
+    faces, name = points.split.faces, points.name
+    label, known = faces["labels"][name], faces["known"][name]
+    side = faces["image"].shape[2]
+    error, eye_px = points.task.errors(points.output, label, known, side)
+    distance = of_faces(relative(error, known, eye_px))
+    return {
+        name: (
+            name.capitalize(),
+            overall(folder / f"{name}-errors.png", distance, told),
+        ),
+        f"{name}-each": ("Point by point", each(folder, points, told)),
+        f"{name}-faces": ("Best and worst", extremes(folder, points, error, known)),
+    }
+
+
+def overall(path: Path, distance: Float[np.ndarray, " n"], told: Told) -> list[Html]:
+    """How far off the points are, by four measures."""
+    found = [
+        sentences(
+            f"All pixels are those of a face {FRAME} pixels wide, whatever the network "
+            "sees. RMSE, ", told("rmse_px"), " on ", told("n"), " faces, is the root "
+            "of the mean squared error of a coordinate, and Kaggle's score: for other "
+            "such faces most likely ", told.interval("rmse_px"), ". A few large errors "
+            "weigh more in it than many small ones.",
+        )
+    ]  # fmt: skip
+    if not len(distance):
+        return found
+    curves.draw_errors(path, distance)
+    return [
+        *found,
+        picture(path, "share of faces by their mean error", "chart"),
+        sentences(
+            "Divided by the distance of the true eye centres, errors mean the same on "
+            "near and far faces. The mean is ", told("nme"), " of it (NME), and ",
+            told("pck_10"), " of the points lie within a tenth of it (PCK). A face "
+            "fails if the mean over its points is above a tenth (Burgos-Artizzu et "
+            "al.): ", told("failure_10"), " do. The curve has every other threshold: "
+            "the further to the left it rises, the better.",
+        ),
+    ]  # fmt: skip
+
+
+def each(folder: Path, points: Points, told: Told) -> list[Html]:
+    """Each point's own error."""
+    px = {name: told.value(f"rmse_px/{name}") for name in points.task.names}
+    there = {name: value for name, value in px.items() if value is not None}
+    path = folder / f"{points.name}-each.png"
+    curves.draw_points(path, there)
+    worst, best = max(there, key=there.get), min(there, key=there.get)
+    rows = [[n.replace("_", " "), told(f"rmse_px/{n}")] for n in px]
+    return [
+        picture(path, "RMSE of each point", "chart"),
+        sentences(
+            f"The {worst.replace('_', ' ')} is the hardest to place, ",
+            told(f"rmse_px/{worst}"), ", the ", best.replace("_", " "),
+            " the easiest, ", told(f"rmse_px/{best}"), ". Points on an edge, such as a "
+            "brow's end, are hard for those who label them too: their labels scatter "
+            "along it, and no network gets below that.",
+        ),
+        folded("As a table", table(("point", "RMSE"), rows)),
+    ]  # fmt: skip
+
+
+def extremes(
+    folder: Path,
+    points: Points,
+    error: Float[np.ndarray, "n p 2"],
+    known: np.ndarray,
+) -> list[Html]:
+    """The best, middle and worst faces, labels and predictions drawn."""
+    rows = np.flatnonzero(known.any(-1))
+    square = np.where(known, np.square(error).mean(-1), 0).sum(-1) / known.sum(-1).clip(
+        1
+    )
+    px = np.sqrt(square)
+    order = rows[np.argsort(px[rows], kind="stable")]
+    middle = max(0, len(order) // 2 - mosaic.COLUMNS // 2)
+    found = [
+        sentences(
+            "Dots are labels, red crosses what the network says: blue on the subject's "
+            "left, green on the right, orange in the middle. Ask of the worst whether "
+            "the face is turned or hidden, or the label wrong."
+        )
+    ]
+    for title, some in {
+        "best": order[: mosaic.COLUMNS],
+        "middle": order[middle : middle + mosaic.COLUMNS],
+        "worst": order[::-1][: mosaic.COLUMNS],
+    }.items():
+        path = folder / f"{points.name}-{title}.png"
+        faces = points.split.faces
+        mosaic.draw(
+            path,
+            faces["image"][some],
+            [f"{px[i]:.2f} px" for i in some],
+            tile=132,
+            names=points.task.names,
+            points=faces["labels"][points.name][some],
+            known=known[some],
+            crosses=points.output[some],
+        )
+        found += [tag("h3", title.capitalize()), picture(path, f"the {title} faces")]
+    return found

@@ -1,0 +1,128 @@
+"""What networks say of faces, as files: predictions.csv and .json, Kaggle's form."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from emotion_jax import logs
+from emotion_jax.data.prepare import PREPROCESSING
+from emotion_jax.errors import Mistake
+from emotion_jax.inference import Predictions
+from emotion_jax.photo.inputs import Crop
+
+BOX = ("face_x", "face_y", "face_width", "face_height")
+
+
+def write_csv(path: Path, crops: Sequence[Crop], found: Predictions) -> None:
+    """One row a face."""
+    import pandas  # takes a while to import
+
+    columns = {"image": [crop.image for crop in crops]}
+    columns |= {name: [c.box[k] for c in crops] for k, name in enumerate(BOX)}
+    if found.emotion is not None:
+        columns["emotion"] = found.top
+        for name, values in zip(found.classes, found.emotion.T, strict=True):
+            columns[f"p_{name}"] = values
+    if found.keypoints is not None:
+        for p, name in enumerate(found.points):
+            for axis, values in zip("xy", found.keypoints[:, p].T, strict=True):
+                columns[f"{name}_{axis}"] = values
+    with logs.whole(path) as partial:
+        pandas.DataFrame(columns).to_csv(partial, index=False, float_format="%.6f")
+
+
+def write_json(
+    path: Path,
+    crops: Sequence[Crop],
+    found: Predictions,
+    checkpoints: Sequence[str],
+    bad: dict[str, str],
+) -> None:
+    """The same, by name, with what could not be done."""
+    faces = []
+    for i, crop in enumerate(crops):
+        face = {"image": crop.image, "box": crop.box}
+        if crop.score is not None:
+            face["score"] = round(crop.score, 4)
+        if found.emotion is not None:
+            face["emotion"] = found.top[i]
+            shares = (round(float(p), 6) for p in found.emotion[i])
+            face["probabilities"] = dict(zip(found.classes, shares, strict=True))
+        if found.keypoints is not None:
+            points = found.keypoints[i].astype(float).round(4).tolist()
+            face["keypoints"] = dict(zip(found.points, points, strict=True))
+        faces.append(face)
+    about = {
+        "checkpoints": list(checkpoints),
+        "classes": found.classes,
+        "points": found.points,
+        "preprocessing": PREPROCESSING.format(side="side"),
+        "not_done": bad,
+    }
+    lines = ",\n".join(json.dumps(face) for face in faces)
+    with logs.whole(path) as partial:
+        head = json.dumps(about, indent=2).removesuffix("\n}")
+        partial.write_text(f'{head},\n  "faces": [\n{lines}\n]\n}}\n')
+
+
+@dataclasses.dataclass(frozen=True)
+class Lookup:
+    """Kaggle's IdLookupTable.csv: which coordinate of which image each row asks for."""
+
+    path: str
+    row: list[str]
+    image: list[str]
+    point: np.ndarray  # int64[n]
+    axis: np.ndarray  # int64[n]
+
+    def write(self, path: Path, crops: Sequence[Crop], found: Predictions) -> None:
+        """RowId and Location, within the image, as Kaggle takes it."""
+        import pandas
+
+        at = self.rows_of(crops)
+        values = found.keypoints[at, self.point, self.axis].astype(np.float64)
+        sides = np.array([c.box[2] for c in crops], np.float64)[at]
+        table = {"RowId": self.row, "Location": values.clip(0, sides)}
+        with logs.whole(path) as partial:
+            pandas.DataFrame(table).to_csv(partial, index=False, float_format="%.6f")
+
+    def rows_of(self, crops: Sequence[Crop]) -> np.ndarray:
+        """Each row's face, by its ImageId."""
+        index = {crop.number: i for i, crop in enumerate(crops)}
+        if missing := [image for image in self.image if image not in index]:
+            raise Mistake(
+                f"--submission {self.path} asks for ImageId {missing[0]}, which none "
+                "of the CSVs given has"
+            )
+        return np.array([index[image] for image in self.image])
+
+
+def read_lookup(path: str, points: Sequence[str]) -> Lookup:
+    """The file, for a network of these points."""
+    import pandas
+
+    try:
+        table = pandas.read_csv(path, dtype=str, keep_default_na=False)
+    except OSError as error:
+        raise Mistake(f"--submission {path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise Mistake(f"--submission {path} is no CSV file: {reason}") from None
+    if absent := [n for n in ("RowId", "ImageId", "FeatureName") if n not in table]:
+        raise Mistake(
+            f"--submission {path}: expected the columns RowId, ImageId, FeatureName, "
+            f"got no {absent[0]}"
+        )
+    names = [f"{point}_{axis}" for point in points for axis in "xy"]
+    known = table["FeatureName"].isin(names)
+    if not known.all():
+        line, name = int(np.argmin(known)) + 2, table["FeatureName"][~known].iloc[0]
+        raise Mistake(
+            f"--submission {path}, line {line}: the network knows no {name[:40]!r}"
+            + ("" if points else "; it was not trained to keypoints")
+        )
+    at = np.array([names.index(name) for name in table["FeatureName"]], np.int64)
+    return Lookup(path, list(table["RowId"]), list(table["ImageId"]), at // 2, at % 2)

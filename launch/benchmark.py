@@ -1,0 +1,276 @@
+"""How fast a config trains and evaluates here, and where the time of a step goes.
+
+  python launch/benchmark.py --config configs/synthetic.py
+  python launch/benchmark.py --config configs/fer5.py --compare --out launch/results
+
+On faces of noise, compiled apart, synchronised, in several repeats; medians and spread,
+with hardware, versions and commit, as a table and as benchmark_PLATFORM_CONFIG.json.
+--compare trains the same network in PyTorch and Keras, where installed, in the same
+session; compare the ratios, as machines are noisy.
+"""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import peers
+import rig as rigs
+
+from emotion_jax import cli, logs, sharding, step
+from emotion_jax.checkpoint import Checkpoints, Meta
+from emotion_jax.data.augment import make_augment
+from emotion_jax.errors import Mistake
+from emotion_jax.plan import Plan
+
+IMPORT = """
+import time
+begin = time.perf_counter()
+import emotion_jax
+print(time.perf_counter() - begin)
+"""
+
+
+def model_flops(rig: rigs.Rig) -> float:
+    """Of a face's step: thrice its forward products (Kaplan et al. 2020, 2.1)."""
+    image = jax.ShapeDtypeStruct((1, rig.side, rig.side, 1), jnp.float32)
+    variables = {"params": rig.like.params, "batch_stats": rig.like.batch_stats}
+    jaxpr = jax.make_jaxpr(functools.partial(rig.network.apply, train=False))
+    return 3 * sum(map(products, inner(jaxpr(variables, image).jaxpr)))
+
+
+def inner(jaxpr):
+    """All operations, also of the functions that it calls."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for value in equation.params.values():
+            if hasattr(value, "jaxpr"):
+                yield from inner(value.jaxpr)
+
+
+def products(equation) -> float:
+    """FLOPs of a convolution or a matrix product: two for each multiply-add."""
+    shapes = [getattr(v.aval, "shape", ()) for v in equation.invars]
+    out = float(np.prod(equation.outvars[0].aval.shape))
+    if equation.primitive.name == "conv_general_dilated":
+        features = equation.params["dimension_numbers"].rhs_spec[0]
+        return 2 * out * float(np.prod(shapes[1])) / shapes[1][features]
+    if equation.primitive.name == "dot_general":
+        (contract, _), _ = equation.params["dimension_numbers"]
+        return 2 * out * float(np.prod([shapes[0][axis] for axis in contract]))
+    return 0.0
+
+
+def peak(repeats: int) -> float:
+    """FLOP/s of a large matrix product in the precision that `dtype="auto"` takes."""
+    cpu = jax.default_backend() == "cpu"
+    size, dtype = (2048, jnp.float32) if cpu else (8192, jnp.bfloat16)
+    x = jnp.ones((size, size), dtype)
+    product = jax.jit(lambda x: x @ x)
+    return 2 * size**3 / min(rigs.seconds(lambda: product(x), repeats))
+
+
+def compiled(rig: rigs.Rig, feed) -> dict:
+    """Seconds to compile the train step, with nothing cached and with a warm cache."""
+    found = {}
+    with tempfile.TemporaryDirectory() as cache:
+        before = jax.config.jax_compilation_cache_dir
+        jax.config.update("jax_compilation_cache_dir", cache)
+        for which in ("cold", "warm"):
+            jax.clear_caches()
+            begin = time.perf_counter()
+            program = rig.train_step(feed).lower(rig.like, rig.inputs_like()).compile()
+            found[which] = round(time.perf_counter() - begin, 2)
+        jax.config.update("jax_compilation_cache_dir", before)
+    memory = program.memory_analysis()
+    return {"compile_s": found, "temp_bytes": memory.temp_size_in_bytes}
+
+
+def training(rig: rigs.Rig, name: str, repeats: int, calls: int = 1) -> list[float]:
+    """Images/s of the real step with a feed; of several steps a call, unrolled."""
+    feed = rig.feed(name)
+    batches, train_step = feed.batches(0), rig.train_step(feed)
+    one = train_step
+    if calls > 1:
+
+        def unrolled(state, several):
+            for inputs in several:
+                state, metrics = train_step.__wrapped__(state, inputs)
+            return state, metrics
+
+        options = step.compiler_options(rig.mesh.devices.flat[0].platform)
+        one = jax.jit(unrolled, donate_argnums=0, compiler_options=options)
+
+    state, before = rig.state(), None
+
+    def run():
+        nonlocal state, before
+        jax.block_until_ready(before)  # as a training reads it: one call late
+        several = [next(batches) for _ in range(calls)]
+        state, before = one(state, several if calls > 1 else several[0])
+        return before
+
+    return [rig.batch_size * calls / s for s in rigs.seconds(run, repeats)]
+
+
+def parts(rig: rigs.Rig, repeats: int) -> dict[str, float]:
+    """Milliseconds that each part adds to a step, and those of Python beside it."""
+    feed, state = rig.feed("resident"), rig.state()
+    batches = feed.batches(0)
+    inputs = next(batches)
+    make = step.make_batch(rig.augment, feed, rig.mesh, 0)
+    plain = step.make_batch(make_augment(rig.tasks, {}), feed, rig.mesh, 0)
+    loss = step.make_loss(rig.network, rig.tasks)
+    grad = jax.value_and_grad(loss, has_aux=True)
+    key = jax.random.key(0)
+    options = step.compiler_options(rig.mesh.devices.flat[0].platform)
+
+    def forward(state, inputs):
+        return loss(state.params, state.batch_stats, make(state.step, inputs), key)
+
+    def backward(state, inputs):
+        return grad(state.params, state.batch_stats, make(state.step, inputs), key)
+
+    def update(state, inputs):
+        _, grads = backward(state, inputs)
+        updates, opt_state = rig.optimizer.tx.update(
+            grads, state.opt_state, state.params
+        )
+        params = optax.apply_updates(state.params, updates)
+        return params, opt_state
+
+    upto = {
+        "gather": lambda state, inputs: plain(state.step, inputs),
+        "augment": lambda state, inputs: make(state.step, inputs),
+        "forward": forward,
+        "backward": backward,
+        "update": update,
+    }
+    found, before = {}, 0.0
+    for name, function in upto.items():
+        run = jax.jit(function, compiler_options=options)
+        took = min(rigs.seconds(functools.partial(run, state, inputs), repeats))
+        found[name], before = round(1e3 * (took - before), 4), took
+    found["input wait"] = round(1e3 * min(rigs.seconds(lambda: next(batches), 3)), 4)
+    return found
+
+
+def evaluation(rig: rigs.Rig, repeats: int, batch: int = 512) -> list[float]:
+    """Images/s of the eval step, answers on the device."""
+    eval_step = step.make_eval_step(rig.network, rig.mesh)
+    batch = -(-batch // rig.mesh.size) * rig.mesh.size
+    image = np.resize(rig.split.faces["image"], (batch, rig.side, rig.side, 1))
+    image = sharding.place(image, sharding.split(rig.mesh))
+    variables = rig.state().variables()
+    return [
+        batch / s for s in rigs.seconds(lambda: eval_step(variables, image), repeats)
+    ]
+
+
+def checkpoint(rig: rigs.Rig, saves: int = 3) -> list[float]:
+    """Processor seconds of a save, that in the background included."""
+    with tempfile.TemporaryDirectory() as folder:
+        plan, state = Plan(rig.batch_size, 10, 10, 1.0), rig.state()
+        keep = Checkpoints(Path(folder), plan, every=1, keep=1, best="loss/loss")
+        keep.open(rig.like)
+        meta = Meta(rig.config.to_dict(), {n: t.names for n, t in rig.tasks.items()}, 0)
+        found = []
+        with keep:
+            for _ in range(saves):
+                state = state.replace(step=state.step + 1)
+                begin = time.process_time()
+                keep.save(state, meta, None)
+                keep.manager.wait_until_finished()
+                found.append(time.process_time() - begin)
+    return found
+
+
+def import_s(repeats: int) -> list[float]:
+    """Seconds of `import emotion_jax` in a new process."""
+    run = functools.partial(subprocess.check_output, [sys.executable, "-c", IMPORT])
+    return [float(run(text=True)) for _ in range(repeats)]
+
+
+def host_overhead(repeats: int) -> list[float]:
+    """Milliseconds a step of a network so small that Python is all there is."""
+    config = cli.load_config("configs/synthetic.py", [])
+    config.model = {"name": "resnet", "blocks": (1,), "width": 8, "stem_stride": 4}
+    config.augment, config.data.side = {}, 16
+    config.optim.name, config.optim.ema_decay = "sgd", 0.0
+    config.optim.options = {}
+    rig = rigs.Rig(config, sharding.make_mesh(), sharding.make_mesh().size, 64)
+    rates = training(rig, "resident", repeats)
+    return [1e3 * rig.batch_size / rate for rate in rates]
+
+
+def main(args: list[str]) -> None:
+    """The benchmark."""
+    parser = cli.Parser("benchmark", __doc__)
+    parser.prog = "python launch/benchmark.py"
+    add = parser.add_argument
+    add("--batch-size", type=int, default=0, metavar="N", help="default: the config's")
+    add("--repeats", type=int, default=5, metavar="N")
+    add("--calls", type=int, nargs="*", default=[], help="also so many steps a call")
+    add("--compare", nargs="*", metavar="PEER", help=f"also {', '.join(peers.PEERS)}")
+    add("--out", type=Path, metavar="DIR", help="where the JSON goes")
+    flags, config = parser.parse_with_config(args)
+    if flags.repeats < 1 or flags.batch_size < 0 or min(flags.calls, default=1) < 1:
+        raise Mistake("--repeats, --calls and --batch-size are at least 1")
+    wanted = peers.pick(flags.compare)
+    if flags.out:
+        cli.check_folder("--out", flags.out)
+
+    mesh = sharding.make_mesh()
+    batch_size = flags.batch_size or config.train.batch_size
+    sharding.check_divides(batch_size, mesh, "train.batch_size")
+    rig = rigs.Rig(config, mesh, batch_size, max(4096, batch_size))
+    repeats, feed = flags.repeats, rig.feed("resident")
+    found = {"config": flags.config, "batch_size": batch_size} | logs.environment()
+    found["cores"] = os.cpu_count()
+    found |= compiled(rig, feed)
+    found["train_images_s"] = {
+        name: rigs.spread(training(rig, name, repeats))
+        for name in ("resident", "streamed")
+    }
+    for calls in flags.calls:
+        rates = training(rig, "resident", repeats, calls)
+        found["train_images_s"][f"{calls} steps a call"] = rigs.spread(rates)
+    found["eval_images_s"] = rigs.spread(evaluation(rig, repeats))
+    found["step_ms"] = parts(rig, repeats)
+    rate, most = found["train_images_s"]["resident"]["median"], peak(repeats)
+    found["model_flops_a_face"], found["peak_flops_s"] = model_flops(rig), most
+    found["flop_share"] = round(rate * model_flops(rig) / most / mesh.size, 4)
+    found["host_ms"] = rigs.spread(host_overhead(repeats))
+    found["import_s"] = rigs.spread(import_s(3))
+    found["checkpoint_cpu_s"] = rigs.spread(checkpoint(rig))
+    stats = jax.local_devices()[0].memory_stats() or {}
+    found["peak_bytes"] = stats.get("peak_bytes_in_use")
+    for name in wanted:
+        found[name] = peers.PEERS[name](rig, repeats)
+        found[name]["ratio"] = round(rate / found[name]["median"], 3)
+
+    tell(found)
+    if flags.out:
+        name = Path(flags.config).stem
+        path = flags.out / f"benchmark_{found['platform']}_{name}.json"
+        flags.out.mkdir(parents=True, exist_ok=True)
+        logs.write_json(path, found)
+        print(f"written to {path}")
+
+
+def tell(found: dict) -> None:
+    """A line for each number."""
+    for name, value in found.items():
+        print(f"{name:20} {json.dumps(value)}")
+
+
+if __name__ == "__main__":
+    cli.main(main)

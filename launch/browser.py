@@ -1,0 +1,161 @@
+"""The exported page in headless Chromium (pip install playwright)."""
+
+import base64
+import contextlib
+import dataclasses
+import functools
+import http.server
+import importlib.util
+import io
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+READ = """async ([pixels, times]) => {
+  const { Reader, start } = await import("./reader.js");
+  await start();
+  const reader = await Reader.open();
+  const size = reader.side ** 2;
+  const bytes = Uint8Array.from(atob(pixels), (c) => c.charCodeAt(0));
+  const faces = [];
+  for (let at = 0; at < bytes.length; at += size) {
+    faces.push(bytes.subarray(at, at + size));
+  }
+  const answers = await reader.read(faces);
+  for (let i = 0; i < 20; i += 1) await reader.read(faces.slice(0, 1));
+  const ms = {};
+  for (const [n, count] of times) {
+    const some = faces.slice(0, n), took = [];
+    for (let i = 0; i < count; i += 1) {
+      const before = performance.now();
+      await reader.read(some);
+      took.push(performance.now() - before);
+    }
+    ms[n] = took.sort((a, b) => a - b)[count >> 1];
+  }
+  const plain = (answer) =>
+    Object.fromEntries(Object.entries(answer).map(([name, x]) => [name, [...x]]));
+  return { answers: answers.map(plain), ms };
+}"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """A page, what it asked for, and what it wrote to the console."""
+
+    page: Any
+    url: str
+    requests: list[str]
+    messages: list[str]
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """The plainest server there is."""
+
+    def log_message(self, *args):
+        pass
+
+
+@contextlib.contextmanager
+def serving(root: Path) -> Iterator[str]:
+    """Serves a folder on a free port of this machine."""
+    handler = functools.partial(Quiet, directory=str(root))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+@contextlib.contextmanager
+def opened(
+    root: Path, path: str = "/", *flags: str, size=(1280, 860), theme="light"
+) -> Iterator[Opened]:
+    """The page at a path under a folder.
+
+    Args:
+      flags: Chromium's own, such as a file for its fake camera.
+    """
+    from playwright.sync_api import sync_playwright
+
+    with serving(root) as host, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", *flags]
+        )
+        context = browser.new_context(
+            viewport=dict(zip(("width", "height"), size)), color_scheme=theme
+        )
+        page = context.new_page()
+        found = Opened(page, host + path, [], [])
+        context.on("request", lambda request: found.requests.append(request.url))
+        page.on("console", lambda message: found.messages.append(message.text))
+        page.on("pageerror", lambda error: found.messages.append(str(error)))
+        page.goto(found.url)
+        yield found
+        browser.close()
+
+
+def camera(picture: Image.Image, file: Path) -> list[str]:
+    """Chromium's flags for a camera of 640x480 that stands before this picture."""
+    scene = Image.new("RGB", (640, 480), "dimgray")
+    picture = picture.resize((480, 480))
+    scene.paste(picture, (80, 0))
+    frames = []
+    for left in (0, 1, 2, 1):  # nobody stands quite still
+        frame = io.BytesIO()
+        scene.transform(scene.size, Image.Transform.AFFINE, (1, 0, left, 0, 1, 0)).save(
+            frame, "JPEG", quality=92
+        )
+        frames.append(frame.getvalue())
+    file.write_bytes(b"".join(frames))
+    return [
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-video-capture={file}",
+    ]
+
+
+@contextlib.contextmanager
+def written(files: dict[str, bytes]) -> Iterator[Path]:
+    """A folder with these files, for a while."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        yield Path(folder)
+
+
+def read(
+    files: dict[str, bytes], image: np.ndarray, times: Sequence[tuple[int, int]]
+) -> tuple[dict[str, np.ndarray], dict[int, float]]:
+    """What the page's own reader answers, and milliseconds by the number of faces."""
+    with written(files) as root, opened(root) as found:
+        pixels = base64.b64encode(image.tobytes()).decode()
+        answer = found.page.evaluate(READ, [pixels, times])
+    outputs = {
+        name: np.array([row[name] for row in answer["answers"]], np.float32)
+        for name in answer["answers"][0]
+    }
+    points = {k: v.reshape(len(v), -1, 2) for k, v in outputs.items() if "key" in k}
+    return outputs | points, {int(n): ms for n, ms in answer["ms"].items()}
+
+
+def live(files: dict[str, bytes]) -> str:
+    """What the page says of its speed before a camera, or "" for want of a portrait."""
+    if importlib.util.find_spec("skimage") is None:
+        return ""
+    from skimage.data import astronaut
+
+    with written(files) as root:
+        flags = camera(Image.fromarray(astronaut()), root / "camera.mjpeg")
+        with opened(root, "/", *flags) as found:
+            found.page.get_by_role("button", name="Use camera").click()
+            found.page.get_by_text("frames a second").wait_for(timeout=60_000)
+            found.page.wait_for_timeout(5000)
+            return found.page.locator("#status").inner_text()

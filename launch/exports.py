@@ -1,0 +1,247 @@
+"""Compare what every export of a checkpoint answers, and how fast it is.
+
+  python launch/exports.py --checkpoint runs/combined \
+      --data keypoints=keypoints_val.csv fer2013=fer2013.csv
+
+prints launch/results/exports.md: the largest difference of each from the training
+loop's own evaluation, what 8 bits cost, and milliseconds. What needs a package that is
+not installed (TensorFlow, LiteRT, playwright and Chromium) is left out and named.
+"""
+
+import argparse
+import csv
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import browser
+import numpy as np
+from latency import SESSIONS, TIMES, milliseconds
+
+from emotion_jax import checkpoint, evaluate, step
+from emotion_jax.data.pipeline import concatenate
+from emotion_jax.data.table import Split
+from emotion_jax.evaluate import Evaluator, Outputs, Restored
+from emotion_jax.export import FORMATS, onnx_int8
+from emotion_jax.models import make_network
+from emotion_jax.optim import make_optimizer
+from emotion_jax.plan import Plan
+from emotion_jax.report import tables
+from emotion_jax.scores import softmax
+from emotion_jax.sharding import make_mesh
+from emotion_jax.tasks import make_tasks
+
+PACKAGES = ("jax", "onnxruntime", "tensorflow-cpu", "tensorflow", "ai-edge-litert")
+ALONE = """
+import sys
+sys.modules["emotion_jax"] = None  # importing it would raise
+import jax, jax.export, numpy
+blob = bytearray(open("model.stablehlo", "rb").read())
+answers = jax.export.deserialize(blob).call(numpy.load("faces.npy"))
+numpy.savez("answers.npz", **answers)
+"""
+
+
+def training_loop(restored: Restored, image: np.ndarray) -> Outputs:
+    """The loop's evaluation of the whole state, restored as a resumed run does."""
+    config, mesh = restored.meta.config, make_mesh()
+    tasks = make_tasks(config["tasks"])
+    network = make_network(tasks, **config["model"])
+    optimizer = make_optimizer(Plan(8, 20, 20, 5.0), **config["optim"])
+    init = step.make_init(network, optimizer, config["seed"], restored.meta.side)
+    like = checkpoint.abstract(init, mesh)
+    state = checkpoint.load_state(restored.folder, like)
+    outputs = Evaluator(tasks, config["model"], mesh).run(state.variables(), image)
+    return tempered(outputs, restored)
+
+
+def tempered(outputs: Outputs, restored: Restored) -> Outputs:
+    """The network's outputs as exports name them."""
+    answers = dict(outputs)
+    for name, task in restored.tasks.items():
+        if task.kind == "classes":
+            answers[f"{name}_logits"] = outputs[name]
+            answers[name] = softmax(outputs[name] / restored.meta.temperature)
+    return answers
+
+
+def predict_binary(restored: Restored, image: np.ndarray) -> Outputs:
+    """What `predict` writes for a CSV of these pixels."""
+    with tempfile.TemporaryDirectory() as folder:
+        faces = Path(folder) / "faces.csv"
+        with faces.open("w") as file:
+            rows = csv.writer(file)
+            rows.writerow(["pixels"])
+            rows.writerows([" ".join(map(str, face.ravel()))] for face in image)
+        command = [sys.executable, "-m", "emotion_jax.predict", str(faces)]
+        command += ["--checkpoint", str(restored.folder), "--out", f"{folder}/out"]
+        subprocess.run(command, check=True, capture_output=True)
+        with (Path(folder) / "out" / "predictions.csv").open() as file:
+            rows = list(csv.DictReader(file))
+    answers = {}
+    for name, task in restored.tasks.items():
+        if task.kind == "classes":
+            columns = [f"p_{label}" for label in task.names]
+        else:
+            columns = [f"{point}_{axis}" for point in task.names for axis in "xy"]
+        table = np.array([[float(row[c]) for c in columns] for row in rows])
+        shape = (len(rows), -1, 2) if task.kind == "points" else table.shape
+        answers[name] = table.reshape(shape)
+    return answers
+
+
+def alone(files: dict[str, bytes], image: np.ndarray) -> Outputs:
+    """StableHLO in a process that cannot import this package."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "model.stablehlo").write_bytes(files["model.stablehlo"])
+        np.save(Path(folder) / "faces.npy", image)
+        subprocess.run([sys.executable, "-c", ALONE], cwd=folder, check=True)
+        return dict(np.load(Path(folder) / "answers.npz", allow_pickle=False))
+
+
+def missing(name: str) -> str:
+    """Why a row cannot be measured here, or ""."""
+    needs = {"predict": ["emotion_jax.predict"], "web": ["playwright"]}
+    wanted = needs.get(name) or FORMATS[name].needs
+    lacking = [p for p in wanted if importlib.util.find_spec(p) is None]
+    if name == "web" and not shutil.which("chromium"):
+        lacking.append("chromium")
+    return ", ".join(lacking)
+
+
+def compare(found: Outputs, expected: Outputs) -> list[str]:
+    """A row's cells: the largest differences, and how many faces agree on the class."""
+    cells = []
+    for name in ("emotion_logits", "emotion", "keypoints"):
+        if name in found and name in expected:
+            cells.append(f"{np.abs(found[name] - expected[name]).max():.1e}")
+        else:
+            cells.append("")
+    if "emotion" in expected:
+        same = found["emotion"].argmax(-1) == expected["emotion"].argmax(-1)
+        return [*cells, f"{same.sum()} of {len(same)}"]
+    return [*cells, ""]
+
+
+def table(head: list[str], rows: Iterable[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def make_files(restored: Restored, ort_web: Path | None) -> dict[str, dict]:
+    """Each format's files, of those that can be made and run here."""
+    given, files = {"data": [], "ort_web": ort_web}, {}
+    for name, format in FORMATS.items():
+        if lacking := missing(name):
+            print(f"Left out: {name}, for want of {lacking}.\n")
+        else:
+            extra = [given[format.takes]] if format.takes else []
+            files[name] = format.make(restored, *extra)
+    return files
+
+
+def ask(
+    restored: Restored, files: dict[str, dict], image: np.ndarray
+) -> tuple[dict[str, Outputs], dict[str, dict]]:
+    """By title, what each answers, and the milliseconds of those that are timed."""
+    plain = restored.evaluator.run(restored.variables, image)
+    found = {"`evaluate`": tempered(plain, restored)}
+    if not missing("predict"):
+        found["`predict`, of a CSV"] = predict_binary(restored, image)
+    found["StableHLO, where this package is not"] = alone(files["stablehlo"], image)
+    for name in ("onnx", "savedmodel", "tflite"):
+        if name in files:
+            found[SESSIONS[name][0]] = FORMATS[name].run(files[name], image)
+    speeds = {
+        title: milliseconds(open_session(files[name]), image)
+        for name, (title, open_session) in SESSIONS.items()
+        if name in files
+    }
+    if "web" in files:
+        title = "onnxruntime-web in Chromium"
+        found[title], speeds[title] = browser.read(files["web"], image, TIMES)
+    return found, speeds
+
+
+def main() -> None:
+    """Prints the tables; exits 1 if any disagrees on a face's class."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--data", nargs="+", default=[], metavar="SOURCE=PATH")
+    parser.add_argument("--faces", type=int, default=500)
+    parser.add_argument("--ort-web", type=Path)
+    flags = parser.parse_args()
+    restored = evaluate.restore(flags.checkpoint)
+    splits = evaluate.load_splits(restored, flags.data, None)
+    rng, part = np.random.default_rng(0), flags.faces // len(splits)
+    picks = [rng.permutation(len(split))[:part] for split in splits]
+    some = [onnx_int8.take(split, rows) for split, rows in zip(splits, picks)]
+    image = concatenate(some).faces["image"]
+
+    print("# What every export answers, and how fast\n")
+    faces = " and ".join(f"{len(s)} faces of {tables.source(s)}" for s in some)
+    print(f"`python launch/exports.py`: a network of {' and '.join(restored.tasks)} at")
+    print(f"{restored.meta.side} pixels, on {faces}.\n\n{machine()}\n")
+    files = make_files(restored, flags.ort_web)
+    found, speeds = ask(restored, files, image)
+    expected = training_loop(restored, image)
+    rows = {title: compare(answers, expected) for title, answers in found.items()}
+    print("Largest differences from the training loop's own evaluation:\n")
+    head = ["", "logit", "probability", "point, px", "same class"]
+    print(table(head, [[title, *cells] for title, cells in rows.items()]))
+    if "onnx-int8" in files:
+        print("What 8 bits cost, on faces that they were not calibrated on:\n")
+        costs = [eight_bits(restored, files, split) for split in splits]
+        print(table(["faces", "number", "float32", "int8"], sum(costs, [])))
+    print("Milliseconds, the median:\n")
+    head = ["", "1 face", "256 faces", "faces a second"]
+    print(table(head, map(speed, speeds.items())))
+    if "web" in files and (told := browser.live(files["web"])):
+        print(f"The page in headless Chromium, a 640x480 camera: {told}\n")
+    agreed = [cells[-1].split(" of ") for cells in rows.values() if cells[-1]]
+    sys.exit(any(same != all_ for same, all_ in agreed))
+
+
+def machine() -> str:
+    """What it all ran on."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.split(": ")[1] for line in lines if line.startswith("model name")]
+    cpu = models[0] if models else platform.processor()
+    installed = {
+        d.name.replace("_", "-"): d.version for d in importlib.metadata.distributions()
+    }
+    versions = [f"{name} {installed[name]}" for name in PACKAGES if name in installed]
+    python = f"Python {platform.python_version()}"
+    return (
+        f"{cpu}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
+        f"{', '.join([python, *versions])}"
+    )
+
+
+def eight_bits(restored: Restored, files: dict, split: Split) -> list[list[str]]:
+    """What a split's main numbers are in float32 and in int8."""
+    exact, rounded = (
+        onnx_int8.headlines(restored, files[name]["model.onnx"], split)
+        for name in ("onnx", "onnx-int8")
+    )
+    where = tables.describe(split)
+    return [[where, key, f"{exact[key]:.4f}", f"{rounded[key]:.4f}"] for key in exact]
+
+
+def speed(measured: tuple[str, dict]) -> list[str]:
+    title, ms = measured
+    return [title, f"{ms[1]:.2f}", f"{ms[256]:.0f}", f"{256_000 / ms[256]:,.0f}"]
+
+
+if __name__ == "__main__":
+    main()

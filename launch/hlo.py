@@ -1,0 +1,142 @@
+"""Read a compiled TPU program's text: its operations, their layouts, their cycles.
+
+An array's layout, such as {0,3,2,1:T(8,128)(2,1)}, names its axes from the one whose
+neighbours lie together on; the tile T fills up the two first of them to multiples of 8
+and 128: what a layer pads is memory and time that hold nothing.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterator
+
+BYTES = {"pred": 1, "s4": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2}
+BYTES |= {"f32": 4, "s32": 4, "u32": 4, "f64": 8, "s64": 8, "u64": 8}
+SHAPE = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\](?:\{([\d,]*)(?::([^}]*))?\})?")
+LINE = re.compile(r"^\s*(?:ROOT )?%?([\w.-]+) = (.+?) ([a-z][\w-]*)\((.*)$")
+COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all")
+COLLECTIVES += ("collective-permute",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """One of the operations that the program does in turn.
+
+    Attributes:
+      kind: fusion, all-reduce, ...
+      layer: where in the network's code it comes from.
+      logical, padded: bytes of what it makes, without and with the tiles' filling.
+      cycles: as the compiler estimates; 0 where it does not tell.
+    """
+
+    name: str
+    kind: str
+    layer: str
+    logical: int
+    padded: int
+    cycles: int
+
+
+def sizes(text: str) -> tuple[int, int]:
+    """Bytes of all arrays named in a type, without and with filling."""
+    logical = padded = 0
+    for dtype, dims, order, tiling in SHAPE.findall(text):
+        if dtype not in BYTES:
+            continue
+        shape = [int(size) for size in dims.split(",") if size]
+        logical += math.prod(shape) * BYTES[dtype]
+        tile = re.match(r"T\((\d+)(?:,(\d+))?\)", tiling or "")
+        if tile and order:
+            minor = [int(axis) for axis in order.split(",")]
+            fill = [int(size) for size in reversed(tile.groups()) if size]
+            for axis, size in zip(minor, fill):
+                shape[axis] = -(-shape[axis] // size) * size
+        padded += math.prod(shape) * BYTES[dtype]
+    return logical, padded
+
+
+def layer_of(line: str) -> str:
+    """The network's layer that a line is of, with "'" behind it for its gradient."""
+    name = re.search(r'op_name="([^"]*)"', line)
+    path = name[1] if name else ""
+    layer = re.search(r"Network\)*/(.+)/[^/]+$", path)
+    if not layer:
+        return "outside the network"
+    return layer[1] + ("'" if "transpose(" in path else "")
+
+
+def entry(text: str) -> Iterator[str]:
+    """The lines of the program's main computation."""
+    inside = False
+    for line in text.splitlines():
+        if line.startswith("ENTRY "):
+            inside = True
+        elif inside and line.startswith("}"):
+            return
+        elif inside:
+            yield line
+
+
+def operations(text: str) -> list[Operation]:
+    """What the program does, parameters and other free things left out."""
+    found = []
+    for line in entry(text):
+        match = LINE.match(line)
+        if not match or match[3] in ("parameter", "constant", "tuple", "bitcast"):
+            continue
+        if match[3] == "get-tuple-element":
+            continue
+        cycles = re.search(r'"estimated_cycles":"?(\d+)', line)
+        found.append(
+            Operation(
+                match[1],
+                match[3],
+                layer_of(line),
+                *sizes(match[2]),
+                int(cycles[1]) if cycles else 0,
+            )
+        )
+    return found
+
+
+def collectives(found: list[Operation]) -> dict[str, dict[str, int]]:
+    """How many of each kind, and the bytes that they reduce or move, by device."""
+    kinds = {}
+    for operation in found:
+        kind = operation.kind.removesuffix("-start")
+        if kind in COLLECTIVES:
+            row = kinds.setdefault(kind, {"count": 0, "bytes": 0})
+            row["count"] += 1
+            row["bytes"] += operation.logical
+    return kinds
+
+
+def padding(found: list[Operation], least: int = 1 << 16) -> list[dict]:
+    """Layers whose arrays are filled up most, in bytes that hold nothing."""
+    layers: dict[str, list[int]] = {}
+    for operation in found:
+        if operation.padded >= least:
+            row = layers.setdefault(operation.layer, [0, 0])
+            row[0] += operation.logical
+            row[1] += operation.padded
+    rows = [
+        {"layer": name, "bytes": logical, "padded": round(padded / logical, 3)}
+        for name, (logical, padded) in layers.items()
+    ]
+    return sorted(rows, key=lambda row: -row["bytes"] * (row["padded"] - 1))
+
+
+def costliest(found: list[Operation], count: int = 10) -> list[dict]:
+    """The operations with the most cycles; where none are told, of the most bytes."""
+    total = sum(operation.cycles for operation in found)
+    ranked = sorted(found, key=lambda o: (-o.cycles, -o.padded))[:count]
+    return [
+        {
+            "name": operation.name,
+            "layer": operation.layer,
+            "cycles": operation.cycles,
+            "share": round(operation.cycles / total, 4) if total else None,
+            "bytes": operation.padded,
+        }
+        for operation in ranked
+    ]

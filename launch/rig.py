@@ -1,0 +1,120 @@
+"""What a config trains, set up on faces of noise: they take as long as any."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from emotion_jax import sharding, step
+from emotion_jax.checkpoint import abstract
+from emotion_jax.data.augment import make_augment
+from emotion_jax.data.pipeline import FEEDS, Order, batch_counts, flat
+from emotion_jax.data.table import Split
+from emotion_jax.models import make_network
+from emotion_jax.optim import make_optimizer
+from emotion_jax.plan import Plan
+from emotion_jax.registry import call
+from emotion_jax.tasks import make_tasks, with_counts
+
+
+def noise(tasks: dict, side: int, count: int) -> Split:
+    """Faces of noise, all of whose labels are known."""
+    rng = np.random.default_rng(0)
+    labels, known = {}, {}
+    for name, task in tasks.items():
+        size = len(task.names)
+        if task.kind == "classes":
+            labels[name] = np.eye(size, dtype=np.float32)[rng.integers(0, size, count)]
+            known[name] = np.ones(count, bool)
+        else:
+            labels[name] = np.float32(rng.uniform(0, side, (count, size, 2)))
+            known[name] = np.ones((count, size), bool)
+    image = rng.integers(0, 256, (count, side, side, 1), np.uint8)
+    faces = {"image": image, "labels": labels, "known": known}
+    return Split("noise", "", "train", faces, np.arange(count), (), {})
+
+
+class Rig:
+    """A config's train step and evaluation, and all that they are given."""
+
+    def __init__(self, config: ConfigDict, mesh: Mesh, batch_size: int, faces: int):
+        tasks, self.side, self.mesh = make_tasks(config.tasks), config.data.side, mesh
+        self.config, self.split = config, noise(tasks, self.side, faces)
+        self.tasks, self.batch_size = with_counts(tasks, [self.split]), batch_size
+        plan = Plan(batch_size, 10_000, 10_000, epoch=faces / batch_size)
+        self.network = call("config.model", make_network, self.tasks, **config.model)
+        self.optimizer = call("config.optim", make_optimizer, plan, **config.optim)
+        self.augment = make_augment(self.tasks, config.augment)
+        self.init = step.make_init(self.network, self.optimizer, 0, self.side)
+        self.like = abstract(self.init, mesh)
+
+    def feed(self, name: str):
+        """The faces, on the mesh's devices or streamed to them."""
+        counts = batch_counts(self.batch_size, (1.0,))
+        order = Order(0, [np.arange(len(self.split))], counts)
+        return FEEDS[name](self.split.faces, order, self.mesh)
+
+    def inputs_like(self) -> tuple:
+        """The shapes and shardings of what the resident feed hands a step."""
+        split, whole = sharding.split(self.mesh), sharding.whole(self.mesh)
+        order = {name: np.zeros(self.batch_size, np.float32) for name in ("epoch",)}
+        order["row"] = np.zeros(self.batch_size, np.int32)
+
+        def shapes(tree, layout):
+            return jax.tree.map(
+                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=layout), tree
+            )
+
+        return shapes(flat(self.split.faces), whole), shapes(order, split)
+
+    def state(self) -> step.TrainState:
+        """A new one, on the mesh's devices."""
+        layout = jax.tree.map(lambda x: x.sharding, self.like)
+        return jax.jit(self.init, out_shardings=layout)()
+
+    def train_step(self, feed) -> Callable:
+        """The real one; of the feed, only how it gathers counts."""
+        return step.make_train_step(
+            self.network,
+            self.tasks,
+            self.optimizer,
+            self.augment,
+            feed,
+            self.mesh,
+            0,
+            jax.tree.map(lambda x: x.sharding, self.like),
+        )
+
+
+def seconds(function: Callable, repeats: int, at_least_s: float = 0.5) -> list[float]:
+    """Of a call, when called over and over; each repeat is waited for once, at its end.
+
+    What it returns is waited for, so calls may overlap as they do in a training.
+    """
+    jax.block_until_ready(function())
+    calls, found = 1, []
+    while len(found) < repeats:
+        begin = time.perf_counter()
+        for _ in range(calls):
+            last = function()
+        jax.block_until_ready(last)
+        took = time.perf_counter() - begin
+        if not found and took < at_least_s and calls < 10_000:
+            calls = max(calls + 1, round(calls * at_least_s / max(took, 1e-9)))
+            continue
+        found.append(took / calls)
+    return found
+
+
+def spread(values: list[float], digits: int = 4) -> dict[str, float]:
+    """Median, least and most."""
+    rounded = [float(f"{value:.{digits}g}") for value in sorted(values)]
+    return {
+        "median": float(f"{statistics.median(values):.{digits}g}"),
+        "low": rounded[0],
+        "high": rounded[-1],
+    }

@@ -1,0 +1,139 @@
+# Sourced by tpu_vm.sh: Compute Engine instances with TPUs; several hosts are a group
+# of instances, whose workload policy wires their chips together.
+
+image_family=ubuntu-accel-2204-amd64-tpu-v5e-v5p-v6e
+! $queued || fail "Compute Engine has no queue: leave --queued out"
+case $type in
+v6e-1 | v6e-4 | v6e-8) machine=ct6e-standard-${size}t ;;
+v6e-16) machine=ct6e-standard-4t topology=4x4 hosts=4 ;;
+v6e-32) machine=ct6e-standard-4t topology=4x8 hosts=8 ;;
+v6e-64) machine=ct6e-standard-4t topology=8x8 hosts=16 ;;
+v6e-128) machine=ct6e-standard-4t topology=8x16 hosts=32 ;;
+v6e-256) machine=ct6e-standard-4t topology=16x16 hosts=64 ;;
+v5p-8) machine=ct5p-hightpu-4t ;;
+v5p-16) machine=ct5p-hightpu-4t topology=2x2x2 hosts=2 ;;
+v5p-32) machine=ct5p-hightpu-4t topology=2x2x4 hosts=4 ;;
+v5p-64) machine=ct5p-hightpu-4t topology=2x4x4 hosts=8 ;;
+v5p-128) machine=ct5p-hightpu-4t topology=4x4x4 hosts=16 ;;
+v6e-* | v5p-*) fail "Compute Engine has no $type: v6e-1, 4, 8, 16 ... 256, v5p-8, 16 ... 128" ;;
+*) fail "Compute Engine has v6e and v5p; without --compute-engine there is $type" ;;
+esac
+region=("--region=${zone%-*}" "${everywhere[@]:1}")
+engine=(gcloud compute)
+
+create() {
+    local what=("--machine-type=$machine" "--image-project=ubuntu-os-accelerator-images"
+        "--image-family=${runtime:-$image_family}" --maintenance-policy=TERMINATE
+        --boot-disk-size=100GB --scopes=cloud-platform)
+    ! $spot || what+=(--provisioning-model=SPOT --instance-termination-action=DELETE)
+    if ! $several; then
+        run "${engine[@]}" instances create "$name" "${everywhere[@]}" "${what[@]}"
+        return
+    fi
+    # What a try that was refused left behind is used again.
+    { ! $dry_run && is_there resource-policies describe "$name" "${region[@]}"; } ||
+        run "${engine[@]}" resource-policies create workload-policy "$name" "${region[@]}" \
+            --type=HIGH_THROUGHPUT "--accelerator-topology=$topology"
+    { ! $dry_run && is_there instance-templates describe "$name" "${everywhere[@]:1}"; } ||
+        run "${engine[@]}" instance-templates create "$name" "${everywhere[@]:1}" "${what[@]}"
+    run "${engine[@]}" instance-groups managed create "$name" "${everywhere[@]}" \
+        "--template=$name" "--size=$hosts" "--workload-policy=$name" \
+        --default-action-on-vm-failure=do-nothing
+}
+
+is_there() {
+    "${engine[@]}" "$@" --format=none >/dev/null 2>&1
+}
+
+# One word: READY, TERMINATED, ...; MISSING where there is none; else it fails.
+state() {
+    local found
+    if $several; then
+        found=$(ask "${engine[@]}" instance-groups managed describe "$name" "${everywhere[@]}" \
+            "--format=value(status.isStable)") || return
+        [ "$found" != True ] || [ "$(running)" = "$hosts" ] || found=PREEMPTED
+    else
+        found=$(ask "${engine[@]}" instances describe "$name" "${everywhere[@]}" "--format=value(status)") || return
+    fi
+    case $found in
+    RUNNING | True) echo READY ;;
+    False) echo CREATING ;;
+    *) echo "$found" ;;
+    esac
+}
+
+# How many instances of the group there are.
+running() {
+    "${engine[@]}" instance-groups managed list-instances "$name" "${everywhere[@]}" \
+        "--format=value(instanceStatus)" | grep -c RUNNING
+}
+
+delete() {
+    if ! $several; then
+        run "${engine[@]}" instances delete "$name" "${everywhere[@]}" --quiet
+        return
+    fi
+    discard instance-groups managed "${everywhere[@]}" &&
+        discard instance-templates "${everywhere[@]:1}" &&
+        discard resource-policies "${region[@]}"
+}
+
+# discard KIND ... FLAGS: deletes what of this name is there.
+discard() {
+    local things=()
+    while [ $# -gt 0 ] && [[ $1 != --* ]]; do things+=("$1") && shift; done
+    if $dry_run || is_there "${things[@]}" describe "$name" "$@"; then
+        run "${engine[@]}" "${things[@]}" delete "$name" "$@" --quiet
+    fi
+}
+
+# Every host's name, the first that of the coordinator; in a dry run they have none yet.
+names() {
+    if ! $several; then
+        echo "$name"
+    elif $dry_run; then
+        seq -f "$name-host%g" 0 $((hosts - 1))
+    else
+        "${engine[@]}" instance-groups managed list-instances "$name" "${everywhere[@]}" \
+            "--format=value(instance.basename())" | sort
+    fi
+}
+
+on() {
+    run "${engine[@]}" ssh "$1" "${everywhere[@]}" "--command=$2"
+}
+
+on_hosts() {
+    local host all
+    all=$(names)
+    for host in $all; do on "$host" "$1" </dev/null || return; done
+}
+
+on_first() {
+    on "$(names | head -n 1)" "$1"
+}
+
+copy_in() {
+    local host all
+    all=$(names)
+    for host in $all; do run "${engine[@]}" scp "$1" "$host:$2" "${everywhere[@]}" || return; done
+}
+
+copy_out() {
+    run "${engine[@]}" scp "$(names | head -n 1):$1" "$2" "${everywhere[@]}" --recurse
+}
+
+# Several hosts are told where the first is, as an instance cannot ask.
+train() {
+    local host all process=0 first
+    all=$(names)
+    first=${all%%$'\n'*}
+    for host in $all; do
+        if $several; then
+            on "$host" "$on_host run $(words "$@" --coordinator "$first:8476" --processes "$hosts" --process "$process")"
+        else
+            on "$host" "$on_host run $(words "$@")"
+        fi </dev/null || return
+        process=$((process + 1))
+    done
+}

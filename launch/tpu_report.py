@@ -1,0 +1,211 @@
+"""What a config's steps cost on a TPU that is not here: compiled by its own compiler.
+
+  pip install libtpu
+  python launch/tpu_report.py --config configs/combined.py
+  python launch/tpu_report.py --config configs/fer5.py --topology v5e:16x16 \\
+      --faces 512 --config.model.width=128 --out launch/results
+
+The real train step and eval step, for all chips of a topology (v5e:2x2 ... v5e:16x16,
+v6e:2x4, v4:2x2x1): FLOPs and bytes a chip as the compiler counts them, the time that
+each needs at the chip's published speeds, memory, the layers that pad most, collectives
+and the costliest operations. A table, and tpu_TOPOLOGY_CONFIG.json in --out.
+"""
+
+import contextlib
+import dataclasses
+import importlib.util
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # nothing runs: no TPU is asked for
+os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+
+import hlo
+import jax
+import numpy as np
+import rig as rigs
+from jax.experimental import topologies
+from jax.sharding import Mesh
+
+from emotion_jax import cli, logs, sharding, step
+from emotion_jax.errors import Mistake
+from emotion_jax.registry import pick
+
+
+@dataclasses.dataclass(frozen=True)
+class Chip:
+    """Published speeds of one chip (Cloud TPU documentation, system architecture).
+
+    Attributes:
+      flops: bfloat16 operations a second.
+      memory_s: bytes a second from its memory.
+      memory: bytes.
+      links_s: bytes a second to other chips, all links together.
+    """
+
+    flops: float
+    memory_s: float
+    memory: float
+    links_s: float
+
+
+CHIPS = {
+    "v4": Chip(275e12, 1228e9, 32e9, 300e9),
+    "v5e": Chip(197e12, 819e9, 16e9, 200e9),
+    "v5p": Chip(459e12, 2765e9, 95e9, 600e9),
+    "v6e": Chip(918e12, 1640e9, 32e9, 448e9),
+}
+
+
+def make_mesh(topology: str) -> Mesh:
+    """A mesh over all chips of a topology, none of which need be here."""
+    if importlib.util.find_spec("libtpu") is None:
+        raise Mistake("the TPU's compiler is missing: pip install libtpu")
+    try:
+        described = topologies.get_topology_desc(topology, "tpu")
+    except Exception as error:  # whatever libtpu raises
+        reason = str(error).splitlines()[0]
+        raise Mistake(f"--topology {topology} is none: {reason}") from None
+    return sharding.make_mesh(described.devices)
+
+
+def report(program, chip: Chip, chips: int, faces: int) -> dict:
+    """The numbers of a compiled step, a chip.
+
+    Args:
+      chips: in the topology.
+      faces: a chip, in one step.
+    """
+    costs, memory = program.cost_analysis(), program.memory_analysis()
+    found = hlo.operations(program.as_text())
+    flops, accessed = costs["flops"], costs["bytes accessed"]
+    collectives = hlo.collectives(found)
+    reduced = collectives.get("all-reduce", {}).get("bytes", 0)
+    # A ring sends each byte twice, but for the chip's own part (Thakur et al. 2005).
+    link_ms = 1e3 * 2 * (chips - 1) / chips * reduced / chip.links_s
+    flops_ms, bytes_ms = 1e3 * flops / chip.flops, 1e3 * accessed / chip.memory_s
+    needs = memory.argument_size_in_bytes + memory.temp_size_in_bytes
+    needs += memory.output_size_in_bytes - memory.alias_size_in_bytes
+    return {
+        "faces": faces,
+        "flops": flops,
+        "bytes": accessed,
+        "bytes_a_face": accessed / faces,
+        "flops_a_byte": round(flops / accessed, 2),
+        "flops_ms": round(flops_ms, 4),
+        "bytes_ms": round(bytes_ms, 4),
+        "bytes_over_flops": round(bytes_ms / flops_ms, 3),
+        "memory": needs,
+        "fits": bool(needs < chip.memory),
+        "all_reduce_ms": round(link_ms, 4),
+        "all_reduce_share": round(link_ms / max(flops_ms, bytes_ms), 4),
+        "collectives": collectives,
+        "padding": hlo.padding(found)[:10],
+        "costliest": hlo.costliest(found),
+    }
+
+
+def compiled(rig: rigs.Rig, which: str):
+    """The program of a step, for chips that are not here."""
+    if which == "train":
+        lowered = rig.train_step(rigs.FEEDS["resident"]).lower(
+            rig.like, rig.inputs_like()
+        )
+    else:
+        variables = jax.eval_shape(lambda state: state.variables(), rig.like)
+        shapes = (rig.batch_size, rig.side, rig.side, 1)
+        image = jax.ShapeDtypeStruct(
+            shapes, np.uint8, sharding=sharding.split(rig.mesh)
+        )
+        variables = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(
+                x.shape, x.dtype, sharding=sharding.whole(rig.mesh)
+            ),
+            variables,
+        )
+        lowered = step.make_eval_step(rig.network, rig.mesh).lower(variables, image)
+    return lowered.compile()
+
+
+@contextlib.contextmanager
+def quiet():
+    """libtpu's own chatter about a machine without TPUs goes nowhere."""
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+def main(args: list[str]) -> None:
+    """The report."""
+    parser = cli.Parser("tpu_report", __doc__)
+    parser.prog = "python launch/tpu_report.py"
+    add = parser.add_argument
+    add("--topology", default="v5e:2x2", metavar="CHIP:SHAPE")
+    add("--faces", type=int, default=512, metavar="N", help="a chip, in one step")
+    add("--steps", nargs="+", default=["train", "eval"], choices=["train", "eval"])
+    add("--out", type=Path, metavar="DIR", help="where the JSON goes")
+    flags, config = parser.parse_with_config(args)
+    chip = pick("chip", flags.topology.split(":")[0], CHIPS)
+    if flags.faces < 1:
+        raise Mistake(f"--faces is {flags.faces}, must be at least 1")
+    if flags.out:
+        cli.check_folder("--out", flags.out)
+    if config.model.get("dtype", "auto") == "auto":  # as it would be on a TPU
+        with config.unlocked():
+            config.model.dtype = "bfloat16"
+
+    with quiet():
+        mesh = make_mesh(flags.topology)
+    rig = rigs.Rig(config, mesh, flags.faces * mesh.size, 32_768)
+    found = {"config": flags.config, "topology": flags.topology, "chips": mesh.size}
+    found |= {"chip": dataclasses.asdict(chip), "libtpu": logs.version("libtpu")}
+    found |= {
+        k: v for k, v in logs.environment().items() if k in ("packages", "commit")
+    }
+    for which in flags.steps:
+        begin = time.perf_counter()
+        with quiet():
+            program = compiled(rig, which)
+        found[which] = report(program, chip, mesh.size, flags.faces)
+        found[which]["compile_s"] = round(time.perf_counter() - begin, 1)
+        tell(which, found[which])
+    if flags.out:
+        name = f"tpu_{flags.topology.replace(':', '_')}_{Path(flags.config).stem}.json"
+        flags.out.mkdir(parents=True, exist_ok=True)
+        logs.write_json(flags.out / name, found)
+        print(f"written to {flags.out / name}")
+
+
+def tell(which: str, row: dict) -> None:
+    """The numbers as a person reads them."""
+    print(f"\n{which}: {row['faces']} faces a chip, {row['flops'] / 1e9:,.1f} GFLOP")
+    print(
+        f"  {row['bytes_a_face'] / 1e6:.2f} MB a face, {row['flops_a_byte']} FLOP a B"
+    )
+    print(
+        f"  FLOPs need {row['flops_ms']} ms, bytes {row['bytes_ms']} ms: "
+        f"{row['bytes_over_flops']} times as long"
+    )
+    fits = "fits" if row["fits"] else "does NOT fit"
+    print(f"  memory {row['memory'] / 1e9:.2f} GB: {fits}")
+    print(f"  all-reduce {row['all_reduce_ms']} ms, {row['all_reduce_share']:.1%}")
+    for kind, counts in row["collectives"].items():
+        print(f"    {kind}: {counts['count']}, {counts['bytes'] / 1e6:.2f} MB")
+    print("  most padded:")
+    for layer in row["padding"][:5]:
+        size = layer["bytes"] / 1e6
+        print(f"    {layer['layer']}: {size:.1f} MB, padded {layer['padded']} times")
+    print("  costliest:")
+    for line in row["costliest"]:
+        share = "" if line["share"] is None else f"{line['share']:.1%}"
+        print(f"    {share:>6} {line['layer']} ({line['name']})")
+
+
+if __name__ == "__main__":
+    cli.main(main)

@@ -1,0 +1,98 @@
+"""Laws of the benchmark: what it counts is what is there, and its command line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+import tiny
+
+from emotion_jax import sharding
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def launch(monkeypatch):
+    """The scripts' own folder, from where they import each other."""
+    monkeypatch.syspath_prepend(ROOT / "launch")
+
+
+@pytest.fixture
+def rig(launch):
+    """On one device: eight of the CPU's wait for each other, and give up, in a rush."""
+    import rig as rigs
+
+    return rigs.Rig(tiny.config(), sharding.make_mesh(jax.devices()[:1]), 16, 64)
+
+
+def test_flops_are_two_for_each_multiply_add(launch):
+    import benchmark
+
+    def network(x, kernel, matrix):
+        x = jax.lax.conv_general_dilated(
+            x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        return jax.jit(jnp.matmul)(x.mean((1, 2)), matrix)
+
+    shapes = [(1, 8, 8, 3), (5, 5, 3, 7), (7, 11)]
+    jaxpr = jax.make_jaxpr(network)(*map(jnp.zeros, shapes)).jaxpr
+    found = sum(map(benchmark.products, benchmark.inner(jaxpr)))
+    assert found == 2 * (4 * 4 * 7 * 5 * 5 * 3) + 2 * 7 * 11
+
+
+def test_a_rig_trains_with_both_feeds_and_several_steps_a_call(rig):
+    import benchmark
+
+    for feed, calls in (("resident", 1), ("streamed", 1), ("resident", 2)):
+        rates = benchmark.training(rig, feed, 1, calls)
+        assert len(rates) == 1 and 0 < rates[0] < 1e6
+
+
+def test_the_parts_of_a_step_are_in_their_order(rig):
+    import benchmark
+
+    found = benchmark.parts(rig, 2)
+    parts = ["gather", "augment", "forward", "backward", "update", "input wait"]
+    assert list(found) == parts
+    assert found["backward"] > 0 and found["gather"] > 0
+
+
+def test_seconds_are_of_one_call(launch):
+    import time
+
+    import rig as rigs
+
+    found = rigs.seconds(lambda: time.sleep(0.01), 3, at_least_s=0.05)
+    assert len(found) == 3 and all(0.01 <= second < 0.05 for second in found)
+    assert rigs.spread([3.0, 1.0, 2.0]) == {"median": 2.0, "low": 1.0, "high": 3.0}
+
+
+@pytest.mark.parametrize(
+    "flag, sentence",
+    [
+        ("--repeats=0", "at least 1"),
+        ("--compare=torchh", "did you mean"),
+        ("--batch-size=-8", "at least 1"),
+    ],
+)
+def test_a_wrong_flag_is_a_sentence(flag, sentence):
+    command = [sys.executable, "launch/benchmark.py", "--config", "configs/fer5.py"]
+    found = subprocess.run([*command, flag], cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 2
+    assert sentence in found.stderr and "Traceback" not in found.stderr
+
+
+@pytest.mark.long
+def test_the_benchmark_writes_all_its_numbers(tmp_path):
+    command = [sys.executable, "launch/benchmark.py", "--config=configs/synthetic.py"]
+    small = ["--batch-size=16", "--repeats=2", "--config.model.width=8", "--calls=2"]
+    subprocess.run([*command, *small, f"--out={tmp_path}"], cwd=ROOT, check=True)
+    found = json.loads((tmp_path / "benchmark_cpu_synthetic.json").read_text())
+    assert set(found["train_images_s"]) == {"resident", "streamed", "2 steps a call"}
+    assert 0 < found["flop_share"] < 1
+    assert found["compile_s"]["warm"] < found["compile_s"]["cold"]
+    assert found["commit"] and found["packages"]["jax"] == jax.__version__

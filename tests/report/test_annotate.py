@@ -1,0 +1,51 @@
+"""Laws of annotated photos: neither tiny nor huge, marks where they belong."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emotion_jax.data.table import POINTS
+from emotion_jax.report import annotate
+
+POINT = np.array([[59.5, 69.5]] * 15, np.float32)
+
+
+def drawn(tmp_path, size, marks) -> np.ndarray:
+    photo = np.full((*size[::-1], 3), 90, np.uint8)
+    annotate.draw(tmp_path / "a.jpg", photo, marks, POINTS)
+    with Image.open(tmp_path / "a.jpg") as picture:
+        return np.asarray(picture).astype(int)
+
+
+@pytest.mark.parametrize(
+    "size, expected",
+    [((48, 24), (480, 240)), ((800, 600), (800, 600)), ((40, 3200), (20, 1600))],
+)
+def test_small_photos_are_enlarged_and_huge_ones_shrunk(tmp_path, size, expected):
+    assert drawn(tmp_path, size, []).shape == (*expected[::-1], 3)
+
+
+@pytest.mark.parametrize("enlarged", [1, 3])
+def test_a_box_and_a_point_are_drawn_where_they_are(tmp_path, enlarged):
+    size = 480 // enlarged
+    box = tuple(v // enlarged for v in (120, 150, 240, 180))
+    point = (POINT + 120.5) / enlarged - 0.5  # at 180, 190 of the picture
+    found = drawn(tmp_path, (size, size), [annotate.Mark(box, "", point)])
+    for y, x in [(150, 240), (330, 240), (240, 120), (240, 360)]:  # middles of edges
+        assert found[y - 1 : y + 2, x - 1 : x + 2].max() > 230
+    orange = found[188:192, 178:182].reshape(-1, 3).mean(0)
+    assert orange[0] - orange[2] > 100 and np.ptp(found[250:270, 200:280]) < 8
+
+
+def test_a_caption_is_above_its_box_or_inside_where_there_is_no_room(tmp_path):
+    below = annotate.Mark((100, 200, 200, 200), "happy 91%", None)
+    found = drawn(tmp_path, (600, 600), [below])
+    assert found[185, 105:200].mean() > 170 > 100 > found[215, 110:200].mean()
+    top = annotate.Mark((100, 2, 200, 200), "happy 91%", None)
+    found = drawn(tmp_path, (600, 600), [top])
+    assert found[20, 110:200].mean() > 170
+
+
+def test_marks_that_leave_the_photo_are_cut(tmp_path):
+    mark = annotate.Mark((-100, -50, 900, 900), "surprise 50%", POINT - 900)
+    assert drawn(tmp_path, (600, 600), [mark]).shape == (600, 600, 3)

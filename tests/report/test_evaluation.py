@@ -1,0 +1,185 @@
+"""Laws of the report: no number of its own, nothing fetched, any split."""
+
+import html
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import evaluated
+import numpy as np
+import pytest
+import tiny
+
+from emotion_jax.report.quantities import written
+
+NAMES = ("<b>&x", "$a$ 笑", "train")
+BOTH = {"emotion": {}, "keypoints": {}}
+
+
+def only(faces: dict, task: str) -> dict:
+    """The same faces, of which nothing else is known."""
+    known = {n: k if n == task else np.zeros_like(k) for n, k in faces["known"].items()}
+    return faces | {"known": known}
+
+
+def odd() -> dict:
+    """Faces of three classes with odd names, one of which no face has."""
+    faces = only(tiny.faces(30), "emotion")
+    labels = {"emotion": np.eye(3, dtype=np.float32)[np.arange(30) % 2]}
+    return faces | {"labels": labels | {"keypoints": faces["labels"]["keypoints"]}}
+
+
+PEOPLE = {"twin": np.arange(40) % 3 == 0, "person": np.array(["a", "b", "", "c"] * 10)}
+CASES = {
+    "both": (BOTH, tiny.faces(40), PEOPLE),
+    "keypoints": ({"keypoints": {}}, only(tiny.faces(30), "keypoints"), {}),
+    "no emotion": (BOTH, only(tiny.faces(20), "keypoints"), {}),
+    "one face": (BOTH, tiny.faces(1, seed=3), {"twin": np.ones(1, bool)}),
+    "odd": ({"emotion": {"classes": NAMES}}, odd(), {}),
+}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def report(request, tmp_path_factory):
+    """(the case's name, the folder of its evaluation)."""
+    sections, faces, extra = CASES[request.param]
+    out = tmp_path_factory.mktemp("out")
+    is_odd = request.param == "odd"  # and of a checkpoint without a temperature
+    checkpoint = evaluated.restored(sections, temperature=1.0 if is_odd else 1.5)
+    split = evaluated.split_of(faces, NAMES if is_odd else evaluated.FIVE, **extra)
+    evaluated.evaluate(out, checkpoint, split, evaluated.answers(faces))
+    return request.param, out
+
+
+def page_of(out) -> str:
+    return (out / "report.html").read_text("utf-8")
+
+
+def metrics_of(out) -> dict:
+    return json.loads((out / "metrics.json").read_text())
+
+
+class Reader(HTMLParser):
+    """What a page says: its numbers with their keys, and all other text."""
+
+    def __init__(self):
+        super().__init__()
+        self.numbers, self.text, self.inside = [], [], None
+
+    def handle_starttag(self, tag, attributes):
+        self.inside = dict(attributes) if tag == "data" else None
+        if tag == "style":
+            self.inside = {"style": ""}
+
+    def handle_data(self, text):
+        if self.inside is None:
+            self.text.append(text)
+        elif "title" in self.inside:
+            self.numbers.append((self.inside["title"], self.inside["value"], text))
+
+    def handle_endtag(self, tag):
+        self.inside = None
+
+
+def test_every_number_on_the_page_is_that_of_metrics_json(report):
+    name, out = report
+    reader, found = Reader(), metrics_of(out)
+    reader.feed(page_of(out))
+    keys = found.keys() - {"data", "split", "labels"}
+    assert {key for key, _, _ in reader.numbers} == keys
+    for key, exact, text in reader.numbers:
+        value = found[key]
+        assert exact == ("" if value is None else repr(value)), key
+        if value is None:
+            assert text == "–"
+            continue
+        shown = float(re.sub(r"[^\d.-]", "", text)) / (100 if "%" in text else 1)
+        digits = len(text.split(" ")[0].partition(".")[2]) + 2 * ("%" in text)
+        assert abs(shown - value) <= 0.5001 * 10**-digits, key
+    # Elsewhere it has no numbers but of how it is made, and of the checkpoint.
+    rest = set(re.findall(r"(?<![\w.,])\d[\d.,]*\b", " ".join(reader.text)))
+    size = len(CASES[name][1]["image"])
+    assert rest <= {f"{size}", "2", "8", "95", "96", "100"}
+
+
+def test_the_page_holds_its_pictures_and_asks_for_nothing(report):
+    _, out = report
+    page = page_of(out)
+    pictures = {p.name for p in out.glob("*.png")} - {"faces.png"}
+    assert page.count("<img") == page.count("data:image/png;base64,") == len(pictures)
+    names = {"report.html", "metrics.json", "model_card.md", "faces.png", *pictures}
+    assert {p.name for p in out.iterdir()} == names
+    bare = re.sub(r"base64,[^\"]+|sha256-[^&]+", "", page)
+    assert not re.search(r"https?:|//|@import|<script|<link|url\(", bare)
+    targets = set(re.findall(r'id="(.*?)"', page))
+    assert {link[1:] for link in re.findall(r'href="(.*?)"', page)} == targets
+
+
+def test_names_from_a_file_are_text_and_no_markup(report):
+    name, out = report
+    page, card = page_of(out), (out / "model_card.md").read_text("utf-8")
+    assert "<b>" not in page and "&lt;b&gt;&amp;x.csv" in page
+    assert "<b>" not in card and "<i>" not in card and r"\<b\>\&x.csv" in card
+    assert ("笑" in page and "笑" in card) is (name == "odd")
+
+
+def test_the_numbers_are_finite_and_none_where_nothing_is_known(report):
+    name, out = report
+    found = metrics_of(out)
+    values = [v for v in found.values() if isinstance(v, int | float)]
+    assert np.all(np.isfinite(values))
+    page = html.unescape(page_of(out))
+    assert ("No face here has a label of emotion" in page) is (name == "no emotion")
+    if name == "no emotion":
+        assert found["emotion/n"] == 0 and found["emotion/accuracy@low"] is None
+        assert found["emotion/auc"] is found["emotion/accuracy@coverage_50"] is None
+
+
+def test_an_interval_holds_its_number(report):
+    _, out = report
+    found = metrics_of(out)
+    keys = [key for key in found if key.endswith("@low") and found[key] is not None]
+    for key in (key.removesuffix("@low") for key in keys):
+        assert found[f"{key}@low"] <= found[f"{key}@high"]
+        if not key.endswith("ece"):  # resampling only adds to it
+            assert found[f"{key}@low"] <= found[key] <= found[f"{key}@high"]
+
+
+def test_the_card_has_the_results_and_says_what_is_banned(report):
+    name, out = report
+    card, found = (out / "model_card.md").read_text("utf-8"), metrics_of(out)
+    assert "Article\n5(1)(f)" in card and "at work" not in card.split("##")[0]
+    assert "split train, 32 faces" in card and "Seed 0." in card
+    for key in ("emotion/accuracy", "keypoints/rmse_px"):
+        if found.get(key) is not None:
+            ends = [written(key, found[f"{key}{end}"]) for end in ("", "@low", "@high")]
+            assert f" | {' | '.join(ends)} |" in card
+    fitted = bool(found.get("emotion/n")) and name != "odd"
+    assert (f"temperature {1.5:.3f}" in card) is fitted
+    assert ("No temperature was fitted" in card) is (name == "odd")
+    assert ("no temperature was fitted" in page_of(out)) is (name == "odd")
+    drawn = "people" if name == "both" else "faces"
+    assert f"bootstrap over {drawn}" in card
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scheme, width", [("light", 1200), ("dark", 390)])
+def test_a_browser_shows_it_without_a_word_or_a_request(report, scheme, width):
+    playwright = pytest.importorskip("playwright.sync_api")
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if not browser:
+        pytest.skip("there is no Chromium")
+    said, asked = [], []
+    with playwright.sync_playwright() as tools:
+        opened = tools.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        size = {"width": width, "height": 800}
+        page = opened.new_page(viewport=size, color_scheme=scheme)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((report[1] / "report.html").as_uri())
+        loaded = "[...document.images].every(i => i.complete && i.naturalWidth > 0)"
+        assert page.evaluate(loaded)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        opened.close()
+    assert said == [] and len([u for u in asked if not u.startswith("data:")]) == 1

@@ -1,0 +1,290 @@
+"""Laws of predict: the evaluator's own outputs, by photo and row; bad inputs told."""
+
+import csv
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+from emotion_jax import evaluate, predict
+from emotion_jax.cli import run
+from emotion_jax.data import keypoints
+from emotion_jax.data.table import FIVE, POINTS
+from emotion_jax.data.write_csv import write_csv
+
+COORDINATES = list(keypoints.COORDINATES)
+
+
+@pytest.fixture(scope="module")
+def nets(tmp_path_factory):
+    """Untrained: one of both tasks, and two specialists of other sides."""
+    root = tmp_path_factory.mktemp("nets")
+    return {
+        "both": str(tiny.untrained(root / "both")),
+        "emotion": str(tiny.untrained(root / "e", {"emotion": {}}, 16)),
+        "points": str(tiny.untrained(root / "k", {"keypoints": {}}, 20)),
+    }
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    """The files of write_csv: 12 synthetic faces."""
+    folder = tmp_path_factory.mktemp("faces")
+    write_csv(folder, faces=12)
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two photos of noise, 60x50 and 40x40."""
+    folder, rng = tmp_path / "in", np.random.default_rng(0)
+    folder.mkdir()
+    for name, size in (("a.png", (50, 60)), ("b.png", (40, 40))):
+        noise = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
+        Image.fromarray(noise).save(folder / name)
+    return folder
+
+
+def predicted(out: Path, *args) -> list[dict]:
+    assert run(predict.main, [*map(str, args), "--out", str(out)]) == 0
+    with open(out / "predictions.csv") as file:
+        return list(csv.DictReader(file))
+
+
+def numbers(rows: list[dict], names) -> np.ndarray:
+    return np.array([[float(row[name]) for name in names] for row in rows])
+
+
+@pytest.mark.parametrize("tta", [False, True])
+def test_rows_of_a_csv_get_what_the_evaluation_gives_them(nets, faces, tmp_path, tta):
+    file = faces / "keypoints.csv"
+    flags = ["--tta"] * tta
+    rows = predicted(tmp_path / "out", file, "--checkpoint", nets["both"], *flags)
+    assert [row["image"] for row in rows] == [f"{file}:{i}" for i in range(1, 13)]
+    restored = evaluate.restore(nets["both"])
+    (split,) = evaluate.load_splits(restored, [f"keypoints={file}"], "all")
+    run_all = restored.evaluator.run_tta if tta else restored.evaluator.run
+    outputs = run_all(restored.variables, split.faces["image"])
+    power = np.exp(outputs["emotion"] / 1.5)
+    expected = power / power.sum(-1, keepdims=True)
+    shares = numbers(rows, [f"p_{name}" for name in FIVE])
+    np.testing.assert_allclose(shares, expected, atol=2e-6)
+    assert [r["emotion"] for r in rows] == [FIVE[k] for k in expected.argmax(-1)]
+    points = (outputs["keypoints"] + 0.5) * (96 / 24) - 0.5
+    found = numbers(rows, COORDINATES).reshape(-1, 15, 2)
+    np.testing.assert_allclose(found, points, atol=2e-3)
+
+
+def test_json_and_pictures_tell_the_same(nets, faces, photos, tmp_path):
+    out = tmp_path / "out"
+    args = [photos, faces / "icml_face_data.csv", "--faces", "whole"]
+    rows = predicted(out, *args, "--checkpoint", nets["both"])
+    told = json.loads((out / "predictions.json").read_text())
+    assert told["classes"] == list(FIVE) and told["points"] == list(POINTS)
+    assert len(told["faces"]) == len(rows) == 14 and told["not_done"] == {}
+    for row, face in zip(rows, told["faces"], strict=True):
+        assert (row["image"], row["emotion"]) == (face["image"], face["emotion"])
+        np.testing.assert_allclose(
+            numbers([row], COORDINATES)[0],
+            np.ravel([face["keypoints"][point] for point in POINTS]),
+            atol=1e-4,
+        )
+    names = {file.name for file in (out / "photos").iterdir()}
+    assert names == {"a.jpg", "b.jpg", "icml_face_data.png"}
+
+
+def test_points_are_in_the_pixels_of_the_photo(nets, photos, tmp_path):
+    rows = predicted(
+        tmp_path / "out",
+        photos / "a.png",
+        "--checkpoint",
+        nets["both"],
+        "--faces=whole",
+    )
+    box = ["face_x", "face_y", "face_width", "face_height"]
+    np.testing.assert_array_equal(numbers(rows, box), [[5, 0, 50, 50]])
+    restored = evaluate.restore(nets["both"])
+    with Image.open(photos / "a.png") as photo:
+        face = photo.convert("L").crop((5, 0, 55, 50))
+    small = np.asarray(face.resize((24, 24), Image.Resampling.BILINEAR))
+    outputs = restored.evaluator.run(restored.variables, small[None, ..., None])
+    expected = (outputs["keypoints"][0] + 0.5) * (50 / 24) - 0.5 + [5, 0]
+    found = numbers(rows, COORDINATES).reshape(15, 2)
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_two_specialists_of_any_sides_give_what_each_gives_alone(
+    nets, photos, tmp_path
+):
+    say = "--checkpoint"
+    both = [say, nets["points"], say, nets["emotion"], "--faces", "whole"]
+    together = predicted(tmp_path / "a", photos, *both)
+    for name, columns in (("emotion", ["p_happy"]), ("points", COORDINATES)):
+        args = [photos, say, nets[name], "--faces", "whole"]
+        alone = predicted(tmp_path / name, *args)
+        expected = numbers(alone, columns)
+        np.testing.assert_allclose(numbers(together, columns), expected, atol=1e-5)
+        assert ("emotion" in alone[0]) == (name == "emotion")
+
+
+def test_faces_are_found_in_photos(nets, tmp_path):
+    astronaut = pytest.importorskip("skimage.data").astronaut()
+    two = np.concatenate([astronaut, astronaut], axis=1)
+    Image.fromarray(two).save(tmp_path / "two.png")
+    found = predicted(
+        tmp_path / "out", tmp_path / "two.png", "--checkpoint", nets["both"]
+    )
+    at = numbers(found, ["face_x", "face_y", "face_width"])
+    at = at[at[:, 0].argsort()]
+    np.testing.assert_allclose(at, [[164, 57, 120], [676, 57, 120]], atol=9)
+    told = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert all(face["score"] > 0.7 for face in told["faces"])
+
+
+def test_photos_of_one_name_in_two_folders_are_both_drawn(nets, photos, tmp_path):
+    (tmp_path / "more").mkdir()
+    (photos / "b.png").rename(tmp_path / "more" / "a.png")
+    args = [photos, tmp_path / "more", "--checkpoint", nets["emotion"]]
+    rows = predicted(tmp_path / "out", *args, "--faces", "whole")
+    assert len({row["image"] for row in rows}) == 2
+    drawn = sorted(file.name for file in (tmp_path / "out" / "photos").iterdir())
+    assert drawn == ["a-2.jpg", "a.jpg"]
+
+
+def bomb(path: Path) -> None:
+    """A PNG of 30,000 x 30,000 pixels, in a kilobyte of file."""
+    Image.new("1", (16, 16)).save(path)
+    content = bytearray(path.read_bytes())
+    content[16:24] = (30_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    path.write_bytes(content)
+
+
+BAD = {
+    "film.jpg": (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(99), "no PNG, JPEG"),
+    "cut.png": (None, "truncated"),
+    "empty.png": (b"", "no PNG, JPEG or WebP"),
+    "huge.png": (bomb, "pixels are too many"),
+    "row.csv": (b"pixels\n1 2 3\n", "line 2: expected the pixels of a square"),
+    "folder": (Path.mkdir, "a folder without photos"),
+    "none.jpg": (lambda path: None, "No such file"),
+    "blank.png": (lambda path: Image.new("L", (90, 90)).save(path), "no face found"),
+}
+
+
+@pytest.fixture
+def damaged(tmp_path):
+    """Every kind of bad input."""
+    for name, (content, _) in BAD.items():
+        if callable(content):
+            content(tmp_path / name)
+        elif content is not None:
+            (tmp_path / name).write_bytes(content)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "cut.png")
+    whole = (tmp_path / "cut.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    return tmp_path
+
+
+def test_bad_inputs_are_listed_and_the_others_done(nets, damaged, faces, capsys):
+    bad = [str(damaged / name) for name in BAD]
+    good, out = str(faces / "icml_face_data.csv"), damaged / "out"
+    args = [*bad[:4], good, *bad[4:], "--checkpoint", nets["emotion"]]
+    assert run(predict.main, [*args, "--out", str(out)]) == 2
+    told = capsys.readouterr().err
+    assert "Traceback" not in told and "; the others are done" in told
+    listed = json.loads((out / "predictions.json").read_text())["not_done"]
+    assert list(listed) == [*bad[:4], *bad[4:]]
+    for name, (_, sentence) in BAD.items():
+        assert sentence in listed[str(damaged / name)], name
+        assert str(damaged / name) in told
+    assert len((out / "predictions.csv").read_text().splitlines()) == 13
+
+
+def test_where_nothing_can_be_done_nothing_is_written(nets, damaged, capsys):
+    args = [str(damaged / "film.jpg"), "--checkpoint", nets["emotion"]]
+    assert run(predict.main, [*args, "--out", str(damaged / "out")]) == 2
+    told = capsys.readouterr().err
+    assert "no prediction for" in told and "others" not in told
+    assert not (damaged / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "args, sentence",
+    [
+        (["--checkpoint", "{both}", "--checkpoint", "{emotion}"], "both give classes"),
+        (["--checkpoint", "nowhere"], "--checkpoint nowhere does not exist"),
+        (["--checkpoint", "{both}", "--faces", "some"], "--faces is detect, whole"),
+        (["--checkpoint", "{both}", "--faces=90,0,9,9"], "--faces 90,0,9,9 is not in"),
+        (["--checkpoint", "{both}", "--out", "/dev/null/x"], "cannot write to --out"),
+        (["--checkpoint", "{both}", "--submission", "no.csv"], "cannot be read"),
+        ([], "--checkpoint"),
+    ],
+)
+def test_mistakes_are_told_and_nothing_is_written(
+    nets, photos, tmp_path, args, sentence, capsys
+):
+    args = [arg.format(**nets) for arg in args]
+    out = [] if "--out" in args else ["--out", str(tmp_path / "out")]
+    assert run(predict.main, [str(photos / "b.png"), *args, *out]) == 2
+    told = capsys.readouterr().err
+    assert sentence in told and "Traceback" not in told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def contest(tmp_path, faces):
+    """Kaggle's test.csv of the first two faces, ids 5 and 9, and a lookup table."""
+    lines = (faces / "keypoints.csv").read_text().splitlines()[1:3]
+    pixels = [line.split(",")[-1] for line in lines]
+    rows = [f"{n},{row}" for n, row in zip((5, 9), pixels, strict=True)]
+    (tmp_path / "test.csv").write_text("\n".join(["ImageId,Image", *rows]))
+    (tmp_path / "ask.csv").write_text(
+        "RowId,ImageId,FeatureName,Location\n"
+        "1,9,nose_tip_y,\n2,5,left_eye_center_x,\n3,9,nose_tip_x,\n"
+    )
+    return tmp_path
+
+
+def test_a_submission_answers_each_row_of_the_lookup_table(nets, contest):
+    rows = predicted(
+        contest / "out",
+        contest / "test.csv",
+        "--checkpoint",
+        nets["points"],
+        "--submission",
+        contest / "ask.csv",
+    )
+    assert [row["image"].split(":")[-1] for row in rows] == ["5", "9"]
+    with open(contest / "out" / "submission.csv") as file:
+        answers = list(csv.DictReader(file))
+    asked = [(1, "nose_tip_y"), (0, "left_eye_center_x"), (1, "nose_tip_x")]
+    expected = [np.clip(float(rows[i][name]), 0, 96) for i, name in asked]
+    assert [answer["RowId"] for answer in answers] == ["1", "2", "3"]
+    found = [float(answer["Location"]) for answer in answers]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "net, old, new, sentence",
+    [
+        ("points", "1,9,", "1,8,", "asks for ImageId 8, which none of the CSVs"),
+        ("points", "nose_tip_x", "nose_tip_z", "line 4: the network knows no"),
+        ("points", "FeatureName", "Feature", "got no FeatureName"),
+        ("emotion", "", "", "it was not trained to keypoints"),
+    ],
+)
+def test_a_lookup_table_that_cannot_be_answered_is_told(
+    nets, contest, net, old, new, sentence, capsys
+):
+    ask = contest / "ask.csv"
+    ask.write_text(ask.read_text().replace(old, new))
+    args = [str(contest / "test.csv"), "--checkpoint", nets[net], "--submission"]
+    args += [str(ask), "--out", str(contest / "out")]
+    assert run(predict.main, args) == 2
+    assert sentence in capsys.readouterr().err and not (contest / "out").exists()
