@@ -45,7 +45,7 @@ def test_there_are_eight_each_twice_and_all_in_the_readme():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_is_its_text(name):
-    """If not: python -m jupytext --to ipynb launch/colab/*.py"""
+    """If not: python -m jupytext --update --to ipynb launch/colab/*.py"""
 
     def cells(notebook):
         return [(cell.cell_type, cell.source) for cell in notebook.cells]
