@@ -43,6 +43,21 @@ def test_there_are_eight_each_twice_and_all_in_the_readme():
         assert f"({COLAB}/{PLACE}/{name}.ipynb)" in README
 
 
+def test_each_of_the_courses_purposes_has_its_place():
+    """The part of a lesson that the README names is a heading there."""
+    table = README.split("| purpose of the course |")[1].split("\n\n")[0]
+    rows = [row.split(" | ") for row in table.splitlines()[2:]]
+    assert len(rows) == 11
+    for _, places, package in rows:
+        for place in places.split("; "):
+            number, part = place.split(": ")
+            (lesson,) = FOLDER.glob(f"{number}_*.py")
+            for heading in part.split(" to "):
+                assert f"\n# ## {heading}" in lesson.read_text(), place
+        for path in re.findall(r"`([\w/]+(?:\.py|/))`", package):
+            assert (ROOT / path).exists() or (ROOT / "emotion_jax" / path).exists()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_is_its_text(name):
     """If not: python -m jupytext --update --to ipynb launch/colab/*.py"""

@@ -190,7 +190,9 @@ for p, color, style in zip(probability, charts.PALETTE, ("-", "--", ":")):
     axes[0].plot(recall, precision, style, color=color)
 axes[0].axhline(positive.mean(), color="gray", lw=1)
 axes[0].text(0.02, positive.mean() + 0.02, "calling every face", color="gray")
-axes[0].set(xlabel="recall", ylabel="precision", title=f"{RARE}, three seeds")
+axes[0].set(
+    xlabel="recall", ylabel="precision", title=f"{RARE}: one for the other, three seeds"
+)
 axes[0].set(xlim=(0, 1.02), ylim=(0, 1.02))
 grid = np.linspace(0.01, 0.99, 99)
 curves = np.array([[rates(p, t) for t in grid] for p in probability]).mean(0)

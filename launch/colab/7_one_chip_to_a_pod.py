@@ -168,6 +168,8 @@ print(f"the network has {parameters:,} parameters")
 # %%
 figure, axis = plt.subplots(figsize=(9, 2.8), layout="constrained")
 axis.bar(range(len(sums[8])), sums[8], color=BLUE)
+axis.axhline(parameters, color=ORANGE, ls="--", label="the network's parameters")
+axis.legend(loc="upper center")
 axis.set(yscale="log", xlabel="all-reduces of one step, in the program's order")
 axis.set_ylim(0.5)
 axis.set_title("numbers that each adds up over the devices")
