@@ -48,7 +48,7 @@ if importlib.util.find_spec("emotion_jax") is None:
 # @title Settings
 DATA = ""  # @param {type:"string"}
 # Empty, or SOURCE=PATH: fer2013=/content/drive/MyDrive/icml_face_data.csv
-FACES, SIDE, STEPS, BATCH = 4000, 48, 400, 64
+FACES, SIDE, STEPS, BATCH = 4000, 48, 300, 64
 
 import shlex
 import tempfile

@@ -49,7 +49,7 @@ DATA = ""  # @param {type:"string"}
 # Empty, or both: fer2013=/content/fer2013.csv keypoints=/content/training.csv
 PHOTO = ""  # @param {type:"string"}
 # Empty draws a photo; or the path of your own, of one face that fills it.
-FACES, SIDE, STEPS, BATCH = 4000, 48, 450, 64
+FACES, SIDE, STEPS, BATCH = 4000, 48, 300, 64
 
 import json
 import shlex
