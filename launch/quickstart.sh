@@ -18,4 +18,5 @@ source "$root/launch/venv.sh" ""
 
 .venv/bin/python -m emotion_jax.train --config configs/synthetic.py --workdir "$workdir"
 .venv/bin/python -m emotion_jax.evaluate --checkpoint "$workdir"
+echo "to go on by hand: source .venv/bin/activate"
 echo "results: $workdir/eval/synthetic-test/metrics.json, pictures: $workdir/eval/synthetic-test/faces.png"
