@@ -47,7 +47,7 @@ if importlib.util.find_spec("emotion_jax") is None:
 # @title Settings
 DATA = ""  # @param {type:"string"}
 # Empty, or SOURCE=PATH: keypoints=/content/drive/MyDrive/training.csv
-FACES, SIDE, STEPS, BATCH = 3000, 48, 400, 64
+FACES, SIDE, STEPS, BATCH = 3000, 48, 300, 64
 
 import shlex
 import tempfile
@@ -189,6 +189,7 @@ config = load_config(
         f"--config.train.steps={STEPS}",
         f"--config.train.batch_size={BATCH}",
         "--config.eval.every=20%",
+        "--config.eval.report=False",
         "--config.checkpoint.every=20%",
         "--config.checkpoint.best=keypoints/rmse_px",
         "--config.log.every=10",

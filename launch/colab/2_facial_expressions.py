@@ -157,6 +157,7 @@ config = load_config(
         f"--config.train.steps={STEPS}",
         f"--config.train.batch_size={BATCH}",
         "--config.eval.every=20%",
+        "--config.eval.report=False",
         "--config.checkpoint.every=20%",
         "--config.log.every=10",
     ],
