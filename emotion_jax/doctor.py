@@ -113,9 +113,11 @@ def step() -> Iterator[Row]:
     """A training of two steps, from drawing faces to a checkpoint."""
     import jax
 
+    from emotion_jax import platform
     from emotion_jax.cli import load_config
     from emotion_jax.train import train_and_evaluate
 
+    platform.keep_compiled()
     batch = -(-16 // jax.device_count()) * jax.device_count()
     sizes = (
         f"--config.train.batch_size={batch}",
@@ -133,6 +135,9 @@ def compiled() -> Iterator[Row]:
     """Where compiled programs are kept between runs."""
     import jax
 
+    from emotion_jax import platform
+
+    platform.keep_compiled()
     folder = jax.config.jax_compilation_cache_dir
     found = "none; JAX_COMPILATION_CACHE_DIR=DIR makes one, for quicker starts"
     if folder:

@@ -73,7 +73,7 @@ def main(args: list[str]) -> None:
     """The binary."""
     parser = cli.Parser("explore", __doc__)
     add = parser.add_argument
-    add("--data", required=True, metavar="SOURCE[=PATH]")
+    add("--data", required=True, metavar="SOURCE[=PATH]", help="the faces")
     add("--split", default="all", help="or several, as train+val; default: all")
     add("--config", metavar="configs/NAME.py", help="show its augmentation too")
     add("--out", type=Path, required=True, metavar="DIR", help="new or empty")

@@ -160,7 +160,13 @@ def main(args: list[str]) -> None:
         help="where they are; default: detect in photos, whole in a CSV",
     )
     add("--tta", action="store_true", help="average over the mirror image")
-    add("--out", type=Path, default=Path("predictions"), metavar="DIR")
+    add(
+        "--out",
+        type=Path,
+        default=Path("predictions"),
+        metavar="DIR",
+        help="default: predictions",
+    )
     add("--submission", metavar="CSV", help="Kaggle's IdLookupTable.csv")
     flags = parser.parse(args)
 

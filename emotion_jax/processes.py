@@ -6,24 +6,26 @@ hosts of a TPU VM, `--coordinator auto` makes it ask; anywhere else the flags sa
   python -m emotion_jax.train ... --coordinator host0:1234 --processes 2 --process 0
   python -m emotion_jax.train ... --coordinator host0:1234 --processes 2 --process 1
 
-JAX ends a process that has lost another with SIGABRT. So each process runs under a
-guard, which turns that into a sentence and exit code 3.
+JAX ends a process that has lost another, or waits for it in vain, with SIGABRT. So each
+process runs under a guard, which turns that into a sentence and exit code 3.
 """
 
 import argparse
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 
 from emotion_jax.errors import Mistake, Stopped
 
+JOIN_WITHIN_S = 300  # of each other
 LOST_AFTER_S = 30  # without a sign of life
 LEAVE_WITHIN_S = 10  # the others, once one process ends early
 LOST = (
-    "another process of this run is gone, so this one ended too; the checkpoints are "
-    "whole: start the same command again in every process"
+    "another process of this run is gone or never came, so this one ended too; the "
+    "checkpoints are whole: start the same command again in every process"
 )
 GUARD = "EMOTION_JAX_GUARD"  # in a guarded process: the pipe that its guard holds
 
@@ -46,6 +48,8 @@ def start(coordinator: str | None, processes: int | None, process: int | None) -
     if not coordinator and not announced(os.environ):
         return
     if not guarded():
+        if process == 0:
+            check_port(int(coordinator.rpartition(":")[2]))
         sys.exit(guard([sys.executable, *sys.orig_argv[1:]]))
     import jax  # whoever only reads flags need not pay for it
 
@@ -57,7 +61,7 @@ def start(coordinator: str | None, processes: int | None, process: int | None) -
             processes,
             process,
             heartbeat_timeout_seconds=LOST_AFTER_S,
-            initialization_timeout=300,
+            initialization_timeout=JOIN_WITHIN_S,
         )
     except (ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -73,13 +77,22 @@ def check_flags(
             raise Mistake("--processes and --process need --coordinator HOST:PORT")
         return
     host, _, port = coordinator.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdigit() or int(port) > 65535:
         raise Mistake(f"--coordinator is HOST:PORT or auto, got {coordinator!r}")
     if processes is None or process is None or not 0 <= process < processes:
         raise Mistake(
             "--coordinator HOST:PORT wants --processes N and --process I, from 0 to "
             f"N - 1; got {processes} and {process}"
         )
+
+
+def check_port(port: int) -> None:
+    """Raises unless the port is free: JAX would end with a segmentation fault."""
+    try:
+        socket.create_server(("", port)).close()
+    except OSError as error:
+        reason = error.strerror.lower()
+        raise Mistake(f"--coordinator cannot take port {port}: {reason}") from None
 
 
 def announced(env: os._Environ | dict[str, str]) -> bool:

@@ -1,4 +1,4 @@
-"""Compare what every export of a checkpoint answers, and how fast it is.
+r"""Compare what every export of a checkpoint answers, and how fast it is.
 
   python launch/exports.py --checkpoint runs/combined \
       --data keypoints=keypoints_val.csv fer2013=fer2013.csv

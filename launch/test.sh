@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
-# Installs what the tests need and runs all of them; --long adds the heavy ones.
-# What follows goes to pytest: bash launch/test.sh -k augment
+# Installs what the tests need into .venv, checks lint and format, and runs the tests.
+#
+#   bash launch/test.sh
+#   bash launch/test.sh --long          the slow ones too
+#   bash launch/test.sh -k augment      flags go to pytest
+
+# shellcheck source=launch/shell.sh
+source "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
+[ "${1:-}" != --help ] || help
 
 # shellcheck source=launch/venv.sh
-source "$(dirname "${BASH_SOURCE[0]}")/venv.sh" "[dev]"
+source "$root/launch/venv.sh" "[dev]"
 
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .

@@ -104,14 +104,20 @@ def test_a_full_disk_and_one_that_may_not_be_written_are_told(tmp_path, monkeypa
 def test_a_compile_cache_is_found_warm_or_cold(tmp_path, monkeypatch):
     import jax
 
-    before = jax.config.jax_compilation_cache_dir
+    before, jaxs = jax.config.jax_compilation_cache_dir, tmp_path / "jaxs"
     try:
-        for folder, found in ((None, "none; "), (str(tmp_path), "cold, in ")):
+        jax.config.update("jax_compilation_cache_dir", None)
+        with monkeypatch.context() as patch:
+            patch.setenv("EMOTION_JAX_CACHE", str(tmp_path / "own"))
+            ((_, told, _),) = doctor.compiled()
+            assert told.startswith(f"cold, in {tmp_path}/own/compiled/")
+        for folder, found in ((None, "none; "), (str(jaxs), "cold, in ")):
             jax.config.update("jax_compilation_cache_dir", folder)
             ((_, told, _),) = doctor.compiled()
             assert told.startswith(found)
-        (tmp_path / "x").touch()
+        jaxs.mkdir()
+        (jaxs / "x").touch()
         ((_, told, _),) = doctor.compiled()
-        assert told == f"1 files in {tmp_path}"
+        assert told == f"1 files in {jaxs}"
     finally:
         jax.config.update("jax_compilation_cache_dir", before)

@@ -20,6 +20,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 ADDRESS = re.search(r"address: `(https://github\.com/[\w-]+/emotion_jax)`", README)[1]
 COLAB = "https://colab.research.google.com"
 PLACE = f"github/{ADDRESS.split('.com/')[1]}/blob/main/launch/colab"
+HERE = {"PYTHONPATH": str(ROOT)}
 EXECUTE = """
 import nbclient, nbformat, sys
 notebook = nbformat.read(sys.argv[1], 4)
@@ -43,9 +44,24 @@ def test_there_are_eight_each_twice_and_all_in_the_readme():
         assert f"({COLAB}/{PLACE}/{name}.ipynb)" in README
 
 
+def test_each_of_the_courses_purposes_has_its_place():
+    """The part of a lesson that the README names is a heading there."""
+    table = README.split("| purpose of the course |")[1].split("\n\n")[0]
+    rows = [row.split(" | ") for row in table.splitlines()[2:]]
+    assert len(rows) == 11
+    for _, places, package in rows:
+        for place in places.split("; "):
+            number, part = place.split(": ")
+            (lesson,) = FOLDER.glob(f"{number}_*.py")
+            for heading in part.split(" to "):
+                assert f"\n# ## {heading}" in lesson.read_text(), place
+        for path in re.findall(r"`([\w/]+(?:\.py|/))`", package):
+            assert (ROOT / path).exists() or (ROOT / "emotion_jax" / path).exists()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_is_its_text(name):
-    """If not: python -m jupytext --to ipynb launch/colab/*.py"""
+    """If not: python -m jupytext --update --to ipynb launch/colab/*.py"""
 
     def cells(notebook):
         return [(cell.cell_type, cell.source) for cell in notebook.cells]
@@ -112,7 +128,7 @@ def execute(python, name, folder, settings=None, **environment):
     ran = subprocess.run(
         [python, "-c", EXECUTE, "in.ipynb", "out.ipynb"],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        env=os.environ | environment,
         capture_output=True,
         text=True,
     )
@@ -123,19 +139,19 @@ def execute(python, name, folder, settings=None, **environment):
 def test_a_lesson_runs_shrunk(tmp_path):
     names = "FACES, SIDE, STEPS, BATCH ="
     settings = f"{names} 800, 48, 20, 64", f"{names} 40, 24, 3, 16"
-    ran = execute(sys.executable, "7_one_chip_to_a_pod", tmp_path, settings)
+    ran = execute(sys.executable, "7_one_chip_to_a_pod", tmp_path, settings, **HERE)
     assert all(cell.execution_count for cell in ran.cells if cell.cell_type == "code")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_a_lesson_runs(name, tmp_path):
-    execute(sys.executable, name, tmp_path, XLA_FLAGS="")
+    execute(sys.executable, name, tmp_path, XLA_FLAGS="", **HERE)
 
 
 @pytest.fixture(scope="session")
 def colab(tmp_path_factory):
-    """Python 3.13 with Colab's own versions."""
+    """Python 3.13 with Colab's own versions, and the package installed as there."""
     if not (python := shutil.which("python3.13")):
         pytest.skip("python3.13 is not there")
     home = tmp_path_factory.mktemp("colab")
@@ -149,4 +165,4 @@ def colab(tmp_path_factory):
 @pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_a_lesson_runs_under_colabs_versions(name, colab, tmp_path):
-    execute(colab, name, tmp_path, XLA_FLAGS="")
+    execute(colab, name, tmp_path, XLA_FLAGS="", PYTHONPATH="")

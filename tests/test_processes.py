@@ -51,6 +51,7 @@ def test_the_environment_says_whether_there_are_several(env, several):
         (("auto", 2, None), "need --coordinator HOST:PORT"),
         (("here", 2, 0), "is HOST:PORT or auto, got 'here'"),
         (("here:port", 2, 0), "is HOST:PORT or auto"),
+        (("here:65536", 2, 0), "is HOST:PORT or auto"),
         (("here:1", None, None), "wants --processes N and --process I"),
         (("here:1", 2, 2), "from 0 to N - 1; got 2 and 2"),
         (("here:1", 2, -1), "from 0 to N - 1"),
@@ -59,6 +60,13 @@ def test_the_environment_says_whether_there_are_several(env, several):
 def test_flags_that_do_not_go_together_are_a_mistake(flags, sentence):
     with pytest.raises(Mistake, match=sentence):
         processes.check_flags(*flags)
+
+
+def test_a_coordinators_port_that_is_taken_is_a_mistake():
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Mistake, match=f"cannot take port {port}: .* in use"):
+            processes.start(f"localhost:{port}", 2, 0)
 
 
 def guarded(code: str) -> subprocess.Popen:
@@ -78,13 +86,28 @@ def guarded(code: str) -> subprocess.Popen:
         ("pass", 0, ""),
         ("raise SystemExit(75)", 75, ""),
         ("import os; os.kill(os.getpid(), 9)", 137, ""),
-        ("import os; os.abort()", 3, "another process of this run is gone"),
+        ("import os; os.abort()", 3, "another process of this run is gone or"),
     ],
 )
 def test_a_guard_ends_with_the_code_that_it_guards(code, found, told):
     with guarded(code) as running:
         assert told in running.communicate(timeout=20)[1]
     assert running.returncode == found
+
+
+def test_who_waits_in_vain_for_another_ends_with_3():
+    with socket.create_server(("", 0)) as free:
+        port = free.getsockname()[1]
+    join = (
+        "from emotion_jax import cli, processes\n"
+        "processes.JOIN_WITHIN_S = 1\n"
+        f"cli.main(lambda args: processes.start('localhost:{port}', 2, 0))"
+    )
+    waited = subprocess.run(
+        [sys.executable, "-c", join], capture_output=True, text=True
+    )
+    assert waited.returncode == 3
+    assert "another process of this run is gone or never came" in waited.stderr
 
 
 def test_a_guard_hands_signals_on():

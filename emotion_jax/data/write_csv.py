@@ -69,8 +69,10 @@ def write_rows(path: Path, rows: list[str]) -> None:
 def main(args: list[str]) -> None:
     """The binary."""
     parser = cli.Parser("data.write_csv", __doc__)
-    parser.add_argument("out", type=Path, metavar="DIR")
-    parser.add_argument("--faces", type=int, default=1000, metavar="N")
+    parser.add_argument("out", type=Path, metavar="DIR", help="made, if not there")
+    parser.add_argument(
+        "--faces", type=int, default=1000, metavar="N", help="default: 1000"
+    )
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse(args)
     cli.check_folder("DIR", flags.out)

@@ -40,10 +40,11 @@ def draw(path: Path, split: Split, outputs: Mapping, tasks: Mapping[str, Task]) 
                     title += f"\nnot {task.names[label.argmax()]}"
                 color = "black" if right else "#c01c10"
                 axis.set_title(title, fontsize=8, color=color, pad=2)
-    figure.suptitle(
-        f"{split.source}, split {split.name}: "
-        "green dots are labels, red crosses predictions",
-        fontsize=9,
-    )
+    title = f"{split.source}, split {split.name}: "
+    if any(task.kind == "points" for task in tasks.values()):
+        title += "green dots are labels, red crosses predictions"
+    else:
+        title += "what the network says, how sure it is, and where it is wrong"
+    figure.suptitle(title, fontsize=9)
     with logs.whole(path) as partial:
         figure.savefig(partial, dpi=120)

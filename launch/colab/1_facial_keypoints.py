@@ -47,7 +47,7 @@ if importlib.util.find_spec("emotion_jax") is None:
 # @title Settings
 DATA = ""  # @param {type:"string"}
 # Empty, or SOURCE=PATH: keypoints=/content/drive/MyDrive/training.csv
-FACES, SIDE, STEPS, BATCH = 3000, 48, 400, 64
+FACES, SIDE, STEPS, BATCH = 3000, 48, 300, 64
 
 import shlex
 import tempfile
@@ -164,11 +164,12 @@ taken = np.asarray(standardise(normalise(grays)))
 figure, axes = plt.subplots(1, 2, figsize=(9, 2.4), layout="constrained")
 for axis, values, color in zip(axes, (grays, taken), (ORANGE, BLUE)):
     axis.hist(values.ravel(), bins=64, color=color, density=True)
-    axis.set(yticks=[])
+    axis.set(yticks=[], xlabel="gray value of a pixel")
+mean, spread = taken.mean(), taken.std()
 axes[0].set_title(f"stored: mean {grays.mean():.0f}, spread {grays.std():.0f}")
-axes[1].set_title(f"as the network sees it: {taken.mean():.2f} and {taken.std():.2f}")
+axes[1].set_title(f"as the network sees it: mean {mean:.2f}, spread {spread:.2f}")
 plt.show()
-assert abs(taken.mean()) < 1 and 0.4 < taken.std() < 2
+assert abs(mean) < 1 and 0.4 < spread < 2
 
 # %% [markdown]
 # ## Step 4: build
@@ -188,6 +189,7 @@ config = load_config(
         f"--config.train.steps={STEPS}",
         f"--config.train.batch_size={BATCH}",
         "--config.eval.every=20%",
+        "--config.eval.report=False",
         "--config.checkpoint.every=20%",
         "--config.checkpoint.best=keypoints/rmse_px",
         "--config.log.every=10",

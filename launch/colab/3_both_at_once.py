@@ -49,7 +49,7 @@ DATA = ""  # @param {type:"string"}
 # Empty, or both: fer2013=/content/fer2013.csv keypoints=/content/training.csv
 PHOTO = ""  # @param {type:"string"}
 # Empty draws a photo; or the path of your own, of one face that fills it.
-FACES, SIDE, STEPS, BATCH = 4000, 48, 450, 64
+FACES, SIDE, STEPS, BATCH = 4000, 48, 300, 64
 
 import json
 import shlex
@@ -104,6 +104,7 @@ config = load_config(
         f"--config.train.steps={STEPS}",
         f"--config.train.batch_size={BATCH}",
         "--config.eval.every=20%",
+        "--config.eval.report=False",
         "--config.checkpoint.every=20%",
         "--config.log.every=10",
     ],

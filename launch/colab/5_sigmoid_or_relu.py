@@ -185,7 +185,8 @@ for i, (name, (color, style)) in enumerate(LOOK.items()):
     left_axis.plot(loss.mean(axis=1), style[1:], color=color, label=name)
     low, high = loss.min(axis=1), loss.max(axis=1)
     left_axis.fill_between(loss.index, low, high, color=color, alpha=0.2)
-    right_axis.plot([i] * SEEDS, rmse[name], style[0], color=color)
+    aside = i + np.linspace(-0.1, 0.1, SEEDS)  # so that no seed hides another
+    right_axis.plot(aside, rmse[name], style[0], color=color)
     print(
         f"{name:8} {np.mean(rmse[name]):.2f} px RMSE on val {np.round(rmse[name], 2)}"
     )
@@ -193,7 +194,7 @@ left_axis.set(title="training loss: mean and range of the seeds", xlabel="step")
 left_axis.set(yscale="log")
 left_axis.legend()
 right_axis.set_xticks(range(2), list(LOOK))
-right_axis.set(title="RMSE on val, in pixels", xlim=(-0.5, 1.5))
+right_axis.set(title="RMSE on val, px: three seeds", xlim=(-0.5, 1.5))
 right_axis.set_ylim(0, 1.1 * max(rmse["sigmoid"]))
 plt.show()
 

@@ -123,6 +123,7 @@ figure, axis = plt.subplots(figsize=(9, 2.8), layout="constrained")
 axis.plot(runs[1].loss, color=BLUE, lw=5, alpha=0.45, label="one device")
 axis.plot(runs[8].loss, color=ORANGE, lw=1.5, label="eight devices")
 axis.set(title="loss of each step", xlabel="step")
+axis.set_xticks(range(0, STEPS + 1, 5))
 axis.legend()
 plt.show()
 apart = np.abs(runs[1].loss / runs[8].loss - 1).max()
@@ -148,7 +149,7 @@ def compiled(trial):
 def all_reduces(text):
     """How many numbers each all-reduce adds up."""
     sums = re.findall(r"= (.+?) all-reduce(?:-start)?\(", text)
-    shapes = [re.findall(r"f32\[([\d,]*)\]", found) for found in sums]
+    shapes = [re.findall(r"\w+\[([\d,]*)\]", found) for found in sums]
     return [
         sum(int(np.prod([int(n) for n in shape.split(",") if n])) for shape in many)
         for many in shapes
@@ -167,6 +168,8 @@ print(f"the network has {parameters:,} parameters")
 # %%
 figure, axis = plt.subplots(figsize=(9, 2.8), layout="constrained")
 axis.bar(range(len(sums[8])), sums[8], color=BLUE)
+axis.axhline(parameters, color=ORANGE, ls="--", label="the network's parameters")
+axis.legend(loc="upper center")
 axis.set(yscale="log", xlabel="all-reduces of one step, in the program's order")
 axis.set_ylim(0.5)
 axis.set_title("numbers that each adds up over the devices")
