@@ -204,7 +204,8 @@ def main(args: list[str]) -> None:
         lookup.write(out / "submission.csv", crops, found)
     draw(out / DRAWN, crops, found)
     files = f"predictions.csv, {LIST}, " + "submission.csv, " * bool(lookup)
-    print(f"{len(crops):,} faces; written to {out}: {files}{DRAWN}/")
+    count = "1 face" if len(crops) == 1 else f"{len(crops):,} faces"
+    print(f"{count}; written to {out}: {files}{DRAWN}/")
     if bad:
         raise failure(bad, len(crops))
 
