@@ -7,7 +7,7 @@ import runpy
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absl import flags
@@ -123,8 +123,14 @@ def find_config(path: str) -> Path:
     raise registry.unknown("config file", path, names)
 
 
-def check_folder(flag: str, folder: Path | bucket.Url) -> None:
-    """Raises unless the folder can be made, or is there, and can be written to."""
+def check_folder(
+    flag: str, folder: Path | bucket.Url, files: Sequence[str] = ()
+) -> None:
+    """Raises unless the folder can be made, or is there, and can be written to.
+
+    Args:
+      files: patterns of the names that files are to have in it, and no folder may.
+    """
     if isinstance(folder, bucket.Url):
         return bucket.check(flag, folder)
     for there in (folder.absolute(), *folder.absolute().parents):
@@ -141,6 +147,11 @@ def check_folder(flag: str, folder: Path | bucket.Url) -> None:
         raise Mistake(f"cannot write to {flag} {folder}: {there} is no folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise Mistake(f"cannot write to {flag} {folder}: {there} is read-only")
+    for taken in (name for pattern in files for name in folder.glob(pattern)):
+        if os.path.isdir(taken):
+            raise Mistake(
+                f"cannot write to {flag} {folder}: {taken.name} in it is a folder"
+            )
 
 
 def load_config(path: str, overrides: list[str]) -> ConfigDict:

@@ -33,6 +33,7 @@ from emotion_jax.step import make_eval_step
 from emotion_jax.tasks import Task, make_tasks, mirrored
 
 Outputs = dict[str, Float[np.ndarray, "n ..."]]
+KINDS = ("*.html", "*.json", "*.md", "*.png")  # of the files that it writes
 
 
 class Evaluator:
@@ -306,7 +307,7 @@ def main(args: list[str]) -> None:
         outs = [""]
     root = flags.out or bucket.origin(restored.folder.parents[1]) / "eval"
     for name in outs:
-        cli.check_folder("--out", root / name)
+        cli.check_folder("--out", root / name, KINDS)
     for split, name in zip(splits, outs, strict=True):
         outputs, found = numbers_of(restored, split, flags.tta)
         out = root / name

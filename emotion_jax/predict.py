@@ -7,9 +7,10 @@
 writes predictions.csv (one row a face, points in pixels of the photo), the same as
 predictions.json, and the photos with what was found drawn in, or a sheet of a CSV's
 first faces. Photos are PNG, JPEG or WebP of up to 50 million pixels, turned as their
-camera says. A CSV holds one face a row: `pixels`, or `Image` and perhaps `ImageId`;
-its labels are not looked at. What cannot be done, a photo without a face too, is told
-at the end, with exit code 2; the others are done all the same.
+camera says; a folder's are all in it and below, but what an earlier run drew. A CSV
+holds one face a row: `pixels`, or `Image` and perhaps `ImageId`; its labels are not
+looked at. What cannot be done, a photo without a face too, is told at the end, with
+exit code 2; the others are done all the same.
 """
 
 import dataclasses
@@ -25,11 +26,11 @@ from emotion_jax.data.image import read_photo
 from emotion_jax.errors import Mistake
 from emotion_jax.inference import Model, Predictions
 from emotion_jax.photo import detect, inputs
-from emotion_jax.photo.inputs import Crop, Faces
+from emotion_jax.photo.inputs import DRAWN, LIST, Crop, Faces
 from emotion_jax.report import annotate, mosaic, predictions
 
-PHOTOS = "photos"  # the folder of pictures in --out
 TOLD = 10  # seconds between lines on the console
+LONGEST = 50  # characters of a picture's name, for a disk allows 255 bytes
 
 
 def load(checkpoints: Sequence[str]) -> list[Model]:
@@ -71,7 +72,7 @@ def draw(out: Path, crops: Sequence[Crop], found: Predictions) -> None:
     names = set()
     for file, faces in itertools.groupby(range(len(crops)), lambda i: crops[i].file):
         faces = list(faces)
-        name = free_name(file.stem, names)
+        name = free_name(file.stem[:LONGEST], names)
         if crops[faces[0]].number is None:
             draw_photo(out / f"{name}.jpg", crops, found, faces)
         else:
@@ -141,6 +142,18 @@ def failure(bad: dict[str, str], done: int) -> Mistake:
     return Mistake(f"no prediction for {', '.join(told[:10])}{more}{rest}")
 
 
+def check_out(out: Path) -> None:
+    """Raises where something would be in the way, or photos be written over."""
+    cli.check_folder("--out", out, ("*.csv", "*.json"))
+    cli.check_folder("--out", out / DRAWN, ("*.jpg", "*.png"))
+    is_ours = (out / LIST).exists() or not any(out.glob(f"{DRAWN}/*"))
+    if not is_ours:
+        raise Mistake(
+            f"--out {out} has a folder {DRAWN} already, which no earlier run made; "
+            "choose another --out"
+        )
+
+
 def main(args: list[str]) -> None:
     """The binary."""
     parser = cli.Parser("predict", __doc__)
@@ -174,7 +187,7 @@ def main(args: list[str]) -> None:
     photos = any(not name.lower().endswith(".csv") for name in flags.inputs)
     if faces.how == "detect" or photos and not faces.how:
         detect.check()
-    cli.check_folder("--out", flags.out / PHOTOS)
+    check_out(flags.out)
     models = load(flags.checkpoint)
     tasks = [task for model in models for task in model.restored.tasks.values()]
     points = [name for t in tasks if t.kind == "points" for name in t.names]
@@ -190,16 +203,15 @@ def main(args: list[str]) -> None:
         lookup.rows_of(crops)
     found = combine(models, crops, flags.tta)
     out = flags.out
-    (out / PHOTOS).mkdir(parents=True, exist_ok=True)
+    (out / DRAWN).mkdir(parents=True, exist_ok=True)
     predictions.write_csv(out / "predictions.csv", crops, found)
-    predictions.write_json(
-        out / "predictions.json", crops, found, flags.checkpoint, bad
-    )
+    predictions.write_json(out / LIST, crops, found, flags.checkpoint, bad)
     if lookup:
         lookup.write(out / "submission.csv", crops, found)
-    draw(out / PHOTOS, crops, found)
-    files = "predictions.csv, predictions.json, " + "submission.csv, " * bool(lookup)
-    print(f"{len(crops):,} faces; written to {out}: {files}{PHOTOS}/")
+    draw(out / DRAWN, crops, found)
+    files = f"predictions.csv, {LIST}, " + "submission.csv, " * bool(lookup)
+    count = "1 face" if len(crops) == 1 else f"{len(crops):,} faces"
+    print(f"{count}; written to {out}: {files}{DRAWN}/")
     if bad:
         raise failure(bad, len(crops))
 

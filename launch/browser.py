@@ -6,11 +6,10 @@ import dataclasses
 import functools
 import http.server
 import importlib.util
-import io
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,17 +103,18 @@ def opened(
 
 def camera(picture: Image.Image, file: Path) -> list[str]:
     """Chromium's flags for a camera of 640x480 that stands before this picture."""
-    scene = Image.new("RGB", (640, 480), "dimgray")
-    picture = picture.resize((480, 480))
-    scene.paste(picture, (80, 0))
     frames = []
-    for left in (0, 1, 2, 1):  # nobody stands quite still
-        frame = io.BytesIO()
-        scene.transform(scene.size, Image.Transform.AFFINE, (1, 0, left, 0, 1, 0)).save(
-            frame, "JPEG", quality=92
-        )
-        frames.append(frame.getvalue())
-    file.write_bytes(b"".join(frames))
+    for left in (80, 79, 78, 79):  # nobody stands quite still
+        frames.append(Image.new("RGB", (640, 480), "dimgray"))
+        frames[-1].paste(picture.resize((480, 480)), (left, 0))
+    return film(frames, file)
+
+
+def film(frames: Iterable[Image.Image], file: Path) -> list[str]:
+    """Likewise for a camera that sees these, 30 a second, again and again."""
+    with file.open("wb") as opened:
+        for frame in frames:
+            frame.save(opened, "JPEG", quality=92)
     return [
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",

@@ -257,3 +257,10 @@ def test_a_folder_that_cannot_be_written_to_is_a_mistake(tmp_path, name, reason)
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(Mistake, match=f"^cannot write to --out .*: .*{reason}$"):
         cli.check_folder("--out", tmp_path / name)
+
+
+def test_a_folder_where_a_file_is_to_be_is_a_mistake_and_another_is_none(tmp_path):
+    (tmp_path / "metrics.json").mkdir()
+    cli.check_folder("--out", tmp_path, ("*.html", "report.*"))
+    with pytest.raises(Mistake, match="metrics.json in it is a folder$"):
+        cli.check_folder("--out", tmp_path, ("*.html", "*.json"))

@@ -155,6 +155,25 @@ def test_photos_of_one_name_in_two_folders_are_both_drawn(nets, photos, tmp_path
     assert drawn == ["a-2.jpg", "a.jpg"]
 
 
+def test_a_run_again_reads_what_the_first_read_under_any_name(nets, photos, tmp_path):
+    (photos / "b.png").rename(photos / f"{'ü' * 120}.png")
+    args = [photos, "--checkpoint", nets["emotion"], "--faces", "whole"]
+    first, again = predicted(photos, *args), predicted(photos, *args)
+    assert first == again and len(first) == 2
+    drawn = [file.name for file in (photos / "photos").iterdir()]
+    assert sorted(drawn) == ["a.jpg", f"{'ü' * 50}.jpg"]
+
+
+def test_photos_are_never_written_over(nets, photos, tmp_path, capsys):
+    photos = photos.rename(tmp_path / "photos")
+    before = (photos / "a.png").read_bytes()
+    args = [str(photos), "--checkpoint", nets["emotion"], "--out", str(tmp_path)]
+    assert run(predict.main, args) == 2
+    assert "a folder photos already, which no earlier run" in capsys.readouterr().err
+    assert [f.name for f in tmp_path.iterdir()] == ["photos"]
+    assert (photos / "a.png").read_bytes() == before
+
+
 def bomb(path: Path) -> None:
     """A PNG of 30,000 x 30,000 pixels, in a kilobyte of file."""
     Image.new("1", (16, 16)).save(path)
@@ -204,6 +223,13 @@ def test_bad_inputs_are_listed_and_the_others_done(nets, damaged, faces, capsys)
         assert sentence in listed[str(damaged / name)], name
         assert str(damaged / name) in told
     assert len((out / "predictions.csv").read_text().splitlines()) == 13
+
+
+def test_a_folder_in_the_way_is_told_before_anything_slow(photos, tmp_path, capsys):
+    (tmp_path / "out" / "predictions.json").mkdir(parents=True)
+    args = [str(photos), "--checkpoint", "nowhere", "--out", str(tmp_path / "out")]
+    assert run(predict.main, args) == 2
+    assert "predictions.json in it is a folder" in capsys.readouterr().err
 
 
 def test_where_nothing_can_be_done_nothing_is_written(nets, damaged, capsys):

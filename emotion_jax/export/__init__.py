@@ -93,7 +93,7 @@ def check(flags: argparse.Namespace, format: Format) -> None:
         if getattr(flags, flag) and format.takes != flag:
             written = flag.replace("_", "-")
             raise Mistake(f"--format {name} {why}: leave --{written} out")
-    cli.check_folder("--out", out)
+    cli.check_folder("--out", out, ("model.*",))
     if format.takes:
         format.check(getattr(flags, format.takes))
 

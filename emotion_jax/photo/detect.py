@@ -5,10 +5,11 @@ launch/convert_detector.py writes it. What both sides do, step by step; x and y 
 pixels of the photo, (0, 0) its top left corner, and every round is floor(v + 0.5):
 
 1. The photo is RGB, turned as its camera says; gray is the same level three times.
-2. A look at a window (x, y, w, h) of it: the window is resized to round(w k) x
+2. A look at a window (x, y, w, h) of it: the window is cut out, resized to round(w k) x
    round(h k), k = 256 / max(w, h), by Pillow's BILINEAR (half-pixel centres,
-   antialiased when shrinking, rounded to uint8), and laid into the top left corner of
-   a black 256 x 256 square. The network's input is v / 127.5 - 1, float32.
+   antialiased when shrinking), across and then down, both rounded to uint8, and laid
+   into the top left corner of a black 256 x 256 square. (Left alone, Pillow 13 goes
+   down first at times.) The network's input is v / 127.5 - 1, float32.
 3. Its 896 answers stand at anchors: for each cell (row, column) of a 16 x 16 grid, row
    by row, two, then of an 8 x 8 grid six, at ((column + 0.5) / n, (row + 0.5) / n).
    The score is sigmoid(classificators); who has more than 0.5 stays.
@@ -148,11 +149,11 @@ def look_at(
     x, y, width, height = window
     k = SIDE / max(width, height)
     size = tuple(max(1, math.floor(v * k + 0.5)) for v in (width, height))
-    box = (x, y, x + width, y + height)
+    part = picture.crop((x, y, x + width, y + height))
+    for step in ((size[0], height), size):
+        part = part.resize(step, Image.Resampling.BILINEAR)
     square = np.zeros((1, SIDE, SIDE, 3), np.float32)
-    square[0, : size[1], : size[0]] = np.asarray(
-        picture.resize(size, Image.Resampling.BILINEAR, box=box)
-    )
+    square[0, : size[1], : size[0]] = np.asarray(part)
     names = ["classificators", "regressors"]
     logits, answers = session().run(names, {"input": square / 127.5 - 1})
     sure = logits[0, :, 0] > math.log(SURE / (1 - SURE))

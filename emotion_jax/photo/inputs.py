@@ -23,6 +23,10 @@ from emotion_jax.errors import Mistake
 from emotion_jax.photo import crop, detect
 from emotion_jax.photo.crop import Box
 
+# What predict writes, and reads no more: its pictures, in a folder beside a list.
+DRAWN, LIST = "photos", "predictions.json"
+# Photos too, but none that can be read: told, where a folder's other files are not.
+OTHERS = (".heic", ".heif", ".avif", ".gif", ".bmp", ".tif", ".tiff")
 # The columns that may stand beside those of the pixels; labels are not looked at.
 FORMS = {"pixels": ("emotion", "Usage"), "Image": ("ImageId", "person", *COORDINATES)}
 
@@ -114,10 +118,17 @@ def expand(paths: Sequence[str], bad: dict[str, str]) -> Iterator[Path]:
 
 
 def photos_of(folder: Path) -> list[Path]:
-    """The photos in a folder and below, by path."""
+    """The photos in a folder and below, by path, but what predict itself drew."""
     list(folder.iterdir())  # which raises where rglob passes over it
-    files = [f for f in sorted(folder.rglob("*")) if f.suffix.lower() in SUFFIXES]
-    files = [f for f in files if f.is_file() and not f.name.startswith(".")]
+    drawn = [file.parent / DRAWN for file in folder.rglob(LIST)]
+    files = [
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.suffix.lower() in SUFFIXES + OTHERS
+        and not file.name.startswith(".")
+        and file.is_file()
+        and not set(drawn) & set(file.parents)
+    ]
     if not files:
         raise ValueError(f"a folder without photos ({', '.join(SUFFIXES)})")
     return files
@@ -179,6 +190,7 @@ def cut_all(
     """The faces of one image."""
     crops, light = [], photo if photo.shape[2] == 1 else gray(photo[None])[0]
     name = str(file) if number is None else f"{file}:{number}"
+    name = name.encode(errors="replace").decode()  # not all that names files is text
     for box, score in faces.find(photo, usual):
         face = crop.cut(light, box)[None]
         small = {side: resize(face, side)[0] for side in sides}

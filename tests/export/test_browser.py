@@ -17,6 +17,7 @@ from emotion_jax import export
 from emotion_jax.cli import run
 from emotion_jax.data.image import gray, resize
 from emotion_jax.data.table import FIVE
+from emotion_jax.export.web import ort
 from emotion_jax.photo import crop, detect
 
 ROOT = Path(__file__).parents[2]
@@ -53,16 +54,28 @@ def portrait():
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """A web root with the page deep inside it, of a network that knows nothing."""
+def make_page(tmp_path_factory):
+    """Makes a web root, the page deep inside it, of a network that knows nothing."""
     pytest.importorskip("playwright")
     if not shutil.which("npm"):
         pytest.skip("npm is not installed")
-    root = tmp_path_factory.mktemp("root")
-    trained = tiny.untrained(tmp_path_factory.mktemp("tiny"))
-    args = ["--checkpoint", str(trained), "--format", "web"]
-    assert run(export.main, [*args, "--out", str(root / "some" / "where")]) == 0
-    return root
+    runtime = ort.fetch(tmp_path_factory.mktemp("npm"))
+
+    def make(*network) -> Path:
+        root = tmp_path_factory.mktemp("root")
+        trained = tiny.untrained(tmp_path_factory.mktemp("tiny") / "run", *network)
+        args = ["--checkpoint", str(trained), "--format", "web"]
+        args += ["--ort-web", str(runtime), "--out", str(root / "some" / "where")]
+        assert run(export.main, args) == 0
+        return root
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def root(make_page):
+    """One for both tasks."""
+    return make_page()
 
 
 @pytest.fixture
@@ -71,7 +84,7 @@ def open_page(root):
     import browser
 
     @contextlib.contextmanager
-    def opened(*flags: str, **options):
+    def opened(*flags: str, root=root, **options):
         with browser.opened(root, "/some/where/", *flags, **options) as found:
             found.page.get_by_text("Ready.").wait_for(timeout=60_000)
             yield found.page
@@ -109,6 +122,21 @@ def test_a_dropped_photo_is_read(open_page, portrait):
         assert page.locator(".top").inner_text() in FIVE
         changed = (drawn(page) != np.asarray(portrait)).any(-1)
         assert 0.002 < changed.mean() < 0.05  # a box and fifteen points
+
+
+@pytest.mark.parametrize(
+    "task, classes, top", [("emotion", FIVE, FIVE), ("keypoints", (), ["15 points"])]
+)
+def test_a_specialist_shows_what_it_knows(
+    task, classes, top, open_page, make_page, portrait
+):
+    with open_page(root=make_page({task: {}}, 20)) as page:
+        drop(page, as_png(portrait), "portrait.png", "image/png")
+        page.get_by_text("One face.").wait_for(timeout=30_000)
+        assert page.locator("dt").all_inner_texts() == list(classes)
+        assert page.locator(".top").inner_text() in top
+        changed = (drawn(page) != np.asarray(portrait)).any(-1)
+        assert 0.002 < changed.mean() < 0.05
 
 
 def test_several_faces_have_a_card_each(open_page, portrait):
@@ -179,6 +207,20 @@ def test_the_camera_is_read_live_and_stops(open_page, portrait, tmp_path):
         assert page.locator(".face").count() == 1
         page.get_by_role("button", name="Stop camera").click()
         page.get_by_text("The camera is off.").wait_for()
+
+
+def test_a_face_before_the_camera_comes_and_goes(open_page, portrait, tmp_path):
+    import browser
+
+    wall = Image.new("RGB", (640, 480), "dimgray")
+    face = wall.copy()
+    face.paste(portrait.resize((480, 480)), (80, 0))
+    flags = browser.film([wall] * 60 + [face] * 60, tmp_path / "film.mjpeg")
+    with open_page(*flags) as page:
+        page.get_by_role("button", name="Use camera").click()
+        for there in (1, 0, 1):
+            faces = f"() => document.querySelectorAll('.face').length === {there}"
+            page.wait_for_function(faces, timeout=30_000)
 
 
 def test_a_machine_without_a_camera_is_told(open_page):

@@ -32,6 +32,24 @@ def made(variant):
     return files, used
 
 
+@pytest.mark.parametrize(
+    "name, outputs, number",
+    [
+        ("bottleneck", {"emotion", "emotion_logits"}, "emotion/accuracy"),
+        ("heatmap", {"keypoints"}, "keypoints/rmse_px"),
+    ],
+)
+def test_a_specialist_is_told_by_its_own_number(name, outputs, number, variant, images):
+    files = onnx_int8.make(variant(name), ["synthetic"])
+    assert set(float32.run(files, images(24))) == outputs
+    (entry,) = [
+        entry.value
+        for entry in onnx.load_from_string(files["model.onnx"]).metadata_props
+        if entry.key == "quantization"
+    ]
+    assert set(json.loads(entry)["int8"]) == {number}
+
+
 def test_the_weights_of_the_convolutions_are_in_8_bits(made):
     graph = onnx.load_from_string(made[0]["model.onnx"]).graph
     types = {i.name: i.data_type for i in graph.initializer}

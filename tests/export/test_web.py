@@ -15,6 +15,7 @@ from PIL import Image
 
 from emotion_jax import export
 from emotion_jax.cli import run
+from emotion_jax.data.image import gray, resize
 from emotion_jax.export import web
 from emotion_jax.export.web import ort
 from emotion_jax.photo import crop, detect
@@ -112,45 +113,68 @@ def test_the_scripts_are_modules_that_node_can_read(made):
 
 RESIZE = """
 import { readFileSync, writeFileSync } from "node:fs";
-import { gray, resize } from "./pixels.js";
+import { crop, gray, resize } from "./pixels.js";
 const made = JSON.parse(readFileSync("cases.json")).map((image) => {
-  const { side, box } = image;
+  const { size, window, face } = image;
   image.data = Uint8ClampedArray.from(image.data);
-  return [[...resize(image, side, side, box)], [...gray(image).data]];
+  const small = [...resize(image, ...size, window)];
+  return [small, [...gray(image).data], [...crop(image, face, 24)]];
 });
 writeFileSync("made.json", JSON.stringify(made));
 """
 
 
-@with_node
-def test_gray_levels_and_sizes_are_pillows(made, tmp_path):
-    rng, cases, expected = np.random.default_rng(0), [], []
-    for case in range(40):
-        height, width, side = (int(x) for x in (*rng.integers(1, 200, 2), 24 + case))
-        if case % 2:
-            height = width
+@pytest.fixture(scope="module")
+def resized(made, tmp_path_factory):
+    """Noise, windows and sizes of all kinds, and what the page makes of them."""
+    rng, cases = np.random.default_rng(0), []
+    shapes = [(3000, 2), (2, 3000), (1, 1), (700, 9), *rng.integers(1, 200, (36, 2))]
+    for case, (height, width) in enumerate(shapes):
         pixels = rng.integers(0, 256, (height, width, 4), np.uint8)
         if case % 3 == 0:
             pixels = pixels // 128 * 255
-        image, box = Image.fromarray(pixels[..., :3]), [0, 0, width, height]
-        if case % 5 == 0:
-            box = [width * 0.11, height * 0.23, width * 0.83, height * 0.97]
-        resized = image.resize((side, side), Image.Resampling.BILINEAR, box=box)
-        expected.append((np.asarray(resized), np.asarray(image.convert("L"))))
-        cases.append({"data": pixels.ravel().tolist(), "width": width, "side": side})
-        cases[-1] |= {"height": height, "box": box}
-    (tmp_path / "cases.json").write_text(json.dumps(cases))
-    (tmp_path / "resize.mjs").write_text(RESIZE)
+        window = [0, 0, width, height]
+        if case % 2:
+            x, y = rng.integers(0, (width, height))
+            window = [x, y, *rng.integers(1, (width - x + 1, height - y + 1))]
+        cases.append({"data": pixels, "width": int(width), "height": int(height)})
+        cases[-1] |= {"window": list(map(int, window))}
+        cases[-1] |= {"size": rng.integers(1, 100, 2).tolist()}
+        corner, side = rng.integers(-50, 150, 2), rng.integers(1, 90)
+        cases[-1] |= {"face": [*map(int, corner), int(side), int(side)]}
+    folder = tmp_path_factory.mktemp("resize")
+    told = [case | {"data": case["data"].ravel().tolist()} for case in cases]
+    (folder / "cases.json").write_text(json.dumps(told))
+    (folder / "resize.mjs").write_text(RESIZE)
     for file in ("pixels.js", "package.json"):
-        shutil.copy(made / file, tmp_path)
-    subprocess.run(["node", "resize.mjs"], cwd=tmp_path, check=True)
-    found = json.loads((tmp_path / "made.json").read_text())
-    for case, (resized, levels), (small, level) in zip(cases, found, expected):
-        error = np.abs(np.array(resized) - small.ravel().astype(int))
-        assert error.max() <= 1
-        if case["width"] == case["height"] and isinstance(case["box"][0], int):
-            assert error.max() == 0
-        assert levels[::4] == levels[1::4] == levels[2::4] == level.ravel().tolist()
+        shutil.copy(made / file, folder)
+    subprocess.run(["node", "resize.mjs"], cwd=folder, check=True)
+    return cases, json.loads((folder / "made.json").read_text())
+
+
+@with_node
+def test_gray_levels_are_pillows(resized):
+    for case, (_, levels, _) in zip(*resized, strict=True):
+        light = Image.fromarray(case["data"][..., :3]).convert("L")
+        assert levels[::4] == levels[1::4] == levels[2::4]
+        assert levels[::4] == np.asarray(light).ravel().tolist()
+
+
+@with_node
+def test_every_window_and_size_is_pillows_across_and_then_down(resized):
+    for case, (small, _, _) in zip(*resized, strict=True):
+        (x, y, width, height), size = case["window"], case["size"]
+        image = Image.fromarray(case["data"][y : y + height, x : x + width, :3])
+        across = image.resize((size[0], height), Image.Resampling.BILINEAR)
+        expected = across.resize(size, Image.Resampling.BILINEAR)
+        assert small == np.asarray(expected).ravel().tolist(), case["window"]
+
+
+@with_node
+def test_a_face_is_cut_as_in_python_off_the_picture_too(resized):
+    for case, (_, _, face) in zip(*resized, strict=True):
+        part = gray(crop.cut(case["data"][..., :3], tuple(case["face"]))[None])
+        assert face == resize(part, 24).ravel().tolist(), case["face"]
 
 
 def test_a_folder_without_the_runtime_is_told(tmp_path, capsys):

@@ -1,5 +1,7 @@
 """Laws of predict's inputs: every photo once, upright, and each row by its name."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -54,6 +56,27 @@ def test_a_folder_is_its_photos_and_those_below_each_once(tmp_path):
     faces, bad = whole([tmp_path / "in" / "b.png", tmp_path / "in"])
     names = [face.image.removeprefix(f"{tmp_path}/in/") for face in faces]
     assert names == ["b.png", "a.JPG", "calm/a.png"] and not bad
+
+
+def test_what_an_earlier_run_drew_is_no_photo_and_heic_is_told(tmp_path):
+    for name in ("a.png", "photos/b.png", "out/photos/a.png", "out/photos/c/d.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(NOISE).save(tmp_path / name)
+    (tmp_path / "out" / "predictions.json").write_text("{}")
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    faces, bad = whole([tmp_path])
+    names = [face.image.removeprefix(f"{tmp_path}/") for face in faces]
+    assert names == ["a.png", "photos/b.png"]
+    assert bad == {str(tmp_path / "IMG_1.HEIC"): "no PNG, JPEG or WebP"}
+    faces, _ = whole([tmp_path / "out" / "photos" / "a.png"])  # named, it is one
+    assert len(faces) == 1
+
+
+def test_a_name_that_is_no_text_is_written_as_some(tmp_path):
+    file = tmp_path / os.fsdecode(b"caf\xe9.png")
+    Image.fromarray(NOISE).save(file)
+    ((face,), _) = whole([tmp_path])
+    assert face.file == file and face.image == f"{tmp_path}/caf?.png"
 
 
 @pytest.mark.parametrize(

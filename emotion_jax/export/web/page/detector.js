@@ -64,10 +64,11 @@ export class Detector {
   }
 
   /** What one window shows: boxes and scores. */
-  async lookAt(image, [x, y, width, height]) {
+  async lookAt(image, window) {
+    const [x, y, width, height] = window;
     const k = SIDE / Math.max(width, height);
     const [w, h] = [width, height].map((size) => Math.max(1, round(size * k)));
-    const small = resize(image, w, h, [x, y, x + width, y + height]);
+    const small = resize(image, w, h, window);
     const square = new Float32Array(SIDE * SIDE * 3).fill(-1);
     for (let row = 0; row < h; row += 1) {
       for (let i = 0; i < 3 * w; i += 1) {

@@ -7,28 +7,26 @@ import { Reader, start } from "./reader.js";
 import * as view from "./view.js";
 
 const LARGEST = 4096; // pixels of a photo's longer side
+const PAUSE = 50; // milliseconds that the search for faces leaves to all else
 const get = (id) => document.getElementById(id);
 const [stage, file, button, video] = ["stage", "file", "camera", "video"].map(get);
-// One holds the picture that is read and shown, the other the next one of the camera.
-const canvases = [0, 1].map(() => new OffscreenCanvas(1, 1));
+const canvas = new OffscreenCanvas(1, 1); // holds the picture that is read
+const pen = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
 let finder, reader;
 let turn = 0; // what is shown; a newer one ends what an older one is doing
 
-/** Takes a picture, and starts to look for its faces. */
-function take(picture, width, height, live) {
-  const canvas = canvases.reverse()[0];
+/** The pixels of a picture, which the canvas holds from now on. */
+function take(picture, width, height) {
   if (canvas.width !== width || canvas.height !== height) {
     Object.assign(canvas, { width, height });
   }
-  const pen = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
   pen.drawImage(picture, 0, 0, width, height);
-  const image = pen.getImageData(0, 0, width, height);
-  return { canvas, image, boxes: finder.find(image, live) };
+  return pen.getImageData(0, 0, width, height);
 }
 
-/** The faces of a picture taken, from left to right, with all that is known of each. */
-async function read({ image, boxes }) {
-  const frames = (await boxes).map(frame).sort((a, b) => a[0] - b[0]);
+/** The faces of an image, from left to right, with all that is known of each. */
+async function read(image, boxes) {
+  const frames = boxes.map(frame).sort((a, b) => a[0] - b[0]);
   if (!frames.length) {
     return [];
   }
@@ -49,7 +47,7 @@ function inPicture(values, [left, top, width, height]) {
   ]);
 }
 
-function show({ canvas }, found, mirror) {
+function show(found, mirror) {
   view.draw(canvas, found, reader.points, mirror);
   view.list(found, reader.classes, reader.side);
 }
@@ -72,14 +70,17 @@ async function readPhoto(photo) {
     view.tell(`${photo.name} is no picture that this browser can read.`, true);
     return;
   }
+  if (mine !== turn) {
+    return;
+  }
   const shrink = Math.min(1, LARGEST / Math.max(picture.width, picture.height));
   const [width, height] = [picture.width, picture.height].map((size) =>
     Math.max(1, Math.round(size * shrink)),
   );
-  const taken = take(picture, width, height, false);
-  const found = await read(taken);
+  const image = take(picture, width, height);
+  const found = await read(image, await finder.find(image, false));
   if (mine === turn) {
-    show(taken, found, false);
+    show(found, false);
     view.tell(count(found));
   }
 }
@@ -99,43 +100,58 @@ async function readCamera() {
   }
   view.tell("Waiting for the camera.");
   try {
-    video.srcObject = await navigator.mediaDevices.getUserMedia({
+    const stream = await navigator.mediaDevices.getUserMedia({
       video: { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: "user" },
     });
+    if (mine !== turn) {
+      return end(stream);
+    }
+    video.srcObject = stream;
+    button.textContent = "Stop camera";
+    stream.getTracks()[0].addEventListener("ended", () => lose(mine)); // unplugged
     await video.play();
   } catch (error) {
-    view.tell(REASONS[error.name] ?? `The camera does not start: ${error.message}`, true);
+    if (mine === turn) {
+      const reason = REASONS[error.name] ?? `The camera does not start: ${error.message}`;
+      view.tell(reason, true);
+    }
     return;
   }
-  button.textContent = "Stop camera";
-  const shoot = () => take(video, video.videoWidth, video.videoHeight, true);
+  const shoot = () => take(video, video.videoWidth, video.videoHeight);
+  const live = { image: shoot(), boxes: [] };
+  follow(live, mine);
   const times = [];
-  let [began, next] = [performance.now(), shoot()];
   while (mine === turn) {
-    const taken = next;
-    await taken.boxes;
-    await nextFrame(began);
-    [began, next] = [performance.now(), shoot()]; // found while this one is read
-    const found = await read(taken);
+    const next = nextFrame();
+    const found = await read(live.image, live.boxes);
     if (mine !== turn) {
       return;
     }
-    show(taken, found, true);
+    show(found, true);
     times.push(performance.now());
     if (times.length > 30) {
       const [first] = times.splice(0, times.length - 30);
       const rate = 30000 / (times.at(-1) - first);
       view.tell(`${count(found)} ${rate.toFixed(0)} frames a second.`);
     }
+    await next;
+    live.image = shoot();
   }
 }
 
-/** Waits for a frame that is new; who was slow has one already. */
-function nextFrame(began) {
+/** Looks for the camera's faces again and again, beside the reading of its frames,
+ * which are read where the newest look found them. */
+async function follow(live, mine) {
+  while (mine === turn) {
+    live.boxes = await finder.find(live.image, true);
+    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  }
+}
+
+/** Resolves at the first frame of the camera after this one. */
+function nextFrame() {
   return new Promise((resolve) => {
-    if (performance.now() - began > 33) {
-      setTimeout(resolve);
-    } else if (video.requestVideoFrameCallback) {
+    if (video.requestVideoFrameCallback) {
       video.requestVideoFrameCallback(resolve);
     } else {
       requestAnimationFrame(resolve);
@@ -145,9 +161,22 @@ function nextFrame(began) {
 
 function stop() {
   turn += 1;
-  video.srcObject?.getTracks().forEach((track) => track.stop());
+  if (video.srcObject) {
+    end(video.srcObject);
+  }
   video.srcObject = null;
   button.textContent = "Use camera";
+}
+
+function end(stream) {
+  stream.getTracks().forEach((track) => track.stop());
+}
+
+function lose(which) {
+  if (which === turn) {
+    stop();
+    view.tell("The camera is gone.", true);
+  }
 }
 
 function listen() {

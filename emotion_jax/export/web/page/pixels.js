@@ -15,15 +15,12 @@ export function gray({ data, width, height }) {
   return { data: made, width, height };
 }
 
-/** Pillow's BILINEAR: half-pixel centres, and a wider triangle when shrinking. Three
- * bytes a pixel of what the box, [left, top, right, bottom], holds. (To one gray level:
- * Pillow rounds between across and down, and since 13 goes down first at times, though
- * never for a square.) */
-export function resize(image, width, height, box = [0, 0, image.width, image.height]) {
-  const down = taps(image.height, box[1], box[3], height);
-  const top = down.first[0];
-  const bottom = down.first[height - 1] + down.size[height - 1];
-  const narrow = across(image, top, bottom, taps(image.width, box[0], box[2], width));
+/** A window of an image, [x, y, width, height], resized by Pillow's BILINEAR, three bytes
+ * a pixel: half-pixel centres, a wider triangle when shrinking, first across and then
+ * down, rounded after both. */
+export function resize(image, width, height, window = [0, 0, image.width, image.height]) {
+  const down = taps(window[3], height);
+  const narrow = across(image, window, taps(window[2], width));
 
   const row = 3 * width;
   const made = new Uint8Array(row * height);
@@ -32,7 +29,7 @@ export function resize(image, width, height, box = [0, 0, image.width, image.hei
     sums.fill(HALF);
     for (let i = 0; i < down.size[y]; i += 1) {
       const weight = down.weights[y * down.most + i];
-      const from = (down.first[y] - top + i) * row;
+      const from = (down.first[y] + i) * row;
       for (let x = 0; x < row; x += 1) {
         sums[x] += Math.imul(narrow[from + x], weight);
       }
@@ -44,14 +41,14 @@ export function resize(image, width, height, box = [0, 0, image.width, image.hei
   return made;
 }
 
-/** Some of an image's lines, resized: the loop that takes the time. */
-function across({ data, width }, top, bottom, { first, size, most, weights }) {
-  const made = new Uint8Array(3 * first.length * (bottom - top));
+/** The window's lines, resized: the loop that takes the time. */
+function across({ data, width }, [left, top, , height], { first, size, most, weights }) {
+  const made = new Uint8Array(3 * first.length * height);
   let to = 0;
-  for (let y = top; y < bottom; y += 1) {
+  for (let y = top; y < top + height; y += 1) {
     for (let x = 0; x < first.length; x += 1) {
       let [r, g, b] = [HALF, HALF, HALF];
-      let at = 4 * (y * width + first[x]);
+      let at = 4 * (y * width + left + first[x]);
       const end = x * most + size[x];
       for (let i = x * most; i < end; i += 1, at += 4) {
         r = (r + data[at] * weights[i]) | 0;
@@ -67,17 +64,17 @@ function across({ data, width }, top, bottom, { first, size, most, weights }) {
   return made;
 }
 
-/** Of each pixel of a resized line: the first pixel it is made of, how many, at most how
- * many of any, and their weights. */
-function taps(length, start, end, count) {
-  const scale = (end - start) / count;
+/** Of each of `count` pixels that a line of a length is resized to: the first pixel it is
+ * made of, how many, at most how many of any, and their weights. */
+function taps(length, count) {
+  const scale = length / count;
   const reach = Math.max(scale, 1);
   const most = 2 * Math.ceil(reach) + 1;
   const first = new Int32Array(count);
   const size = new Int32Array(count);
   const weights = new Int32Array(count * most);
   for (let i = 0; i < count; i += 1) {
-    const centre = start + (i + 0.5) * scale;
+    const centre = (i + 0.5) * scale;
     first[i] = Math.max(Math.trunc(centre - reach + 0.5), 0);
     size[i] = Math.min(Math.trunc(centre + reach + 0.5), length) - first[i];
     const heights = Array.from({ length: size[i] }, (_, k) =>
