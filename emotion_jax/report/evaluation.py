@@ -74,8 +74,8 @@ def overview(restored, split: Split, found: Numbers) -> list[Html]:
         sentences(
             f"The checkpoint is {restored.title}. Below each number stands where it "
             f"lies for 95 of 100 draws of as many of these {drawn}, with replacement: "
-            "how far luck in the choice of faces moves it. It says nothing of faces from "
-            "elsewhere, such as another camera's."
+            "how far luck in the choice of faces moves it. It says nothing of faces "
+            "from elsewhere, such as another camera's."
         ),
         sentences(*(f"No face here has a label of {name}. " for name in unknown)),
         sentences(
