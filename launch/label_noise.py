@@ -74,22 +74,19 @@ def emotions(path: str, votes: str, model: inference.Model) -> str:
     test, train = faces.of("PublicTest"), faces.of("Training")
     (val,) = evaluate.load_splits(model.restored, [f"fer2013={path}"], "val")
     apart = within(train, val.rows)
-    said = [np.log(probabilities(model, part) + 1e-6) for part in (apart, test)]
-    agree, (next_vote, enough) = (
-        noise_votes.agreement(test),
-        noise_votes.next_vote(test),
-    )
+    said = tuple(np.log(probabilities(model, part) + 1e-6) for part in (apart, test))
+    agree = noise_votes.agreement(test)
     own = (said[1].argmax(1) == test.label).astype(float)
+    taught, both = (
+        noise_votes.taught(train, test),
+        noise_votes.taught(apart, test, said),
+    )
     readers = {
         "names what most of the ten voters do": agree,
-        "the same of nine, were the label the tenth vote": next_vote,
-        "has learnt from Training how labels go with votes": noise_votes.taught(
-            train, test
-        ),
+        "the same of nine, were the label the tenth vote": noise_votes.next_vote(test),
+        "has learnt from Training how labels go with votes": taught,
         "the network, from the pixels": own,
-        "has learnt from `val` how they go with votes and network": noise_votes.taught(
-            apart, test, (said[0], said[1])
-        ),
+        "has learnt from `val` how they go with votes and network": both,
     }
     lines = table(
         ["who reads the five classes of PublicTest", "faces", "right by FER2013"],

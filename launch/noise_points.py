@@ -21,7 +21,7 @@ Pairs = Int[np.ndarray, "m 2"]
 
 @dataclasses.dataclass(frozen=True)
 class Labelled:
-    """Faces with all points known, in pixels of the 96-pixel frame, and their people."""
+    """Faces whose points are all known, in pixels of the 96-pixel frame."""
 
     image: Float[np.ndarray, "n h w"]
     points: Plane
@@ -132,7 +132,7 @@ class Registered:
         return np.concatenate(pairs), np.concatenate(found)
 
     def shapes(self, pairs: Pairs) -> Plane:
-        """By how much the labels differ, laid on each other by the labels themselves."""
+        """By how much the labels differ, laid on each other by themselves."""
         a, b = (self.faces.points[side] for side in pairs.T)
         m, o = similarity(a, b)
         return (m * a + o - b) / np.sqrt(1 - FREE / 30)

@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from emotion_jax import data
 from emotion_jax.data import twins
@@ -62,19 +62,18 @@ def agreement(faces: Voted) -> Right:
     return first(faces.five)[np.arange(len(faces.rows)), faces.label]
 
 
-def next_vote(faces: Voted) -> tuple[Right, Bool[np.ndarray, " n"]]:
-    """The same reader, of nine votes, were the label the tenth: and where there is one.
+def next_vote(faces: Voted) -> Right:
+    """The same reader, of nine votes, were the label the tenth, where there are two.
 
     So well would labels be read that are given as FER+'s are, one person a face.
     """
     count = np.round(faces.five * VOTERS)
-    enough = count.sum(1) >= 2
-    count = count[enough]
+    count = count[count.sum(1) >= 2]
     right = np.zeros(len(count))
     for k in range(len(FIVE)):
         others = count - np.eye(len(FIVE))[k]
         right += count[:, k] * first(others.clip(0))[:, k]
-    return right / count.sum(1), enough
+    return right / count.sum(1)
 
 
 def taught(train: Voted, test: Voted, *more: tuple[np.ndarray, np.ndarray]) -> Right:
