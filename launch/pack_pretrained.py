@@ -37,7 +37,7 @@ from emotion_jax.report import card
 from emotion_jax.scores import Numbers
 from emotion_jax.warm_start import by_path
 
-SAMPLE = {"faces": 6, "seed": 7}  # drawn faces whose answers go along
+SAMPLE = {"faces": 10, "seed": 7}  # drawn faces whose answers go along
 TERMS = {
     "fer2013": "FER2013, the ICML 2013 challenge's: faces from web searches, whose "
     "terms are stated nowhere.",
