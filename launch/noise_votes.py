@@ -97,7 +97,8 @@ def by_clarity(faces: Voted, right: Right) -> list[tuple[str, int, float]]:
     for low, high in zip(BINS, BINS[1:]):
         here = (top >= low - 1e-6) & (top < high - 1e-6)
         name = f"{low:.1f} to {min(high, 1):.1f}"
-        found.append((name, int(here.sum()), float(right[here].mean())))
+        if here.any():
+            found.append((name, int(here.sum()), float(right[here].mean())))
     return found
 
 
