@@ -24,6 +24,7 @@ REQUIRES = [
     "orbax-checkpoint>=0.11.36",
     "pandas>=2.2",
     "pillow>=10",
+    "safetensors>=0.5",
     "scikit-learn>=1.5",
     "tensorboardX>=2.6",
     "tensorflow-datasets>=4.9.10",
@@ -64,6 +65,7 @@ setup(
     package_data={
         "emotion_jax.export.web": ["page/*"],
         "emotion_jax.photo": ["detector.onnx", "detector.LICENSE"],
+        "emotion_jax.pretrained": ["*/weights.safetensors", "*/model_card.md"],
     },
     install_requires=REQUIRES,
     extras_require=EXTRAS,

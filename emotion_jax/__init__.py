@@ -1,7 +1,7 @@
 """Train residual networks to read a face: its emotion and its fifteen keypoints.
 
 import emotion_jax
-model = emotion_jax.load("runs/first")
+model = emotion_jax.load()
 found = model.predict(images)
 """
 
@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(checkpoint: str | PathLike) -> "Model":
-    """The network that X names: a workdir, or one step's folder inside it."""
+def load(checkpoint: str | PathLike = "pretrained") -> "Model":
+    """The network that X names: a workdir, one step's folder in it, or what ships.
+
+    Args:
+      checkpoint: with nothing said, the network of emotion and keypoints that comes
+        with the package; pretrained:keypoints is another. Nothing is downloaded.
+    """
     from emotion_jax.inference import Model  # JAX and Orbax: seconds of import
 
     return Model(checkpoint)

@@ -18,7 +18,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 from orbax.checkpoint import checkpoint_managers as policies
 
-from emotion_jax import bucket, logs, processes, sharding
+from emotion_jax import bucket, logs, pretrained, processes, sharding
 from emotion_jax.errors import FULL, Mistake, Stopped
 from emotion_jax.plan import Plan
 from emotion_jax.scores import lower_is_better
@@ -268,7 +268,7 @@ def candidates(checkpoint: str, flag: str = "--checkpoint") -> list[Path]:
         there = "holds no checkpoint" if os.path.exists(path) else "does not exist"
         raise Mistake(
             f"{flag} {checkpoint} {there}; give a workdir or one step's folder "
-            "inside its checkpoints/"
+            "inside its checkpoints/, or pretrained"
         )
     ranks = {p: rank_of(p) for p in steps}
     scored = [p for p in steps if ranks[p] is not None]
@@ -283,8 +283,13 @@ def read(
 ) -> tuple[Path, Meta, dict]:
     """What X names, read: its folder, what it says of itself, and its variables.
 
-    Of a workdir, a step that cannot be read is told, and the next best is taken.
+    Of a workdir, a step that cannot be read is told, and the next best is taken. What
+    ships is in a folder too, though not of Orbax's making.
     """
+    if pretrained.is_name(checkpoint):
+        folder, about, arrays = pretrained.read(checkpoint, flag)
+        meta, variables = as_meta(about["meta"], folder), pretrained.variables(arrays)
+        return folder, meta, sharding.place(variables, sharding.whole(mesh))
     folders = candidates(checkpoint, flag)
     for folder in folders:
         try:
@@ -324,7 +329,11 @@ def reader(handler: Callable[..., ocp.CheckpointHandler]) -> ocp.Checkpointer:
 def load_meta(folder: Path) -> Meta:
     """What the checkpoint says of itself."""
     with reader(ocp.JsonCheckpointHandler) as checkpointer:
-        fields = checkpointer.restore(folder / "meta")
+        return as_meta(checkpointer.restore(folder / "meta"), folder)
+
+
+def as_meta(fields: dict, folder: Path) -> Meta:
+    """These fields of JSON, of what lies in a folder."""
     if fields["format_version"] > FORMAT_VERSION:
         raise Mistake(
             f"{folder} has format version {fields['format_version']}, this "

@@ -1,6 +1,7 @@
 """Evaluate a checkpoint: its numbers, a report with pictures, a model card.
 
   python -m emotion_jax.evaluate --checkpoint runs/first
+  python -m emotion_jax.evaluate --checkpoint pretrained --data fer2013=fer2013.csv
   python -m emotion_jax.evaluate --checkpoint runs/fer5 --data fer2013=fer2013.csv
   python -m emotion_jax.evaluate --checkpoint runs/fer5 --split val --tta --out report
 
@@ -18,7 +19,16 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float, UInt8
 
-from emotion_jax import bucket, checkpoint, cli, data, logs, registry, sharding
+from emotion_jax import (
+    bucket,
+    checkpoint,
+    cli,
+    data,
+    logs,
+    pretrained,
+    registry,
+    sharding,
+)
 from emotion_jax.data.pipeline import concatenate
 from emotion_jax.data.prepare import default_split, prepare
 from emotion_jax.data.sections import options_of
@@ -192,6 +202,12 @@ class Restored:
     variables: dict
     evaluator: Evaluator
 
+    @property
+    def title(self) -> str:
+        """Which network it is: one that ships, or a run and its step."""
+        run, step = self.folder.parents[1].name, self.folder.name
+        return pretrained.name_of(self.folder) or f"{run}, step {step}"
+
 
 def restore(name: str, flag: str = "--checkpoint") -> Restored:
     """The network that X names, with the config that it carries."""
@@ -246,6 +262,12 @@ def numbers_of(restored: Restored, split: Split, tta: bool) -> tuple[Outputs, Nu
     return outputs, found | evaluator.details(outputs, split)
 
 
+def record(split: Split, found: Numbers) -> dict:
+    """The numbers with what they are on, flat, as metrics.json has them."""
+    where = {"data": tables.source(split), "split": split.name, "labels": split.labels}
+    return where | found
+
+
 def write(
     restored: Restored, split: Split, outputs: Outputs, found: Numbers, out: Path
 ):
@@ -253,10 +275,9 @@ def write(
     from emotion_jax.report import card, evaluation, sheet
 
     out.mkdir(parents=True, exist_ok=True)
-    where = {"data": tables.source(split), "split": split.name, "labels": split.labels}
-    logs.write_json(out / "metrics.json", where | found)
+    logs.write_json(out / "metrics.json", record(split, found))
     sheet.draw(out / "faces.png", split, outputs, restored.tasks)
-    logs.write_text(out / "model_card.md", card.card(restored, split, found))
+    logs.write_text(out / "model_card.md", card.card(restored, [(split, found)]))
     page = evaluation.page(out, restored, split, outputs, found)
     logs.write_text(out / "report.html", page)
 
@@ -285,7 +306,7 @@ def main(args: list[str]) -> None:
     """The evaluation binary."""
     parser = cli.Parser("evaluate", __doc__)
     add = parser.add_argument
-    add("--checkpoint", required=True, metavar="X", help="a workdir, or a step in it")
+    add("--checkpoint", required=True, metavar="X", help=cli.CHECKPOINT)
     add("--data", **cli.SOURCES, help="default: the run's own sources")
     add("--split", help="default: test where the data has splits, otherwise all")
     add("--labels", default="original", choices=["original", "trained"])
@@ -294,7 +315,7 @@ def main(args: list[str]) -> None:
         "--out",
         type=bucket.place,
         metavar="DIR",
-        help="default: WORKDIR/eval/SOURCE-SPLIT/",
+        help="default: WORKDIR/eval/SOURCE-SPLIT/; of pretrained: evaluation/",
     )
     flags = parser.parse(args)
 
@@ -303,6 +324,8 @@ def main(args: list[str]) -> None:
     restored = restore(flags.checkpoint)
     splits = load_splits(restored, flags.data, flags.split, flags.labels == "trained")
     outs = [f"{split.source}-{split.name}" for split in splits]
+    if pretrained.name_of(restored.folder):  # there is no workdir to write to
+        flags.out = flags.out or Path("evaluation")
     if flags.out and len(splits) == 1:
         outs = [""]
     root = flags.out or bucket.origin(restored.folder.parents[1]) / "eval"

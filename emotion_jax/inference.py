@@ -1,20 +1,23 @@
-"""Use from Python: images in, emotions and keypoints out.
+"""Use from Python: photos or faces in, emotions and keypoints out.
 
-model = emotion_jax.load("runs/first")
-found = model.predict(images)
-found.top, found.emotion, found.keypoints
+model = emotion_jax.load()
+found = model.find("photo.jpg")
+found.top, found.emotion, found.keypoints, found.boxes
 """
 
 import dataclasses
 from collections.abc import Sequence
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int, UInt8
 
 from emotion_jax import bucket, evaluate
-from emotion_jax.data.image import gray, resize
+from emotion_jax.data.image import UNREADABLE, gray, read_photo, reason, resize
 from emotion_jax.errors import Mistake
+from emotion_jax.photo import detect, inputs
+from emotion_jax.photo.inputs import Crop
 from emotion_jax.scores import softmax
 from emotion_jax.tasks import Task
 
@@ -27,9 +30,10 @@ class Predictions:
       emotion: probabilities, after temperature.
       classes: what the columns of `emotion` are.
       top: each image's most probable class.
-      keypoints: x, y in pixels of the image as given, the centre of its top-left pixel
-        at (0, 0).
+      keypoints: x, y in pixels of the image or photo as given, the centre of its
+        top-left pixel at (0, 0).
       points: what the rows of `keypoints` are.
+      boxes: x, y, width, height of each face in its photo, where it was looked for.
     """
 
     emotion: Float32[np.ndarray, "n k"] | None
@@ -37,6 +41,7 @@ class Predictions:
     top: tuple[str, ...]
     keypoints: Float32[np.ndarray, "n p 2"] | None
     points: tuple[str, ...]
+    boxes: Int[np.ndarray, "n 4"] | None = None
 
 
 class Model:
@@ -82,6 +87,27 @@ class Model:
             keypoints = (keypoints + 0.5) * scale - 0.5
         return Predictions(emotion, classes, top, keypoints, points)
 
+    def find(
+        self, photo: str | PathLike | np.ndarray, tta: bool = False
+    ) -> Predictions:
+        """The faces of a photo, the surest first, their points in its pixels.
+
+        Args:
+          photo: a PNG, JPEG or WebP file, or uint8 [h w], [h w 1] or, in color,
+            [h w 3].
+          tta: average over each face and its mirror image.
+        """
+        detect.check()
+        given = isinstance(photo, np.ndarray)
+        name = "the photo" if given else str(photo)
+        try:
+            pixels = as_photo(photo) if given else read_photo(Path(photo))
+            faces = inputs.Faces("detect")
+            crops = inputs.cut_all(pixels, Path(name), faces, [self.side], "detect")
+        except UNREADABLE as error:
+            raise Mistake(f"{name}: {reason(error)}") from None
+        return combine([self], crops, tta)
+
     def output(
         self, kind: str, outputs: evaluate.Outputs
     ) -> tuple[np.ndarray | None, tuple[str, ...]]:
@@ -91,6 +117,42 @@ class Model:
             if task.kind == kind:
                 return outputs[name], task.names
         return None, ()
+
+
+def combine(
+    models: Sequence[Model], crops: Sequence[Crop], tta: bool = False
+) -> Predictions:
+    """What the networks together say of each face, points in pixels of its image."""
+    parts = []
+    for model in models:
+        images = np.stack([crop.gray[model.side] for crop in crops])
+        found = model.predict(images, tta)
+        if found.keypoints is not None:
+            box = np.array([crop.box for crop in crops], np.float32)[:, None]
+            points = (found.keypoints + 0.5) * (box[..., 2:] / model.side) - 0.5
+            found = dataclasses.replace(found, keypoints=points + box[..., :2])
+        parts.append(found)
+    feeling = next((part for part in parts if part.emotion is not None), parts[0])
+    pointing = next((part for part in parts if part.keypoints is not None), parts[0])
+    return dataclasses.replace(
+        feeling,
+        keypoints=pointing.keypoints,
+        points=pointing.points,
+        boxes=np.array([crop.box for crop in crops]),
+    )
+
+
+def as_photo(pixels: np.ndarray) -> UInt8[np.ndarray, "h w c"]:
+    """One image with an axis for its gray or its colors.
+
+    Raises:
+      ValueError: what it is, and what it should be.
+    """
+    photo = pixels[..., None] if pixels.ndim == 2 else pixels
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[-1] not in (1, 3):
+        got = f"{pixels.dtype} {list(pixels.shape)}"
+        raise ValueError(f"expected uint8 [h w], [h w 1] or [h w 3], got {got}")
+    return photo
 
 
 def as_gray(images: np.ndarray | Sequence) -> UInt8[np.ndarray, "n h w 1"]:

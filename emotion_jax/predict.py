@@ -1,6 +1,6 @@
 """Predict emotion and keypoints of the faces in photos, folders of them, and CSVs.
 
-  python -m emotion_jax.predict --checkpoint runs/combined photo.jpg
+  python -m emotion_jax.predict --checkpoint pretrained photo.jpg
   python -m emotion_jax.predict --checkpoint runs/fer5 --checkpoint runs/points photos
   python -m emotion_jax.predict --checkpoint runs/points test.csv --submission IdL.csv
 
@@ -13,7 +13,6 @@ looked at. What cannot be done, a photo without a face too, is told at the end, 
 exit code 2; the others are done all the same.
 """
 
-import dataclasses
 import itertools
 import time
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ import numpy as np
 from emotion_jax import cli, logs
 from emotion_jax.data.image import read_photo
 from emotion_jax.errors import Mistake
-from emotion_jax.inference import Model, Predictions
+from emotion_jax.inference import Model, Predictions, combine
 from emotion_jax.photo import detect, inputs
 from emotion_jax.photo.inputs import DRAWN, LIST, Crop, Faces
 from emotion_jax.report import annotate, mosaic, predictions
@@ -45,26 +44,6 @@ def load(checkpoints: Sequence[str]) -> list[Model]:
                 )
             owner[task.kind] = name
     return models
-
-
-def combine(
-    models: Sequence[Model], crops: Sequence[Crop], tta: bool = False
-) -> Predictions:
-    """What the networks together say of each face, points in pixels of its image."""
-    parts = []
-    for model in models:
-        images = np.stack([crop.gray[model.side] for crop in crops])
-        found = model.predict(images, tta)
-        if found.keypoints is not None:
-            box = np.array([crop.box for crop in crops], np.float32)[:, None]
-            points = (found.keypoints + 0.5) * (box[..., 2:] / model.side) - 0.5
-            found = dataclasses.replace(found, keypoints=points + box[..., :2])
-        parts.append(found)
-    feeling = next((part for part in parts if part.emotion is not None), parts[0])
-    pointing = next((part for part in parts if part.keypoints is not None), parts[0])
-    return dataclasses.replace(
-        feeling, keypoints=pointing.keypoints, points=pointing.points
-    )
 
 
 def draw(out: Path, crops: Sequence[Crop], found: Predictions) -> None:
@@ -164,7 +143,7 @@ def main(args: list[str]) -> None:
         action="append",
         required=True,
         metavar="X",
-        help="a workdir, or a step in it; twice for two specialists",
+        help=f"{cli.CHECKPOINT}; twice for two specialists",
     )
     add(
         "--faces",

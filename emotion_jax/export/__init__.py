@@ -1,7 +1,7 @@
 """Export a checkpoint: to run where this package, and often Python, is not.
 
   python -m emotion_jax.export --checkpoint runs/first --format onnx --out exported
-  python -m emotion_jax.export --checkpoint runs/first --format stablehlo --out exported
+  python -m emotion_jax.export --checkpoint pretrained --format stablehlo --out exported
 
 Every artifact takes uint8[n, side, side, 1] gray images, any n, and normalises them
 inside. It answers, by name, `emotion` (probabilities) and `emotion_logits`, and
@@ -133,7 +133,7 @@ def main(args: list[str]) -> None:
     """The export binary."""
     parser = cli.Parser("export", __doc__)
     add = parser.add_argument
-    add("--checkpoint", required=True, metavar="X", help="a workdir, or a step in it")
+    add("--checkpoint", required=True, metavar="X", help=cli.CHECKPOINT)
     add("--format", required=True, help=", ".join(FORMATS))
     add("--data", **cli.SOURCES, help="onnx-int8: faces; default: the run's own val")
     add("--ort-web", type=Path, metavar="DIR", help="web: default: fetched from npm")

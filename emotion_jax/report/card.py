@@ -34,18 +34,20 @@ LIMITS = """\
 """
 CALIBRATED = """\
 Probabilities are after the temperature {temperature}, fitted on the faces that training
-validates on. The calibration error on the faces above is {after}; without the
-temperature it is {before}.
+validates on. On {where}, the calibration error is {after}; without the temperature it
+is {before}.
 """
 UNCALIBRATED = """\
-No temperature was fitted to this checkpoint. Its calibration error on the faces above
-is {before}.
+No temperature was fitted to this checkpoint. On {where}, its calibration error is
+{before}.
 """
 SECTIONS = ("model", "tasks", "optim", "train", "augment", "feed")
 
+Results = Sequence[tuple[Split, Numbers]]
 
-def card(restored, split: Split, found: Numbers) -> str:
-    """The card of a checkpoint, with its results on this split."""
+
+def card(restored, found: Results) -> str:
+    """The card of a checkpoint, with its results on these splits."""
     meta, tasks = restored.meta, restored.tasks
     leaves = jax.tree.leaves(restored.variables["params"])
     count = sum(leaf.size for leaf in leaves)
@@ -56,26 +58,24 @@ def card(restored, split: Split, found: Numbers) -> str:
     parts = {
         f"A network that reads {' and '.join(tasks)}": [
             f"A residual network of {count:,} parameters, for gray faces of "
-            f"{meta.side} x {meta.side} pixels, trained with emotion_jax to step "
-            f"{restored.folder.name}. It reads:",
+            f"{meta.side} x {meta.side} pixels, trained with emotion_jax "
+            f"({plain(restored.title)}). It reads:",
             "\n".join(reads),
         ],
         "Intended use": [USE, BANNED],
         "Data": ["\n".join(f"- {plain(line)}" for line in data)],
         "Recipe": [f"Seed {config['seed']}.", "\n".join(recipe)],
-        "Results": [
-            f"On {plain(describe(split))}; 95 % intervals by bootstrap over "
-            f"{'people' if 'person' in split.extra else 'faces'}.",
-            *(results(name, task, found) for name, task in tasks.items()),
-        ],
+        "Results": [part for one in found for part in measured(tasks, *one)],
         "Calibration": [
             (UNCALIBRATED if meta.temperature == 1 else CALIBRATED).format(
                 temperature=written(f"{name}/temperature", meta.temperature),
-                after=written(f"{name}/ece", found[f"{name}/ece"]),
-                before=written(f"{name}/ece", found[f"{name}/ece@raw"]),
+                after=written(f"{name}/ece", numbers[f"{name}/ece"]),
+                before=written(f"{name}/ece", numbers[f"{name}/ece@raw"]),
+                where=plain(describe(split)),
             )
+            for split, numbers in found
             for name, task in tasks.items()
-            if task.kind == "classes" and found[f"{name}/n"]
+            if task.kind == "classes" and numbers[f"{name}/n"]
         ],
         "Limits": [LIMITS],
     }
@@ -84,6 +84,13 @@ def card(restored, split: Split, found: Numbers) -> str:
         if content:
             lines += [f"{'#' * min(number + 1, 2)} {title}", *content]
     return "\n\n".join(line.strip() for line in lines) + "\n"
+
+
+def measured(tasks: Mapping[str, Task], split: Split, found: Numbers) -> list[str]:
+    """What was measured on one split, and how far luck moves it."""
+    drawn = "people" if "person" in split.extra else "faces"
+    on = f"On {plain(describe(split))}; 95 % intervals by bootstrap over {drawn}."
+    return [on, *(results(name, task, found) for name, task in tasks.items())]
 
 
 def results(name: str, task: Task, found: Numbers) -> str:

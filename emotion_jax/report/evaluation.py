@@ -69,14 +69,13 @@ def overview(restored, split: Split, found: Numbers) -> list[Html]:
                 )
             )
     drawn = "people" if "person" in split.extra else "faces"
-    checkpoint = f"{restored.folder.parent.parent.name}, step {restored.folder.name}"
     return [
         tag("div", *cards, class_="cards"),
         sentences(
-            f"The checkpoint is {checkpoint}. Below each number stands where it lies "
-            f"for 95 of 100 draws of as many of these {drawn}, with replacement: how "
-            "far luck in the choice of faces moves it. It says nothing of faces from "
-            "elsewhere, such as another camera's."
+            f"The checkpoint is {restored.title}. Below each number stands where it "
+            f"lies for 95 of 100 draws of as many of these {drawn}, with replacement: "
+            "how far luck in the choice of faces moves it. It says nothing of faces "
+            "from elsewhere, such as another camera's."
         ),
         sentences(*(f"No face here has a label of {name}. " for name in unknown)),
         sentences(

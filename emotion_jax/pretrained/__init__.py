@@ -1,0 +1,103 @@
+"""The weights that ship: networks that this package's configs trained, ready to use.
+
+Each has a folder with its model card and `weights.safetensors`: the parameters in half
+precision, a few drawn faces with what the network answered for them, and a header that
+says all that a checkpoint says of itself, where it was trained, what it was measured to
+be worth, and the digest of all this. Nothing in it is executed.
+launch/pack_pretrained.py writes them.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from emotion_jax.errors import Mistake
+
+HERE = Path(__file__).parent
+PREFIX, FIRST = "pretrained", "combined"  # `pretrained` alone is that network
+FILE, CARD = "weights.safetensors", "model_card.md"
+
+Arrays = dict[str, Shaped[np.ndarray, "..."]]
+
+
+def is_name(checkpoint: str) -> bool:
+    """Whether X names shipped weights, be they there or not; no folder does."""
+    return checkpoint == PREFIX or checkpoint.startswith(f"{PREFIX}:")
+
+
+def folder_of(name: str) -> Path:
+    """Where the weights of this name are, or would be."""
+    return HERE / (name.removeprefix(PREFIX).removeprefix(":") or FIRST)
+
+
+def name_of(folder: Path) -> str:
+    """The name of the weights in a folder; "" if it is none of these."""
+    if folder.parent != HERE:
+        return ""
+    return PREFIX if folder.name == FIRST else f"{PREFIX}:{folder.name}"
+
+
+def names() -> list[str]:
+    """What ships."""
+    return sorted(name_of(file.parent) for file in HERE.glob(f"*/{FILE}"))
+
+
+def read(name: str, flag: str = "--checkpoint") -> tuple[Path, dict, Arrays]:
+    """Shipped weights: their folder, what their header says, and their arrays by path.
+
+    Raises:
+      Mistake: there are none of this name, or not one bit is to be trusted.
+    """
+    if name not in names():
+        there = ", ".join(names()) or "none"
+        raise Mistake(f"{flag} {name} does not ship; what ships: {there}")
+    from safetensors import SafetensorError, safe_open  # few need it
+
+    path = folder_of(name) / FILE
+    try:
+        with safe_open(path, "numpy") as file:
+            about = json.loads(file.metadata()["about"])
+            arrays = {key: file.get_tensor(key) for key in file.keys()}
+        whole = about.pop("sha256") == digest(arrays, about)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise Mistake(f"{flag} {name}: {path} is damaged; install emotion_jax again")
+    return path.parent, about, arrays
+
+
+def variables(arrays: Arrays) -> dict:
+    """The network's, as Flax takes them; the faces with their answers are left out."""
+    from flax.traverse_util import unflatten_dict
+
+    return unflatten_dict(
+        {
+            tuple(path.split("/")): array.astype(np.float32)
+            for path, array in arrays.items()
+            if not path.startswith("sample/")
+        }
+    )
+
+
+def write(folder: Path, about: Mapping[str, Any], arrays: Arrays) -> None:
+    """The other way round; the same content makes the same bytes."""
+    from safetensors.numpy import save_file
+
+    told = dict(about) | {"sha256": digest(arrays, about)}
+    folder.mkdir(exist_ok=True)
+    save_file(arrays, folder / FILE, {"about": json.dumps(told)})
+
+
+def digest(arrays: Arrays, about: Mapping[str, Any]) -> str:
+    """Of the arrays' names, types, shapes and bits, and of what is said of them."""
+    found = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        found.update(f"{name} {array.dtype} {array.shape}".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()

@@ -1,0 +1,231 @@
+"""How good labels of faces are, and so how well a network can be said to read them.
+
+  python launch/label_noise.py --fer2013 fer2013.csv --votes fer2013new.csv \\
+      --keypoints keypoints_val.csv keypoints_train.csv > launch/results/label_noise.md
+
+It takes FER2013 with its Usage, FER+'s votes, and keypoints with a column `person`: the
+file that networks are measured on first. A minute or two of one CPU core.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+import noise_points
+import noise_votes
+import numpy as np
+from noise_points import Labelled, Registered, rms
+from noise_votes import Right, Voted
+
+from emotion_jax import cli, evaluate, inference
+from emotion_jax.data.image import resize
+from emotion_jax.data.table import POINTS
+from emotion_jax.report.intervals import PERCENTILES, resamples
+from emotion_jax.tasks import FRAME
+
+ALIKE = (0.90, 0.93, 0.95, 0.97, 0.98)  # correlations of two pictures' pixels
+SAME = 0.97  # from here on two frames are nearly one picture
+RECIPE = """\
+# What the labels are worth
+
+Made by
+
+    python launch/label_noise.py {args}
+
+with 95 % intervals by bootstrap over faces, of twins over pairs, of keypoints over
+people. `{network}` is the network that reads emotions, `{pointer}` the one that reads
+keypoints.
+"""
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """In Markdown."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+
+
+def interval(
+    statistic: Callable[[np.ndarray], float], n: int, group: np.ndarray | None = None
+) -> str:
+    """The statistic of n rows, and where it lies in 95 of 100 draws of them."""
+    drawn = [statistic(rows) for rows in resamples(np.arange(n), group)]
+    low, high = np.percentile(drawn, PERCENTILES)
+    return f"{statistic(np.arange(n)):.3f} ({low:.3f} to {high:.3f})"
+
+
+def share(right: Right) -> str:
+    """Of faces, with its interval."""
+    return interval(lambda rows: float(right[rows].mean()), len(right))
+
+
+def probabilities(model: inference.Model, faces: Voted) -> np.ndarray:
+    """What the network says of these faces."""
+    return model.predict(faces.raw.image[faces.rows]).emotion
+
+
+def within(faces: Voted, rows: np.ndarray) -> Voted:
+    """Those of the faces that are among these rows of the file."""
+    here = np.isin(faces.rows, rows)
+    return Voted(faces.raw, faces.rows[here], faces.label[here], faces.share[here])
+
+
+def emotions(path: str, votes: str, model: inference.Model) -> str:
+    """The part on FER2013."""
+    faces = noise_votes.load(path, votes)
+    test, train = faces.of("PublicTest"), faces.of("Training")
+    (val,) = evaluate.load_splits(model.restored, [f"fer2013={path}"], "val")
+    apart = within(train, val.rows)
+    said = tuple(np.log(probabilities(model, part) + 1e-6) for part in (apart, test))
+    agree = noise_votes.agreement(test)
+    own = (said[1].argmax(1) == test.label).astype(float)
+    taught, both = (
+        noise_votes.taught(train, test),
+        noise_votes.taught(apart, test, said),
+    )
+    readers = {
+        "names what most of the ten voters do": agree,
+        "the same of nine, were the label the tenth vote": noise_votes.next_vote(test),
+        "has learnt from Training how labels go with votes": taught,
+        "the network, from the pixels": own,
+        "has learnt from `val` how they go with votes and network": both,
+    }
+    lines = table(
+        ["who reads the five classes of PublicTest", "faces", "right by FER2013"],
+        [[who, f"{len(right):,}", share(right)] for who, right in readers.items()],
+    )
+    clear = noise_votes.by_clarity(test, agree)
+    network = noise_votes.by_clarity(test, own)
+    lines += "\n" + table(
+        [
+            "votes for the first of the five",
+            "faces",
+            "label is that",
+            "network is right",
+        ],
+        [
+            [name, f"{n:,}", f"{value:.3f}", f"{other:.3f}"]
+            for (name, n, value), (_, _, other) in zip(clear, network)
+        ],
+    )
+    return "\n## Emotions\n\n" + lines + "\n" + pairs_table(faces)
+
+
+def pairs_table(faces: Voted) -> str:
+    """Two rows of one photo: by FER2013, and by ten new people each."""
+    raw, rows = faces.raw, []
+    label = raw.labels["emotion"].argmax(1)
+    voted = raw.trained["emotion"].argmax(1)
+    for kind, near in (("exact twins", False), ("near twins", True)):
+        pairs = noise_votes.twin_pairs(raw, near)
+        for whose, given in (("FER2013's labels", label), ("FER+ majorities", voted)):
+            same = noise_votes.twins_agree(raw, pairs, given)
+            root = interval(
+                lambda r, same=same: float(same[r].mean() ** 0.5), len(same)
+            )
+            rows.append([f"{whose} of {kind}", f"{len(same):,}", share(same), root])
+    header = ["two rows of one photo", "pairs", "agree", "its root: no reader is above"]
+    return table(header, rows)
+
+
+def points(paths: Sequence[str], model: inference.Model) -> str:
+    """The part on keypoints."""
+    faces, first = noise_points.load(paths), noise_points.load(paths[:1])
+    found = Registered(faces, ALIKE[0])
+    rows = []
+    for low, high in zip(ALIKE, (*ALIKE[1:], 1.0)):
+        here = (found.alike >= low) & (found.alike <= high)
+        pairs = found.pairs[here]
+        errors = found.labels(pairs) / np.sqrt(2), found.shapes(pairs) / np.sqrt(2)
+        people = faces.person[pairs[:, 0]]
+        spans = [px(error, people) for error in errors]
+        rows.append([f"{low:.2f} to {high:.2f}", len(pairs), len(set(people)), *spans])
+    lines = table(
+        ["pixels correlate by", "pairs", "people", "laid by pixels", "laid by labels"],
+        rows,
+    )
+    return "\n## Keypoints\n\n" + lines + "\n" + floor(faces, first, found, model)
+
+
+def px(errors: np.ndarray, people: np.ndarray) -> str:
+    """Of a coordinate, in pixels of the 96-pixel frame."""
+    return interval(lambda rows: rms(errors[rows]), len(errors), people)
+
+
+def missed(model: inference.Model, faces: Labelled) -> np.ndarray:
+    """The network's errors, as x + i y in pixels of the 96-pixel frame."""
+    image = resize(faces.image.astype(np.uint8)[..., None], model.side)
+    said = model.predict(image).keypoints.astype(np.float64)
+    return ((said + 0.5) * (FRAME / model.side) - 0.5) @ [1, 1j] - faces.points
+
+
+def floor(
+    faces: Labelled, first: Labelled, found: Registered, model: inference.Model
+) -> str:
+    """The noise, beside what a network misses, of all points and of each."""
+    errors, grain = missed(model, first), noise_points.grain(first.points)
+    grain = grain[~np.isnan(grain)]
+    mirror, frontal = noise_points.symmetric(faces.points)
+    pairs = found.pairs[found.alike >= SAME]
+    again = found.labels(pairs) / np.sqrt(2)
+    shift = np.broadcast_to(errors.mean(1, keepdims=True), errors.shape)
+    both = pairs[(pairs < len(first.points)).all(1)]
+    twice = (errors[both[:, 0]] - errors[both[:, 1]]) / np.sqrt(2)
+    noise, miss = rms(again), rms(errors)
+    measures = {
+        f"labels lie on a grid of {np.median(grain):.2f} px (median): its rounding": [
+            len(grain),
+            f"{np.sqrt((grain**2).mean() / 12):.3f}",
+        ],
+        f"labels of nearly one picture (correlation {SAME} or more)": [
+            len(pairs),
+            px(again, faces.person[pairs[:, 0]]),
+        ],
+        "frontal faces on their mirror images": [frontal, f"{rms(mirror):.3f}"],
+        "the network's error": [len(errors), px(errors, first.person)],
+        "of it, a shift of all points alike": [len(errors), px(shift, first.person)],
+        "of it, what changes between two frames of nearly one picture": [
+            len(both),
+            px(twice, first.person[both[:, 0]]),
+        ],
+        "the network's error without the noise": [
+            len(errors),
+            f"{np.sqrt(max(miss**2 - noise**2, 0)):.3f}",
+        ],
+        "a network of 1.5 px, without the noise": [
+            "",
+            f"{np.sqrt(max(1.5**2 - noise**2, 0)):.3f}",
+        ],
+    }
+    lines = table(
+        ["what", "faces or pairs", "px"], [[k, *v] for k, v in measures.items()]
+    )
+    each = [
+        [name.replace("_", " "), f"{rms(again[:, k]):.2f}", f"{rms(mirror[:, k]):.2f}"]
+        + [f"{rms(errors[:, k]):.2f}"]
+        for k, name in enumerate(POINTS)
+    ]
+    header = ["point", "nearly one picture", "mirror image", "network's error"]
+    return lines + "\n" + table(header, each)
+
+
+def main(args: list[str]) -> None:
+    """Prints the tables."""
+    parser = cli.Parser("label_noise", __doc__)
+    parser.prog = "python launch/label_noise.py"
+    add = parser.add_argument
+    add("--fer2013", required=True, metavar="CSV")
+    add("--votes", required=True, metavar="CSV", help="FER+'s fer2013new.csv")
+    add("--keypoints", required=True, nargs="+", metavar="CSV")
+    add("--emotion-network", default="pretrained", metavar="X")
+    add("--keypoint-network", default="pretrained:keypoints", metavar="X")
+    flags = parser.parse(args)
+    names = flags.emotion_network, flags.keypoint_network
+    models = [inference.Model(name, "label_noise:") for name in names]
+    command = " ".join(arg.rsplit("/", 1)[-1] for arg in args)
+    told = RECIPE.format(args=command, network=names[0], pointer=names[1])
+    told += emotions(flags.fer2013, flags.votes, models[0])
+    told += points(flags.keypoints, models[1])
+    sys.stdout.write(told)
+
+
+if __name__ == "__main__":
+    cli.main(main)

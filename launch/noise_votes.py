@@ -1,0 +1,129 @@
+"""What FER2013's labels agree with: ten people's votes, and the labels of twins."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from emotion_jax import data
+from emotion_jax.data import twins
+from emotion_jax.data.table import FIVE, SEVEN, Raw
+from emotion_jax.errors import Mistake
+
+COLUMNS = [SEVEN.index(name) for name in FIVE]
+BINS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.01)  # of the votes that the first of the five has
+VOTERS = 10
+
+Right = Float[np.ndarray, " n"]  # the share of a face that is right: a tie is shared
+
+
+@dataclasses.dataclass(frozen=True)
+class Voted:
+    """The faces whose label is one of the five, with their votes for the seven."""
+
+    raw: Raw
+    rows: Int[np.ndarray, " n"]
+    label: Int[np.ndarray, " n"]  # among the five
+    share: Float[np.ndarray, "n 7"]  # with those for contempt, unknown, no face: 1
+
+    @property
+    def five(self) -> Float[np.ndarray, "n 5"]:
+        """The votes for the five."""
+        return self.share[:, COLUMNS]
+
+    def of(self, usage: str) -> "Voted":
+        """The faces of a Usage."""
+        here = self.raw.usage[self.rows] == usage
+        return Voted(self.raw, self.rows[here], self.label[here], self.share[here])
+
+
+def load(path: str, votes: str) -> Voted:
+    """FER2013 with FER+."""
+    raw = data.load("fer2013", path, votes=votes, labels="distribution")
+    if raw.classes != SEVEN or "PublicTest" not in (
+        raw.usage if raw.usage is not None else ()
+    ):
+        raise Mistake(f"{path} has no PublicTest of seven classes")
+    label = raw.labels["emotion"].argmax(1)
+    rows = np.flatnonzero(np.isin(label, COLUMNS))
+    order = np.argsort(COLUMNS)
+    among = order[np.searchsorted(np.sort(COLUMNS), label[rows])]
+    return Voted(raw, rows, among, raw.trained["emotion"][rows])
+
+
+def first(votes: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+    """What the most vote for, ties shared; with no vote, all alike."""
+    top = votes == votes.max(1, keepdims=True)
+    return top / top.sum(1, keepdims=True)
+
+
+def agreement(faces: Voted) -> Right:
+    """A reader who names what most of the ten voted for, of the five."""
+    return first(faces.five)[np.arange(len(faces.rows)), faces.label]
+
+
+def next_vote(faces: Voted) -> Right:
+    """The same reader, of nine votes, were the label the tenth, where there are two.
+
+    So well would labels be read that are given as FER+'s are, one person a face.
+    """
+    count = np.round(faces.five * VOTERS)
+    count = count[count.sum(1) >= 2]
+    right = np.zeros(len(count))
+    for k in range(len(FIVE)):
+        others = count - np.eye(len(FIVE))[k]
+        right += count[:, k] * first(others.clip(0))[:, k]
+    return right / count.sum(1)
+
+
+def taught(train: Voted, test: Voted, *more: tuple[np.ndarray, np.ndarray]) -> Right:
+    """A reader of the votes who has learnt how FER2013's labels go with them.
+
+    Args:
+      more: further columns, of the faces learnt from and of those tested on.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    known = np.concatenate([train.share, *(a for a, _ in more)], axis=1)
+    asked = np.concatenate([test.share, *(b for _, b in more)], axis=1)
+    reader = LogisticRegression(max_iter=1000).fit(known, train.label)
+    return (reader.predict(asked) == test.label).astype(float)
+
+
+def by_clarity(faces: Voted, right: Right) -> list[tuple[str, int, float]]:
+    """Where the votes are clear, and where they are not: range, faces, right there."""
+    top = faces.five.max(1)
+    found = []
+    for low, high in zip(BINS, BINS[1:]):
+        here = (top >= low - 1e-6) & (top < high - 1e-6)
+        name = f"{low:.1f} to {min(high, 1):.1f}"
+        if here.any():
+            found.append((name, int(here.sum()), float(right[here].mean())))
+    return found
+
+
+def twin_pairs(raw: Raw, near: bool) -> Int[np.ndarray, "m 2"]:
+    """Two rows that show one photo: the same pixels, or nearly."""
+    if near:
+        return twins.near_pairs(raw.image)
+    group = twins.groups(raw.image)
+    order = np.argsort(group, kind="stable")
+    apart = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+    shown = ~twins.blank(raw.image)
+    pairs = [
+        (i, j)
+        for rows in apart
+        if len(rows) > 1 and shown[rows[0]]
+        for a, i in enumerate(rows)
+        for j in rows[a + 1 :]
+    ]
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def twins_agree(
+    raw: Raw, pairs: Int[np.ndarray, "m 2"], label: Int[np.ndarray, " n"]
+) -> Right:
+    """Of pairs of which either has one of the five: whether both have the same."""
+    a, b = label[pairs.T]
+    either = np.isin(a, COLUMNS) | np.isin(b, COLUMNS)
+    return (a == b)[either].astype(float)
