@@ -30,7 +30,7 @@ REQUIRES = [
 ]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20"]
 NOTEBOOKS = ["ipykernel>=6.17", "jupytext>=1.16", "keras>=3.8", "nbclient>=0.10"]
-SWEEP = ["optuna>=4.0"]
+SWEEP = ["optuna>=4.9"]
 EXTRAS = {
     "tpu": ["jax[tpu]>=0.7.2,<0.13"],
     "cuda": ["jax[cuda12]>=0.7.2,<0.13"],

@@ -72,9 +72,10 @@ class Trial:
         # What is given is not drawn, so this compiles to little more than copies.
         init = step.make_init(self.network, optimizer, 0, side)
         self.begin = jax.jit(init, out_shardings=whole)
-        self.given = warm_start.load(
-            config.init_from, abstract(init, self.mesh), self.mesh
-        )
+        self.given = {}
+        if config.init_from:
+            like = abstract(init, self.mesh)
+            self.given = warm_start.load(config.init_from, like, self.mesh)
         self.step = step.make_train_step(
             *(self.network, self.tasks, optimizer, augment, self.tables),
             *(self.mesh, config.seed, whole),

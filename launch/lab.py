@@ -24,7 +24,12 @@ from ml_collections import ConfigDict
 
 from emotion_jax import cli, data, logs, sharding
 from emotion_jax.data.prepare import HELD_OUT
-from emotion_jax.data.sections import load_train_and_val, options_of, set_paths
+from emotion_jax.data.sections import (
+    TRAINED,
+    load_train_and_val,
+    options_of,
+    set_paths,
+)
 from emotion_jax.errors import Mistake
 from emotion_jax.evaluate import Evaluator, Validation
 from emotion_jax.registry import call
@@ -195,7 +200,8 @@ def digest(value: object) -> str:
 def check_recipe(recipe: Recipe) -> None:
     """Raises if a recipe sets what must be the same for all that are compared."""
     for field in recipe:
-        if field.startswith(FIXED) or field.endswith((".path", ".val", ".votes")):
+        of_faces = field.startswith("data.sources")
+        if field.startswith(FIXED) or of_faces and not field.endswith(TRAINED):
             raise Mistake(
                 f"a recipe sets {field}, which changes what is measured: give it to "
                 f"all of them, --config.{field}=..."

@@ -61,7 +61,9 @@ def open_study(out: Path, name: str, metric: str):
         engine_kwargs={"connect_args": {"timeout": 60}},
         heartbeat_interval=HEARTBEAT_S,
         grace_period=DEAD_AFTER_S,
-        failed_trial_callback=optuna.storages.RetryFailedTrialCallback(max_retry=2),
+        heartbeat_stale_trial_callback=lambda study, trial: study.enqueue_trial(
+            trial.params
+        ),
     )
     return optuna.create_study(
         study_name=name,
