@@ -31,6 +31,7 @@ REQUIRES = [
 ]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20"]
 NOTEBOOKS = ["ipykernel>=6.17", "jupytext>=1.16", "keras>=3.8", "nbclient>=0.10"]
+SWEEP = ["optuna>=4.9"]
 EXTRAS = {
     "tpu": ["jax[tpu]>=0.7.2,<0.13"],
     "cuda": ["jax[cuda12]>=0.7.2,<0.13"],
@@ -39,9 +40,11 @@ EXTRAS = {
     "photo": ["onnxruntime>=1.20"],
     "gcs": ["gcsfs>=2024.6"],
     "notebooks": NOTEBOOKS,
+    "sweep": SWEEP,
     "dev": [
         *ONNX,
         *NOTEBOOKS,
+        *SWEEP,
         "beartype>=0.19",
         "hypothesis>=6.100",
         "pytest>=8",

@@ -1,12 +1,14 @@
 """One network, trained from several seeds to be compared: compiled once for all.
 
-    trial = Trial(config, split)
+    trial = Trial(config, train)
     runs = [trial.run(seed) for seed in range(3)]
 
 It is what the training binary runs, without its checkpoints, logs and evaluations.
 """
 
+import copy
 import dataclasses
+from collections.abc import Mapping
 
 import jax
 import numpy as np
@@ -14,15 +16,16 @@ from jax.sharding import Mesh
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
-from emotion_jax import distill, sharding, step
+from emotion_jax import distill, sharding, step, warm_start
+from emotion_jax.checkpoint import abstract
 from emotion_jax.data.augment import make_augment
-from emotion_jax.data.pipeline import Order, Resident
+from emotion_jax.data.pipeline import Feed, make_feed
 from emotion_jax.data.table import Split
 from emotion_jax.models import make_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import make_plan
-from emotion_jax.tasks import make_tasks
-from emotion_jax.warm_start import by_path
+from emotion_jax.registry import call
+from emotion_jax.tasks import make_tasks, with_counts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,38 +41,57 @@ class Trial:
 
     A seed draws the first parameters and the order of the faces; the augmentation and
     the dropout are those of `config.seed`.
+
+    Args:
+      train: the faces, or those of each source.
     """
 
-    def __init__(self, config: ConfigDict, split: Split, mesh: Mesh | None = None):
+    def __init__(
+        self,
+        config: ConfigDict,
+        train: Split | Mapping[str, Split],
+        mesh: Mesh | None = None,
+    ):
+        train = {train.source: train} if isinstance(train, Split) else train
         self.mesh = mesh or sharding.make_mesh()
-        self.faces, side = split.faces, split.faces["image"].shape[1]
-        self.tasks = make_tasks(config.tasks)
-        self.network = make_network(self.tasks, **config.model)
+        side = next(iter(train.values())).faces["image"].shape[1]
+        self.tasks = with_counts(make_tasks(config.tasks), train.values())
         self.teach = distill.load(self.tasks, self.mesh)
-        self.plan = make_plan({split.source: split}, 0, **config.train)
-        optimizer = make_optimizer(self.plan, **config.optim)
         augment = make_augment(self.tasks, config.augment)
+        self.network = call("config.model", make_network, self.tasks, **config.model)
+        self.plan = call("config.train", make_plan, train, 0, **config.train)
+        optimizer = call("config.optim", make_optimizer, self.plan, **config.optim)
+        self.tables = call(
+            "config.feed",
+            make_feed,
+            *(train, self.plan, config.seed, self.mesh),
+            **config.feed,
+        )
         whole = sharding.whole(self.mesh)
         self.shape = (1, side, side, 1)
         self.draw = jax.jit(self.network.init)
         # What is given is not drawn, so this compiles to little more than copies.
         init = step.make_init(self.network, optimizer, 0, side)
         self.begin = jax.jit(init, out_shardings=whole)
+        self.given = {}
+        if config.init_from:
+            like = abstract(init, self.mesh)
+            self.given = warm_start.load(config.init_from, like, self.mesh)
         self.step = step.make_train_step(
-            *(self.network, self.tasks, optimizer, augment, self.feed(0)),
+            *(self.network, self.tasks, optimizer, augment, self.tables),
             *(self.mesh, config.seed, whole),
         )
 
     def first(self, seed: int) -> step.TrainState:
         """The state before the first step."""
         drawn = self.draw(step.stream(seed, "init"), np.zeros(self.shape, np.float32))
-        return self.begin(by_path(drawn))
+        return self.begin(warm_start.by_path(drawn) | self.given)
 
-    def feed(self, seed: int) -> Resident:
+    def feed(self, seed: int) -> Feed:
         """The batches, in the order of this seed."""
-        rows = np.arange(len(self.faces["image"]))
-        order = Order(seed, [rows], [self.plan.batch_size])
-        return Resident(self.faces, order, self.mesh)
+        feed = copy.copy(self.tables)
+        feed.order = dataclasses.replace(feed.order, seed=seed)
+        return feed
 
     def run(self, seed: int) -> Run:
         """One training, from this seed to the end of the plan."""

@@ -1,0 +1,240 @@
+"""Recipes trained side by side and measured on `val`: each run is one small file.
+
+A recipe is a config with some fields set. A run is one training of it from one seed, in
+this process: the faces are read once for all recipes, and a recipe is compiled once for
+all its seeds. Its file is written whole or not at all, and named after all that decides
+its number, so nothing is lost, nothing is made twice, and several processes may share a
+folder.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from clu import parameter_overview
+from ml_collections import ConfigDict
+
+from emotion_jax import cli, data, logs, sharding
+from emotion_jax.data.prepare import HELD_OUT
+from emotion_jax.data.sections import (
+    TRAINED,
+    load_train_and_val,
+    options_of,
+    set_paths,
+)
+from emotion_jax.errors import Mistake
+from emotion_jax.evaluate import Evaluator, Validation
+from emotion_jax.registry import call
+from emotion_jax.report import tables
+from emotion_jax.scores import lower_is_better
+from emotion_jax.tasks import make_tasks
+from emotion_jax.trial import Run, Trial
+from emotion_jax.workdir import MAY_CHANGE, flatten, to_dict
+
+Recipe = Mapping[str, object]  # fields by their names: {"model.width": 64}
+
+HEADLINES = ("accuracy", "macro_f1", "ece", "nll", "rmse_px", "nme")
+POINTS = 60  # of a kept curve
+# What is measured, and on which faces, is the same for all recipes.
+FIXED = ("seed", "stop_at", "checkpoint.best", "eval.", "tasks.emotion.classes")
+
+
+@dataclasses.dataclass(frozen=True)
+class Lab:
+    """Where recipes of one config are trained and their runs are kept.
+
+    Attributes:
+      overrides: of the config file, as on the command line.
+      data: SOURCE=PATH, and `val`, a second file likewise.
+      out: the folder of the runs.
+      also: what else to measure of a run, by name.
+    """
+
+    file: str
+    overrides: Sequence[str]
+    data: Sequence[str]
+    val: Sequence[str]
+    out: Path
+    also: Callable[["Bench", Run], dict] = lambda bench, run: {}
+    lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
+    loaded: dict = dataclasses.field(default_factory=dict)
+
+    def config(self, recipe: Recipe) -> ConfigDict:
+        """The recipe's config, complete."""
+        check_recipe(recipe)
+        with self.lock:  # it runs the config's file
+            config = cli.load_config(self.file, [*self.overrides, *flags_of(recipe)])
+        set_paths(config, self.data, "path")
+        set_paths(config, self.val, "val")
+        return config
+
+    def faces(self, config: ConfigDict) -> tuple[dict, dict]:
+        """Its training and validation splits, read once for all recipes."""
+        key = json.dumps(to_dict(config)["data"]) + json.dumps(to_dict(config)["tasks"])
+        with self.lock:
+            if key not in self.loaded:
+                check_unseen(config)
+                tasks = make_tasks(config.tasks)
+                self.loaded[key] = call(
+                    "config.data", load_train_and_val, tasks, **config.data
+                )
+            return self.loaded[key]
+
+    def bench(self, recipe: Recipe, number: int = 0) -> "Bench":
+        """The recipe, on one of the devices: that of this number, of all in turn."""
+        devices = jax.local_devices()
+        mesh = sharding.make_mesh([devices[number % len(devices)]])
+        return Bench(self, dict(recipe), self.config(recipe), mesh)
+
+    def runs(self) -> dict[str, list[dict]]:
+        """The runs of this config's recipes, in the order of their seeds, by key."""
+        found: dict[str, list[dict]] = {}
+        for path in sorted((self.out / "runs").glob("*.json")):
+            run = json.loads(path.read_text())
+            if run["of"] == self.key:
+                found.setdefault(path.stem.split("-")[0], []).append(run)
+        return {
+            k: sorted(runs, key=lambda run: run["seed"]) for k, runs in found.items()
+        }
+
+    @functools.cached_property
+    def key(self) -> str:
+        """Of the config as it is: that of all its recipes' runs."""
+        return self.bench({}).key
+
+    @functools.cached_property
+    def environment(self) -> dict:
+        """Where the runs are made."""
+        return logs.environment()
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """A recipe on its device. Nothing is compiled before its first new run."""
+
+    lab: Lab
+    recipe: dict
+    config: ConfigDict
+    mesh: jax.sharding.Mesh
+
+    @functools.cached_property
+    def key(self) -> str:
+        """Names all that decides a run's number but its seed."""
+        fields = dict(flatten(to_dict(self.config)))
+        decides = {
+            name: Path(value).name
+            if name.endswith((".path", ".val", ".votes"))
+            else value
+            for name, value in fields.items()
+            if not name.startswith((*MAY_CHANGE, "log.", "seed"))
+        }
+        return digest(decides)
+
+    @functools.cached_property
+    def trial(self) -> Trial:
+        """The compiled training."""
+        return Trial(self.config, self.lab.faces(self.config)[0], self.mesh)
+
+    @functools.cached_property
+    def validation(self) -> Validation:
+        """The compiled evaluation, the one of the training loop."""
+        evaluator = Evaluator(self.trial.tasks, self.config.model, self.mesh)
+        val = self.lab.faces(self.config)[1]
+        args = evaluator, val, self.trial.plan
+        return call("config.eval", Validation, *args, **self.config.eval)
+
+    def check(self) -> None:
+        """Raises for what is wrong with the config or the data."""
+        self.validation.check_headline(self.config.checkpoint.best)
+
+    def run(self, seed: int) -> dict:
+        """The run from this seed: as it is kept, or made now."""
+        path = self.lab.out / "runs" / f"{self.key}-{seed}.json"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            logs.write_json(path, self.make(seed))
+        return json.loads(path.read_text())
+
+    def make(self, seed: int) -> dict:
+        """Trains, and measures the end of the training on `val`."""
+        begin, best = time.perf_counter(), self.config.checkpoint.best
+        check, splits = self.validation, self.lab.faces(self.config)
+        run = self.trial.run(seed)
+        found = {"of": self.lab.key, "recipe": self.recipe, "seed": seed}
+        found |= {"metric": best, "value": None}
+        if np.isfinite(run.loss).all():
+            numbers, _ = check.numbers(run.variables)
+            found["value"] = numbers[best]
+            found["numbers"] = {
+                name: number
+                for name, number in numbers.items()
+                if name.endswith(HEADLINES) and number is not None
+            }
+            found |= self.lab.also(self, run)
+        found["loss"] = thinned(run.loss)
+        found["steps"] = len(run.loss)
+        found["seconds"] = round(time.perf_counter() - begin, 2)
+        found["parameters"] = parameter_overview.count_parameters(
+            run.variables["params"]
+        )
+        where = self.lab.environment
+        found["hardware"] = self.mesh.devices.flat[0].device_kind
+        found |= {"commit": where["commit"], "jax": where["packages"]["jax"]}
+        return found | {"data": tables.used(*splits)}
+
+
+def digest(value: object) -> str:
+    """A short name for any JSON value."""
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Raises if a recipe sets what must be the same for all that are compared."""
+    for field in recipe:
+        of_faces = field.startswith("data.sources")
+        if field.startswith(FIXED) or of_faces and not field.endswith(TRAINED):
+            raise Mistake(
+                f"a recipe sets {field}, which changes what is measured: give it to "
+                f"all of them, --config.{field}=..."
+            )
+
+
+def check_unseen(config: ConfigDict) -> None:
+    """Raises if a file to choose on holds faces that a test will be made of."""
+    for name, section in config.data.sources.items():
+        second = section.get("val", "")
+        if not second:
+            continue
+        usage = data.load(name, second, config.data.side, **options_of(section)).usage
+        if usage is not None and (held := HELD_OUT & set(usage.tolist())):
+            raise Mistake(
+                f"{name}={second} holds rows of {', '.join(sorted(held))}: recipes "
+                "are chosen on val, and a test split is for what was chosen; leave "
+                "--val out"
+            )
+
+
+def flags_of(recipe: Recipe) -> list[str]:
+    """The recipe as flags of `python -m emotion_jax.train`."""
+    return [f"--config.{field}={value}" for field, value in recipe.items()]
+
+
+def thinned(curve: np.ndarray) -> list[float | None]:
+    """The means of equal parts of a curve, few enough to keep."""
+    parts = np.array_split(curve.astype(np.float64), min(len(curve), POINTS))
+    means = [float(part.mean()) for part in parts]
+    return [round(mean, 5) if math.isfinite(mean) else None for mean in means]
+
+
+def better(metric: str) -> Callable:
+    """`min` or `max`, whichever is the better value of this metric."""
+    return min if lower_is_better(metric) else max

@@ -1,0 +1,193 @@
+"""Search for a better recipe on `val`, or compare chosen ones; needs the extra sweep.
+
+  python launch/sweep.py --config configs/synthetic.py --out runs/sweep --trials 20
+  python launch/sweep.py --config configs/fer5.py --data fer2013=fer2013.csv \\
+      --out runs/sweep --minutes 10 --jobs 8 --best
+  python launch/sweep.py --config configs/fer5.py --data fer2013=fer2013.csv \\
+      --out runs/compare --seeds 5 --compare base "model.width=64 model.dropout=0.3"
+
+Optuna draws recipes from the spaces (spaces.py), each trained from several seeds, but
+no further than it promises; the number is `config.checkpoint.best` at the end of the
+training, on `val`. OUT holds study.db, each run, table.jsonl (a row a recipe) and
+summary.md. Killed and started again, or started twice at once, it goes on.
+
+On one GPU, trainings of such small networks take turns, so --jobs 8 compiles eight
+recipes while others train. From the sheets of PNG of the project's data, in one call
+of ten minutes, with the table and the best weights in $OUT:
+
+  pip install -e ".[sweep]"
+  python data/make_csv.py /tmp/csv
+  python launch/sweep.py --config configs/fer5.py --data fer2013=/tmp/csv/fer2013.csv \\
+      --config.data.sources.fer2013.votes=data/fer2013new.csv \\
+      --space network training augment emotion votes \\
+      --out /tmp/sweep --minutes 8 --jobs 8 --best
+  tar czf $OUT/sweep.tgz -C /tmp sweep
+"""
+
+import contextlib
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import lab as labs
+import search
+import spaces
+import tally
+
+from emotion_jax import cli, logs
+from emotion_jax.data.augment import make_augment
+from emotion_jax.errors import Mistake
+from emotion_jax.models import make_network
+from emotion_jax.optim import make_optimizer
+from emotion_jax.plan import Plan
+from emotion_jax.registry import call
+from emotion_jax.tasks import make_tasks
+from emotion_jax.train import train_and_evaluate
+
+BEST = 10  # rows of the summary
+
+
+def summary(lab: labs.Lab, study) -> str:
+    """The page of a search: the best recipes, and what made the difference."""
+    found = tally.rows(lab)
+    base = [row for row in found if not row["recipe"]]
+    lines = [
+        f"# Recipes by {found[0]['metric']} on `val`",
+        "",
+        f"{lab.file} {' '.join(lab.overrides)}".strip(),
+        "",
+        *(f"- {line}" for line in found[0]["data"]),
+        f"- {len(found):,} recipes, {sum(len(r['seeds']) for r in found):,} runs",
+        f"- {', '.join(found[0]['hardware'])}, jax {', '.join(found[0]['jax'])}, "
+        f"commit {', '.join(found[0]['commit'])}",
+        "",
+        f"The best {BEST} of those with all their seeds, and the config as it is:",
+        "",
+        tally.best_table([*full(found)[:BEST], *base]),
+    ]
+    if shares := search.importance(study):
+        body = [[name, f"{share:.2f}"] for name, share in shares.items()]
+        lines += ["", "What the differences come from (fANOVA):", ""]
+        lines += [tally.markdown(["field", "share"], body)]
+    return "\n".join(lines) + "\n"
+
+
+def full(found: Sequence[dict]) -> list[dict]:
+    """The rows of most seeds: fewer were left early, and their means mean less."""
+    most = max(len(row["seeds"]) for row in found)
+    return [row for row in found if len(row["seeds"]) == most]
+
+
+def sweep(
+    lab: labs.Lab, space: spaces.Space, clock: search.Clock, *, best: bool, **limits
+) -> None:
+    """The search in `lab.out`: checked before anything is written or slow."""
+    try:
+        import optuna  # noqa: F401
+    except ImportError:
+        raise Mistake("a search needs Optuna: pip install -e '.[sweep]'") from None
+    check_space(lab, space)
+    plain, lock = lab.bench({}), threading.Lock()
+    plain.check()
+    lab.out.mkdir(parents=True, exist_ok=True)
+
+    def write() -> None:
+        with lock:
+            tally.write_table(lab.out / "table.jsonl", tally.rows(lab))
+            logs.write_text(lab.out / "summary.md", summary(lab, study))
+
+    with search.quiet():
+        name = f"{lab.key} {labs.digest(space)}"
+        study = search.open_study(lab.out, name, plain.config.checkpoint.best)
+        with contextlib.suppress(search.OutOfTime):
+            for seed in range(limits["seeds"]):
+                with clock.run(0):
+                    plain.run(seed)
+            limits |= {"after": write, "spare": 2 if best else 0}
+            search.search(study, space, lab.bench, clock, **limits)
+        write()
+    print((lab.out / "summary.md").read_text())
+    if best:
+        winner = lab.bench(full(tally.rows(lab))[0]["recipe"])
+        workdir = lab.out / f"best-{winner.key}"
+        train_and_evaluate(winner.config, workdir)
+        print(f"trained the best: evaluate --checkpoint {workdir}")
+
+
+def check_space(lab: labs.Lab, space: spaces.Space) -> None:
+    """Raises for a field or a value of the space that a config does not take."""
+    plan = Plan(64, 10_000, 10_000, 100.0)
+    for recipe in spaces.corners(space):
+        config = lab.config(recipe)
+        tasks = make_tasks(config.tasks)
+        make_augment(tasks, config.augment)
+        call("config.model", make_network, tasks, **config.model)
+        call("config.optim", make_optimizer, plan, **config.optim)
+
+
+def recipe_of(text: str) -> dict[str, object]:
+    """A recipe as given: `base`, or fields such as "model.width=64 model.dropout=0"."""
+    recipe = {}
+    for part in [] if text == "base" else text.split():
+        field, equals, value = part.removeprefix("--config.").partition("=")
+        if not equals:
+            raise Mistake(f"{text!r} is no recipe: write base, or FIELD=VALUE ...")
+        recipe[field] = cli.literal(value)
+    return recipe
+
+
+def compare(
+    lab: labs.Lab, recipes: Sequence[labs.Recipe], seeds: int, clock: search.Clock
+) -> str:
+    """Each recipe from each seed, and its differences from the first, as a table."""
+    benches = [lab.bench(recipe) for recipe in recipes]
+    for bench in benches:
+        check_space(lab, {field: [value] for field, value in bench.recipe.items()})
+        bench.check()
+    with contextlib.suppress(search.OutOfTime):
+        for seed in range(seeds):
+            for bench in benches:
+                with clock.run(0):
+                    value = bench.run(seed)["value"]
+                words = tally.words(bench.recipe)
+                logs.say(f"seed {seed}: {tally.number(value)}  {words}")
+    kept = lab.runs()
+    runs = [[r for r in kept.get(b.key, []) if r["seed"] < seeds] for b in benches]
+    return tally.compared(runs)
+
+
+def main(args: list[str]) -> None:
+    """The sweep."""
+    parser = cli.Parser("sweep", __doc__)
+    parser.prog = "python launch/sweep.py"
+    add = parser.add_argument
+    add("--data", **cli.SOURCES, help="where a source of the config is")
+    add("--val", **cli.SOURCES, help="a second file, to choose on")
+    add("--out", type=Path, required=True, metavar="DIR", help="what it keeps")
+    add("--space", nargs="+", default=[], metavar="SPACE", help="names or files")
+    add("--trials", type=int, default=0, metavar="N", help="recipes, in all starts")
+    add("--minutes", type=float, default=0.0, metavar="M", help="0: no limit")
+    add("--seeds", type=int, default=3, metavar="N", help="runs of a recipe")
+    add("--jobs", type=int, default=1, metavar="N", help="recipes at a time")
+    add("--best", action="store_true", help="train the best one, into OUT/best-...")
+    add("--compare", nargs="+", default=[], metavar="RECIPE", help="no search: these")
+    overrides = [arg for arg in args if arg.startswith("--config.")]
+    flags, config = parser.parse_with_config(args)
+    if min(flags.seeds, flags.jobs) < 1 or min(flags.trials, flags.minutes) < 0:
+        raise Mistake("--seeds and --jobs are at least 1, --trials and --minutes 0")
+    if not (flags.compare or flags.trials or flags.minutes):
+        raise Mistake("a search needs an end: --trials, --minutes, or both")
+    cli.check_folder("--out", flags.out)
+    lab = labs.Lab(flags.config, overrides, flags.data, flags.val, flags.out)
+    clock = search.Clock(flags.minutes)
+    if flags.compare:
+        page = compare(lab, [recipe_of(r) for r in flags.compare], flags.seeds, clock)
+        logs.write_text(flags.out / "compare.md", page + "\n")
+        return print(page)
+    space = spaces.space_of(flags.space or spaces.default_names(config.tasks))
+    limits = {name: getattr(flags, name) for name in ("trials", "seeds", "jobs")}
+    sweep(lab, space, clock, best=flags.best, **limits)
+
+
+if __name__ == "__main__":
+    cli.main(main)

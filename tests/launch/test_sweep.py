@@ -1,0 +1,332 @@
+"""Laws of the sweep: nothing is lost or made twice, and val alone decides."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from emotion_jax import cli
+from emotion_jax.data.write_csv import write_csv
+
+optuna = pytest.importorskip("optuna", reason="needs the extra sweep")
+ROOT = Path(__file__).parents[2]
+SPACE = {"a": [1, 2, 3, 4, 5, 6, 7, 8, 9], "b": (0.0, 1.0)}
+
+
+@pytest.fixture(autouse=True)
+def launch(monkeypatch):
+    """The scripts' own folder, from where they import each other."""
+    monkeypatch.syspath_prepend(ROOT / "launch")
+
+
+@pytest.fixture
+def config(tmp_path) -> str:
+    """A config's file: a run of seconds on synthetic faces."""
+    file = tmp_path / "tiny_config.py"
+    file.write_text("import tiny\nget_config = tiny.config\n")
+    return str(file)
+
+
+@pytest.fixture
+def lab(config, tmp_path):
+    import lab as labs
+
+    return labs.Lab(config, ["--config.train.steps=2"], [], [], tmp_path / "out")
+
+
+class Benches:
+    """Stands for a training: the value is the recipe's `a`; told what was asked."""
+
+    def __init__(self, stop_at: int = 10**9):
+        self.made, self.stop_at = [], stop_at
+
+    def __call__(self, recipe, number: int):
+        def run(seed: int) -> dict:
+            if len(self.made) == self.stop_at:
+                raise KeyboardInterrupt
+            self.made.append((tuple(recipe.items()), seed))
+            return {"value": float(recipe["a"])}
+
+        return SimpleNamespace(run=run)
+
+
+def search(folder, benches, clock=None, **limits) -> list:
+    """A search in this folder; all its trials."""
+    import search as searching
+
+    with searching.quiet():
+        study = searching.open_study(folder, "a", "emotion/accuracy")
+        clock = clock or searching.Clock(0)
+        searching.search(study, SPACE, benches, clock, **{"seeds": 2, **limits})
+        return study.get_trials()
+
+
+def states(trials) -> list[str]:
+    return [trial.state.name for trial in trials]
+
+
+def test_an_interrupted_search_goes_on_to_its_number_of_recipes(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path, Benches(stop_at=5), trials=6)
+    trials = search(tmp_path, benches := Benches(), trials=6)
+    assert states(trials).count("COMPLETE") == 6
+    assert len(benches.made) == 2 * 4  # two recipes were done
+    assert search(tmp_path, again := Benches(), trials=6) and not again.made
+
+
+def test_what_a_dead_process_had_begun_is_begun_again(tmp_path, monkeypatch):
+    import search as searching
+
+    monkeypatch.setattr(searching, "HEARTBEAT_S", 1)
+    monkeypatch.setattr(searching, "DEAD_AFTER_S", 1)
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path, Benches(stop_at=0), trials=1)
+    with searching.quiet():
+        study = searching.open_study(tmp_path, "a", "emotion/accuracy")
+        (lost,) = study.get_trials()
+    searching.time.sleep(2.1)
+    trials = search(tmp_path, benches := Benches(), trials=2)
+    assert states(trials)[0] == "FAIL"
+    assert tuple(lost.params.items()) in [
+        tuple((k, str(v) if k == "a" else v) for k, v in recipe)
+        for recipe, _ in benches.made
+    ]
+
+
+def test_time_ends_a_search_between_runs_and_the_next_start_makes_the_rest(tmp_path):
+    import search as searching
+
+    clock = searching.Clock(1.0)
+    clock.longest = 25.0  # of the minute's 60 s: two runs, and one to spare
+    trials = search(tmp_path, benches := Benches(), clock, trials=9, spare=2)
+    assert not benches.made and states(trials) == ["FAIL", "WAITING"]
+    search(tmp_path, benches, trials=1)
+    labels = {
+        "a": str(dict(benches.made[0][0])["a"]),
+        "b": dict(benches.made[0][0])["b"],
+    }
+    assert labels == trials[0].params
+
+
+def test_a_recipe_whose_first_seed_is_poor_gets_no_second(tmp_path):
+    made = []
+
+    def bench(recipe, number):  # each is worse than all before
+        return SimpleNamespace(
+            run=lambda seed: made.append(number) or {"value": -float(number)}
+        )
+
+    trials = search(tmp_path, bench, trials=8)
+    assert states(trials) == ["COMPLETE"] * 6 + ["PRUNED"] * 2
+    assert made == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7]
+
+
+def test_a_recipe_that_diverges_ends_itself_alone(tmp_path):
+    def bench(recipe, number):
+        value = None if number == 0 else 1.0
+        return SimpleNamespace(run=lambda seed: {"value": value})
+
+    assert states(search(tmp_path, bench, trials=2)) == ["PRUNED", "COMPLETE"]
+
+
+def test_two_searches_at_once_share_their_recipes(tmp_path):
+    trials = search(tmp_path, Benches(), trials=8, jobs=4)
+    done = [trial for trial in trials if trial.state.is_finished()]
+    assert 8 <= len(done) <= 11  # those that were under way come to their end
+    assert {trial.number for trial in trials} == set(range(len(trials)))
+
+
+def test_a_space_gives_a_recipe_of_the_fields_that_it_names():
+    import spaces
+
+    space = {
+        "model.blocks": [(1, 1), (2, 2)],
+        "model.dropout": (0.0, 0.5),
+        "train.batch_size": (16, 64),
+        "optim.name": {"sgd": {"optim.learning_rate": (0.01, 1.0, "log")}, "lion": {}},
+        "(mixing)": {"none": {}, "mixup": {"augment.mixup.probability": 0.3}},
+    }
+    given = {"model.blocks": "(2, 2)", "model.dropout": 0.25, "train.batch_size": 48}
+    given |= {"optim.name": "sgd", "sgd optim.learning_rate": 0.1, "(mixing)": "mixup"}
+    assert spaces.draw(optuna.trial.FixedTrial(given), space) == {
+        "model.blocks": (2, 2),
+        "model.dropout": 0.25,
+        "train.batch_size": 48,
+        "optim.name": "sgd",
+        "optim.learning_rate": 0.1,
+        "augment.mixup.probability": 0.3,
+    }
+
+
+@pytest.mark.parametrize("name", ["fer5", "keypoints", "combined"])
+def test_a_config_takes_every_corner_of_its_spaces(name, tmp_path):
+    import lab as labs
+    import spaces
+    import sweep
+
+    file = f"configs/{name}.py"
+    tasks = cli.load_config(file, []).tasks
+    space = spaces.space_of(spaces.default_names(tasks))
+    assert len(spaces.corners(space)) > 40
+    sweep.check_space(labs.Lab(file, [], [], [], tmp_path), space)
+
+
+def test_a_run_is_made_once_and_again_to_the_bit(lab):
+    bench = lab.bench({"model.width": 16}, number=3)
+    first = bench.run(1)
+    (path,) = (lab.out / "runs").iterdir()
+    written = path.stat().st_mtime_ns
+    assert lab.bench({"model.width": 16}).run(1) == first
+    assert path.stat().st_mtime_ns == written
+    path.unlink()
+    again = bench.run(1)
+    assert again.pop("seconds") and first.pop("seconds") and again == first
+    assert first["recipe"] == {"model.width": 16} and first["steps"] == 2
+    assert first["metric"] == "emotion/accuracy" and 0 <= first["value"] <= 1
+    assert first["value"] == first["numbers"]["emotion/accuracy"]
+    assert first["hardware"] == "cpu" and first["commit"] and first["jax"]
+    assert [line.split(",")[1] for line in first["data"]] == [
+        " split train",
+        " split val",
+    ]
+
+
+def test_a_run_is_known_by_all_that_decides_its_number(lab, config):
+    import dataclasses
+
+    key = lab.bench({}).key
+    assert key == lab.key != lab.bench({"optim.learning_rate": 0.1}).key
+    for same in ("log.every=7", "seed=5", "eval.every=2"):
+        other = dataclasses.replace(lab, overrides=[*lab.overrides, f"--config.{same}"])
+        assert other.key == key
+    other = dataclasses.replace(lab, overrides=["--config.train.steps=3"])
+    assert other.key != key
+
+
+RUN = {
+    **{"metric": "m", "numbers": {}, "parameters": 7, "steps": 2, "hardware": "cpu"},
+    **{"commit": "abc", "jax": "0.10.2", "data": ["train", "val"], "seconds": 1.5},
+}
+
+
+def runs(*values: float) -> list[dict]:
+    """A recipe's, by seed."""
+    own = {"recipe": {"model.width": 64}}
+    return [RUN | own | {"seed": i, "value": v} for i, v in enumerate(values)]
+
+
+def test_a_row_holds_a_recipe_and_all_its_seeds():
+    import tally
+
+    assert tally.row(runs(0.5, 0.75, 1.0)) == {
+        "recipe": {"model.width": 64},
+        "metric": "m",
+        "seeds": [0, 1, 2],
+        "values": [0.5, 0.75, 1.0],
+        "mean": 0.75,
+        "spread": 0.25,
+        "numbers": {},
+        "parameters": 7,
+        "steps": 2,
+        "seconds": [1.5, 1.5, 1.5],
+        "hardware": ["cpu"],
+        "commit": ["abc"],
+        "jax": ["0.10.2"],
+        "data": ["train", "val"],
+    }
+
+
+def test_a_difference_is_of_pairs_of_seeds_and_has_students_interval():
+    import tally
+
+    found = tally.difference(runs(0.1, 0.5, 0.2), runs(1.1, 2.5, 3.2))
+    # t of two degrees of freedom at 0.975 is 4.3027; the gaps are 1, 2 and 3.
+    reach = 4.302653 / 3**0.5
+    assert found["mean"] == pytest.approx(2.0) and found["pairs"] == 3
+    assert found["low"] == pytest.approx(2.0 - reach, rel=1e-5)
+    assert found["high"] == pytest.approx(2.0 + reach, rel=1e-5)
+    assert tally.difference(runs(0.1), runs(0.2)) is None
+
+
+def test_a_sweep_writes_its_table_and_goes_on_where_it_ended(config, tmp_path, capsys):
+    import sweep
+
+    out, space = tmp_path / "out", tmp_path / "space.txt"
+    space.write_text("{'optim.learning_rate': [0.01, 0.02]}  # one dimension")
+    args = [f"--config={config}", f"--out={out}", "--seeds=2", f"--space={space}"]
+    args += ["--config.train.steps=2", "--best"]
+    assert cli.run(sweep.main, [*args, "--trials=1"]) == 0
+    rows = [json.loads(line) for line in (out / "table.jsonl").open()]
+    assert len(rows) == 2 and {} in [row["recipe"] for row in rows]
+    assert all(row["seeds"] == [0, 1] for row in rows)
+    page = (out / "summary.md").read_text()
+    assert "emotion/accuracy" in page and "split val" in page
+    (best,) = out.glob("best-*")
+    assert (best / "done.json").exists() and list((best / "checkpoints").iterdir())
+    before = {path: path.stat().st_mtime_ns for path in (out / "runs").iterdir()}
+    assert cli.run(sweep.main, [*args, "--trials=2"]) == 0
+    assert all(path.stat().st_mtime_ns == when for path, when in before.items())
+    compare = [*args[:3], "--config.train.steps=2", "--compare", "base"]
+    capsys.readouterr()
+    assert cli.run(sweep.main, [*compare, "optim.learning_rate=0.03"]) == 0
+    assert "95 %" in (table := capsys.readouterr().out)
+    assert "`optim.learning_rate=0.03`" in table and " to " in table
+
+
+BAD = {
+    "needs an end": [],
+    "--seeds and --jobs are at least 1": ["--trials=1", "--seeds=0"],
+    "unknown space": ["--trials=1", "--space=networks"],
+    "is no space": ["--trials=1", "--space=FILE"],
+    "is no recipe": ["--compare", "base", "wide"],
+    "unknown field of config.model": ["--compare", "base", "model.widht=8"],
+    "known: sgd": ["--compare", "optim.name=sdg"],
+    "changes what is measured": ["--compare", "base", "seed=3"],
+    "synthetic.faces, which changes": ["--compare", "data.sources.synthetic.faces=9"],
+    "emotion.classes, which changes": ["--compare", "tasks.emotion.classes=7"],
+    "number in config.checkpoint.best": [
+        *("--trials=1", "--space=augment", "--config.checkpoint.best=emotion/acuracy")
+    ],
+}
+
+
+@pytest.mark.parametrize("sentence", BAD)
+def test_a_mistake_is_one_sentence_and_nothing_is_written(
+    sentence, config, tmp_path, capsys
+):
+    import sweep
+
+    file = tmp_path / "space.txt"
+    file.write_text("model.width: 8")
+    args = [f"--config={config}", f"--out={tmp_path / 'out'}"]
+    args += [arg.replace("FILE", str(file)) for arg in BAD[sentence]]
+    assert cli.run(sweep.main, args) == cli.MISTAKE
+    told = capsys.readouterr().err
+    assert sentence in told and len(told.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "line", [[], 3, (2, 1), (0.0, 1.0, "log"), {"a": 1}, (1, 2, 3)]
+)
+def test_a_line_of_a_space_that_is_no_dimension_is_told(line, tmp_path):
+    import spaces
+
+    file = tmp_path / "space.txt"
+    file.write_text(repr({"model.width": line}))
+    with pytest.raises(cli.Mistake, match="expected \\[choices\\]"):
+        spaces.space_of([str(file)])
+
+
+def test_a_test_split_is_not_to_choose_on(tmp_path, capsys):
+    import sweep
+
+    write_csv(tmp_path, faces=60)
+    csv = tmp_path / "fer2013.csv"
+    args = ["--config=configs/fer5.py", f"--out={tmp_path / 'out'}", "--compare=base"]
+    args += [f"--data=fer2013={csv}", f"--val=fer2013={csv}"]
+    assert cli.run(sweep.main, args) == cli.MISTAKE
+    told = capsys.readouterr().err
+    assert "holds rows of PrivateTest, PublicTest" in told and "chosen on val" in told
+    assert not (tmp_path / "out").exists()
