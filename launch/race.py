@@ -1,0 +1,97 @@
+"""Seconds to an accuracy on PublicTest: this package, and the course in Keras.
+
+  python launch/race.py --config configs/sprint.py --data fer2013.csv --out results
+
+Both start from nothing but the CSV, with nothing compiled; every second counts. Ours is
+the training binary's whole run, of a recipe chosen on val; Keras's is its best epoch so
+far, looked at after each, until the target or --minutes are reached. Needs TensorFlow.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from emotion_jax import cli, logs
+from emotion_jax.errors import Mistake, Stopped
+
+KERAS = Path(__file__).with_name("course_keras.py")
+
+
+def call(arguments: list[str], cache: str) -> float:
+    """Seconds that Python takes for these arguments; its words go through."""
+    begin = time.perf_counter()
+    env = os.environ | {"EMOTION_JAX_CACHE": cache}
+    env.pop("JAX_COMPILATION_CACHE_DIR", None)
+    if subprocess.run([sys.executable, *arguments], env=env).returncode:
+        raise Stopped(f"python {' '.join(arguments)} failed: see above")
+    return round(time.perf_counter() - begin, 1)
+
+
+def ours(config: list[str], csv: Path, scratch: Path) -> dict:
+    """The seconds of a training, cold and once more, and what it has learnt."""
+    cache, found = str(scratch / "cache"), {}
+    train = ["-m", "emotion_jax.train", *config, "--data", f"fer2013={csv}"]
+    train += ["--config.eval.report=False", "--workdir"]
+    for start in ("cold", "warm"):
+        workdir = str(scratch / start)
+        found[f"seconds_{start}"] = call([*train, workdir], cache)
+    evaluate = ["-m", "emotion_jax.evaluate", "--split", "PublicTest"]
+    out = scratch / "evaluation"
+    call([*evaluate, "--checkpoint", workdir, "--out", str(out)], cache)
+    numbers = json.loads((out / "metrics.json").read_text())
+    return found | {"accuracy": numbers["emotion/accuracy"]}
+
+
+def keras(csv: Path, target: float, minutes: float) -> dict:
+    """Keras's epochs, and the seconds and accuracy of the best."""
+    run = [sys.executable, KERAS, csv, "--target", str(target)]
+    run += ["--minutes", str(minutes)]
+    epochs = []
+    with subprocess.Popen(run, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            epochs.append(json.loads(line))
+            logs.say(line.strip())
+    if process.returncode or not epochs:
+        raise Stopped("Keras failed: see above")
+    best = max(epochs, key=lambda epoch: epoch["accuracy"])
+    return {"seconds": best["seconds"], "accuracy": best["accuracy"], "epochs": epochs}
+
+
+def main(args: list[str]) -> None:
+    """The race."""
+    parser = cli.Parser("race", __doc__)
+    parser.prog = "python launch/race.py"
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="CSV", help="FER2013, with Usage")
+    add("--target", type=float, default=0.6, metavar="A", help="accuracy to reach")
+    add("--minutes", type=float, default=60.0, metavar="M", help="at most, for Keras")
+    add("--out", type=Path, metavar="DIR", help="where race.json goes")
+    overrides = [arg for arg in args if arg.startswith("--config.")]
+    flags, _ = parser.parse_with_config(args)
+    if not flags.data.is_file():
+        raise Mistake(f"--data {flags.data} is no file")
+    if not 0 < flags.target < 1 or flags.minutes <= 0:
+        raise Mistake("--target is between 0 and 1, --minutes above 0")
+    if flags.out:
+        cli.check_folder("--out", flags.out)
+
+    found = {"config": flags.config, "overrides": overrides, "target": flags.target}
+    found |= logs.environment() | {"cores": os.cpu_count()}
+    with tempfile.TemporaryDirectory() as scratch:
+        config = ["--config", str(flags.config), *overrides]
+        found["emotion_jax"] = ours(config, flags.data, Path(scratch))
+    found["keras"] = keras(flags.data, flags.target, flags.minutes)
+    mine = found["emotion_jax"]["seconds_cold"]
+    found["ratio"] = round(found["keras"]["seconds"] / mine, 1)
+    for name, value in found.items():
+        print(f"{name:12} {json.dumps(value)}")
+    if flags.out:
+        logs.write_json(flags.out / "race.json", found)
+
+
+if __name__ == "__main__":
+    cli.main(main)

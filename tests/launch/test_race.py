@@ -1,0 +1,79 @@
+"""Laws of the race: both sides see the same faces; bad input is told."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emotion_jax.data import fer2013
+from emotion_jax.data.image import resize
+from emotion_jax.data.write_csv import write_csv
+from emotion_jax.errors import Mistake
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def launch(monkeypatch):
+    """The scripts' own folder, from where they import each other."""
+    monkeypatch.syspath_prepend(ROOT / "launch")
+
+
+@pytest.fixture(scope="module")
+def csv(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("csv")
+    write_csv(folder, faces=60)
+    return folder / "fer2013.csv"
+
+
+def test_keras_sees_the_faces_and_classes_that_our_reader_finds(launch, csv):
+    import course_keras
+
+    image, label = course_keras.faces(str(csv), "Training")
+    raw = fer2013.read(str(csv), classes=7)
+    train = raw.usage == "Training"
+    assert len(image) == train.sum() > 20 and image.shape[1:] == (96, 96, 1)
+    # The five in our order, of FER2013's seven.
+    of_seven = [raw.classes.index(name) for name in fer2013.FIVE]
+    ours = raw.labels["emotion"][train].argmax(1)
+    np.testing.assert_array_equal(np.array(of_seven)[label], ours)
+    # Bicubic enlargement is no other picture: halved again, it is nearly the face.
+    back = resize((image * 255).round().astype(np.uint8), 48)
+    assert np.abs(back.astype(int) - raw.image[train]).mean() < 6
+
+
+@pytest.mark.parametrize(
+    "flags, told",
+    [
+        (["--data", "nowhere.csv"], "--data nowhere.csv is no file"),
+        (["--data", "CSV", "--target", "1.5"], "--target is between 0 and 1"),
+        (["--data", "CSV", "--minutes", "0"], "--minutes above 0"),
+    ],
+)
+def test_what_cannot_race_is_told(launch, csv, flags, told):
+    import race
+
+    config = ["--config", str(ROOT / "configs" / "fer5.py")]
+    with pytest.raises(Mistake, match=told):
+        race.main([*config, *(str(csv) if f == "CSV" else f for f in flags)])
+
+
+@pytest.mark.long
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow") is None, reason="needs TensorFlow"
+)
+def test_a_short_race_is_run_to_its_end(launch, csv, tmp_path, monkeypatch):
+    import race
+
+    monkeypatch.setattr(sys, "path", sys.path)
+    config = ["--config", str(ROOT / "configs" / "fer5.py"), "--config.train.epochs=1"]
+    config += ["--config.model.width=8", "--config.model.blocks=(1,)"]
+    config += ["--config.train.batch_size=16"]
+    race.main([*config, "--data", str(csv), "--minutes", "0.1", "--out", str(tmp_path)])
+    found = json.loads((tmp_path / "race.json").read_text())
+    assert 0 <= found["emotion_jax"]["accuracy"] <= 1
+    assert len(found["keras"]["epochs"]) == 1
+    assert found["ratio"] > 0
