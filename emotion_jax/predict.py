@@ -149,7 +149,8 @@ def main(args: list[str]) -> None:
         "--faces",
         default="",
         metavar="detect|whole|x,y,w,h",
-        help="where they are; default: detect in photos, whole in a CSV",
+        help="where they are, as --faces=-5,0,90,90; "
+        "default: detect in photos, whole in a CSV",
     )
     add("--tta", action="store_true", help="average over the mirror image")
     add(
