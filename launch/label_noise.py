@@ -31,9 +31,8 @@ Made by
 
     python launch/label_noise.py {args}
 
-with 95 % intervals by bootstrap over faces, of twins over pairs, of keypoints over
-people. `{network}` is the network that reads emotions, `{pointer}` the one that reads
-keypoints.
+with 95 % intervals by bootstrap over faces, of twins over photos, of keypoints over
+people. The network is `{network}` for emotions, `{pointer}` for keypoints.
 """
 
 
