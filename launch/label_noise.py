@@ -31,9 +31,8 @@ Made by
 
     python launch/label_noise.py {args}
 
-with 95 % intervals by bootstrap over faces, of twins over pairs, of keypoints over
-people. `{network}` is the network that reads emotions, `{pointer}` the one that reads
-keypoints.
+with 95 % intervals by bootstrap over faces, of twins over photos, of keypoints over
+people. The network is `{network}` for emotions, `{pointer}` for keypoints.
 """
 
 
@@ -106,24 +105,45 @@ def emotions(path: str, votes: str, model: inference.Model) -> str:
             for (name, n, value), (_, _, other) in zip(clear, network)
         ],
     )
-    return "\n## Emotions\n\n" + lines + "\n" + pairs_table(faces)
+    return "\n## Emotions\n\n" + lines + "\n" + photos(faces)
 
 
-def pairs_table(faces: Voted) -> str:
-    """Two rows of one photo: by FER2013, and by ten new people each."""
+def photos(faces: Voted) -> str:
+    """Photos that stand in several rows: do those who labelled each row agree?"""
     raw, rows = faces.raw, []
-    label = raw.labels["emotion"].argmax(1)
-    voted = raw.trained["emotion"].argmax(1)
-    for kind, near in (("exact twins", False), ("near twins", True)):
-        pairs = noise_votes.twin_pairs(raw, near)
-        for whose, given in (("FER2013's labels", label), ("FER+ majorities", voted)):
-            same = noise_votes.twins_agree(raw, pairs, given)
-            root = interval(
-                lambda r, same=same: float(same[r].mean() ** 0.5), len(same)
-            )
-            rows.append([f"{whose} of {kind}", f"{len(same):,}", share(same), root])
-    header = ["two rows of one photo", "pairs", "agree", "its root: no reader is above"]
-    return table(header, rows)
+    label, share = raw.labels["emotion"].argmax(1), raw.trained["emotion"]
+    near = noise_votes.twin_pairs(raw, near=True)
+    pairs = {"exact twins": noise_votes.twin_pairs(raw, near=False), "near twins": near}
+    for kind, these in pairs.items():
+        five = these[np.isin(label[these], noise_votes.COLUMNS).all(1)]
+        for which, some in (("seven classes", these), ("both of the five", five)):
+            same = noise_votes.agree(some, label)
+            rows.append([f"{kind}, {which}, FER2013", f"{len(same):,}", *bounds(same)])
+    voted = noise_votes.agree(near, share.argmax(1))
+    drawn = noise_votes.panels_agree(share[np.unique(near)])
+    rows += [
+        [
+            "near twins, seven classes, majority of FER+",
+            f"{len(voted):,}",
+            *bounds(voted),
+        ],
+        [
+            "two panels drawn from the votes on one row",
+            f"{len(drawn):,}",
+            *bounds(drawn),
+        ],
+    ]
+    return table(["one photo, labelled twice", "photos", "agree", "root"], rows)
+
+
+def bounds(same: Right) -> list[str]:
+    """Between what a reader can be right, who knows how each photo is labelled.
+
+    With shares p of the labels that a photo gets, two agree by the sum of p^2, and the
+    best reader is right by the largest p: no less, and no more than the root.
+    """
+    root = interval(lambda rows: float(same[rows].mean() ** 0.5), len(same))
+    return [share(same), root]
 
 
 def points(paths: Sequence[str], model: inference.Model) -> str:
@@ -157,6 +177,14 @@ def missed(model: inference.Model, faces: Labelled) -> np.ndarray:
     return ((said + 0.5) * (FRAME / model.side) - 0.5) @ [1, 1j] - faces.points
 
 
+def of_people(errors: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """Each face's errors replaced by the mean of its person's."""
+    _, who = np.unique(person, return_inverse=True)
+    sums = np.zeros((who.max() + 1, errors.shape[1]), complex)
+    np.add.at(sums, who, errors)
+    return (sums / np.bincount(who)[:, None])[who]
+
+
 def floor(
     faces: Labelled, first: Labelled, found: Registered, model: inference.Model
 ) -> str:
@@ -182,6 +210,10 @@ def floor(
         "frontal faces on their mirror images": [frontal, f"{rms(mirror):.3f}"],
         "the network's error": [len(errors), px(errors, first.person)],
         "of it, a shift of all points alike": [len(errors), px(shift, first.person)],
+        "of it, what all faces of a person share, point by point": [
+            len(set(first.person)),
+            px(of_people(errors, first.person), first.person),
+        ],
         "of it, what changes between two frames of nearly one picture": [
             len(both),
             px(twice, first.person[both[:, 0]]),

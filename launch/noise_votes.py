@@ -106,24 +106,37 @@ def twin_pairs(raw: Raw, near: bool) -> Int[np.ndarray, "m 2"]:
     """Two rows that show one photo: the same pixels, or nearly."""
     if near:
         return twins.near_pairs(raw.image)
-    group = twins.groups(raw.image)
-    order = np.argsort(group, kind="stable")
-    apart = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
-    shown = ~twins.blank(raw.image)
+    group, shown = twins.groups(raw.image), np.flatnonzero(~twins.blank(raw.image))
+    order = shown[np.argsort(group[shown], kind="stable")]
     pairs = [
-        (i, j)
-        for rows in apart
-        if len(rows) > 1 and shown[rows[0]]
-        for a, i in enumerate(rows)
-        for j in rows[a + 1 :]
+        np.stack([order[:-step], order[step:]], axis=1)[
+            group[order[:-step]] == group[order[step:]]
+        ]
+        for step in range(1, np.bincount(group).max())
     ]
-    return np.array(pairs, np.int64).reshape(-1, 2)
+    return np.concatenate([np.empty((0, 2), np.int64), *pairs])
 
 
-def twins_agree(
-    raw: Raw, pairs: Int[np.ndarray, "m 2"], label: Int[np.ndarray, " n"]
-) -> Right:
-    """Of pairs of which either has one of the five: whether both have the same."""
-    a, b = label[pairs.T]
-    either = np.isin(a, COLUMNS) | np.isin(b, COLUMNS)
-    return (a == b)[either].astype(float)
+def agree(pairs: Int[np.ndarray, "m 2"], label: Int[np.ndarray, " n"]) -> Right:
+    """Of each photo that has pairs: the share of them whose labels are the same.
+
+    Photos are what pairs connect: one that is there five times counts once.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    size, ones = len(label), np.ones(len(pairs), bool)
+    _, photo = connected_components(coo_array((ones, pairs.T), shape=(size, size)))
+    _, photo = np.unique(photo[pairs[:, 0]], return_inverse=True)
+    same = label[pairs[:, 0]] == label[pairs[:, 1]]
+    return np.bincount(photo, same) / np.bincount(photo)
+
+
+def panels_agree(share: Float[np.ndarray, "n 7"]) -> Right:
+    """Whether two panels of ten, drawn from a face's votes, would name the same."""
+    rng = np.random.default_rng(0)
+    rest = np.clip(1 - share.sum(1, keepdims=True), 0, 1)
+    chances = np.concatenate([share, rest], axis=1).astype(np.float64)
+    chances /= chances.sum(1, keepdims=True)
+    a, b = (rng.multinomial(VOTERS, chances)[:, :-1].argmax(1) for _ in range(2))
+    return (a == b).astype(float)

@@ -87,6 +87,36 @@ def test_images_that_are_none_are_told(model, images, sentence):
     assert sentence in str(told.value)
 
 
+def test_a_photos_faces_are_cut_out_read_and_put_back(model, tmp_path):
+    astronaut = pytest.importorskip("skimage.data").astronaut()
+    Image.fromarray(astronaut).save(tmp_path / "photo.png")
+    found = model.find(tmp_path / "photo.png")
+    np.testing.assert_array_equal(model.find(astronaut).keypoints, found.keypoints)
+    ((x, y, width, height),) = found.boxes
+    face = Image.fromarray(astronaut).convert("L").crop((x, y, x + width, y + height))
+    small = np.asarray(face.resize((24, 24), Image.Resampling.BILINEAR))
+    alone = model.predict(small)
+    np.testing.assert_allclose(found.emotion, alone.emotion, atol=1e-6)
+    expected = (alone.keypoints + 0.5) * (width / 24) - 0.5 + [x, y]
+    np.testing.assert_allclose(found.keypoints, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "photo, sentence",
+    [
+        (np.zeros((60, 60, 3), np.uint8), "the photo: no face found"),
+        (np.zeros((60, 60), np.uint8), "the photo: no face found"),
+        (np.zeros((60, 60, 3)), "got float64 [60, 60, 3]"),
+        (np.zeros((2, 60, 60, 3), np.uint8), "expected uint8 [h w], [h w 1] or"),
+        ("nowhere.jpg", "nowhere.jpg: No such file or directory"),
+    ],
+)
+def test_photos_that_are_none_are_told(model, photo, sentence):
+    with pytest.raises(Mistake) as told:
+        model.find(photo)
+    assert sentence in str(told.value)
+
+
 def test_a_checkpoint_that_is_not_there_is_told():
     with pytest.raises(Mistake, match="emotion_jax.load: nowhere does not exist"):
         emotion_jax.load("nowhere")

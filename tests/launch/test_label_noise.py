@@ -66,12 +66,27 @@ def test_clarity_counts_every_face_once(study):
     assert [n for _, n, _ in found] == [1, 2, 1, 1]
 
 
-def test_twins_that_have_none_of_the_five_do_not_count(study):
-    names = [SEVEN.index(n) for n in ("sad", "sad", "fear", "fear", "happy")]
-    pairs = np.array([[0, 1], [2, 3], [2, 4]])
-    raw = voted(study, COUNTS, LABELS).raw
-    found = study[0].twins_agree(raw, pairs, np.array(names))
-    np.testing.assert_array_equal(found, [1, 0])
+def test_twins_are_paired_each_with_each(study):
+    image = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1)).astype(np.uint8)
+    image[2] = 90  # blank ones are no twins
+    raw = Raw("fer2013", "", image[[0, 1, 0, 2, 2, 0]], {}, {}, SEVEN)
+    found = study[0].twin_pairs(raw, near=False)
+    assert {tuple(pair) for pair in found} == {(0, 2), (2, 5), (0, 5)}
+
+
+def test_a_photo_counts_once_however_often_it_is_there(study):
+    label = np.array([1, 1, 2, 4, 4])
+    pairs = np.array([[0, 1], [1, 2], [0, 2], [3, 4]])
+    np.testing.assert_allclose(study[0].agree(pairs, label), [1 / 3, 1])
+
+
+def test_panels_agree_as_clearly_as_they_vote(study):
+    clear, split = [0, 0, 0, 1, 0, 0, 0], [0, 0, 0, 0.5, 0.5, 0, 0]
+    assert study[0].panels_agree(np.array([clear] * 50)).all()
+    found = study[0].panels_agree(np.array([split] * 4000)).mean()
+    tie = 252 / 1024  # goes to the first: p is 0.623, of agreeing 0.53
+    first = (1 + tie) / 2
+    assert found == pytest.approx(first**2 + (1 - first) ** 2, abs=0.03)
 
 
 def test_the_grid_of_rounded_points_is_found(study):
