@@ -121,14 +121,14 @@ TALL, DEEP = (1, 1), (6, 6)
 STUDIES = {
     "activation": Study(
         "configs/fer5.py",
-        (*SMALL, "--config.model.blocks=(1, 1, 1)", "--config.train.steps=400"),
+        (*SMALL, "--config.model.blocks=(1, 1, 1)", "--config.train.steps=250"),
         {name: {"model.activation": name} for name in ("relu", "sigmoid")},
         gradients,
         draw_training,
     ),
     "shortcuts": Study(
         "configs/fer5.py",
-        (*SMALL, "--config.train.steps=300"),
+        (*SMALL, "--config.train.steps=150"),
         {
             f"{1 + 2 * sum(blocks)} layers, {name}": {
                 "model.blocks": blocks,
@@ -142,7 +142,7 @@ STUDIES = {
     ),
     "heads": Study(
         "configs/keypoints.py",
-        (*SMALL, "--config.model.blocks=(1, 1, 1)", "--config.train.steps=500"),
+        (*SMALL, "--config.model.blocks=(1, 1, 1)", "--config.train.steps=200"),
         {
             "pooled": {"tasks.keypoints.head": "pooled"},
             "flat": {"tasks.keypoints.head": "flat"},
