@@ -182,9 +182,8 @@ class Bench:
         found["loss"] = thinned(run.loss)
         found["steps"] = len(run.loss)
         found["seconds"] = round(time.perf_counter() - begin, 2)
-        found["parameters"] = parameter_overview.count_parameters(
-            run.variables["params"]
-        )
+        count = parameter_overview.count_parameters(run.variables["params"])
+        found["parameters"] = int(count)
         where = self.lab.environment
         found["hardware"] = self.mesh.devices.flat[0].device_kind
         found |= {"commit": where["commit"], "jax": where["packages"]["jax"]}

@@ -107,7 +107,7 @@ def search(
             try:
                 with clock.run(spare):
                     found = made.run(seed)
-            except OutOfTime:
+            except (OutOfTime, KeyboardInterrupt):
                 study.enqueue_trial(trial.params)
                 study.stop()
                 raise

@@ -50,7 +50,7 @@ def cost(kept: dict, bench: labs.Bench, run: Run) -> dict:
 
 def draw_training(path: Path, runs: Mapping[str, Sequence[dict]]) -> None:
     """The loss by step, the gradient by layer, the number of `val`: every seed."""
-    with charts.drawing():
+    with charts.drawing(charts.STYLE | {"text.parse_math": True}):
         figure, (loss, norms, value) = charts.figure_of(3.0, 3)
         for i, (name, mine) in enumerate(runs.items()):
             color = charts.PALETTE[i]
@@ -60,7 +60,7 @@ def draw_training(path: Path, runs: Mapping[str, Sequence[dict]]) -> None:
             band(norms, np.linspace(0, 1, len(layers[0])), layers, color, name)
             values = [run["value"] for run in mine]
             value.plot([i] * len(values), values, "o", color=color)
-        loss.set(title="training loss", xlabel="step", yscale="log")
+        loss.set(title="training loss", xlabel="step")
         norms.set(title="norm of the gradient", xlabel="from the image to the answer")
         norms.set(yscale="log", xticks=[])
         finish(value, runs)
@@ -96,7 +96,8 @@ def band(axis, x, lines: Sequence[Sequence[float]], color: str, label: str) -> N
 
 def finish(axis, runs: Mapping[str, Sequence[dict]]) -> None:
     """The axis of the numbers of `val`."""
-    axis.set_title(f"{next(iter(runs.values()))[0]['metric']} on val, each seed")
+    metric = next(iter(runs.values()))[0]["metric"].split("/")[1]
+    axis.set_title(f"{metric} on val, each seed")
     axis.set_xticks(range(len(runs)), list(runs), rotation=20)
     axis.margins(x=0.2)
 
@@ -121,14 +122,14 @@ TALL, DEEP = (1, 1), (6, 6)
 STUDIES = {
     "activation": Study(
         "configs/fer5.py",
-        (*SMALL, "--config.model.blocks=(1, 1, 1)", "--config.train.steps=400"),
+        (*SMALL, "--config.model.blocks=(1, 1, 1)", "--config.train.steps=250"),
         {name: {"model.activation": name} for name in ("relu", "sigmoid")},
         gradients,
         draw_training,
     ),
     "shortcuts": Study(
         "configs/fer5.py",
-        (*SMALL, "--config.train.steps=300"),
+        (*SMALL, "--config.train.steps=150"),
         {
             f"{1 + 2 * sum(blocks)} layers, {name}": {
                 "model.blocks": blocks,
@@ -142,7 +143,7 @@ STUDIES = {
     ),
     "heads": Study(
         "configs/keypoints.py",
-        (*SMALL, "--config.model.blocks=(1, 1, 1)", "--config.train.steps=500"),
+        (*SMALL, "--config.model.blocks=(1, 1, 1)", "--config.train.steps=200"),
         {
             "pooled": {"tasks.keypoints.head": "pooled"},
             "flat": {"tasks.keypoints.head": "flat"},

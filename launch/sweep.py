@@ -16,9 +16,9 @@ recipes while others train. From the sheets of PNG of the project's data, in one
 of ten minutes, with the table and the best weights in $OUT:
 
   pip install -e ".[sweep]"
-  python data/make_csv.py /tmp/csv
+  python ../shared/data/make_csv.py /tmp/csv
   python launch/sweep.py --config configs/fer5.py --data fer2013=/tmp/csv/fer2013.csv \\
-      --config.data.sources.fer2013.votes=data/fer2013new.csv \\
+      --config.data.sources.fer2013.votes=../shared/data/fer2013new.csv \\
       --space network training augment emotion votes \\
       --out /tmp/sweep --minutes 8 --jobs 8 --best
   tar czf $OUT/sweep.tgz -C /tmp sweep
