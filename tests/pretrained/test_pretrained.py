@@ -129,9 +129,9 @@ def test_the_numbers_it_says_come_again(ships, real):
         (split,) = evaluate.load_splits(restored, wanted, row["split"])
         outputs = restored.evaluator.run(restored.variables, split.faces["image"])
         found = restored.evaluator.report(outputs, split)
-        assert found.keys() <= row.keys()
         for key, value in found.items():
-            assert value == pytest.approx(row[key], abs=2e-3, rel=2e-3), key
+            told = row[key]
+            assert value == (told and pytest.approx(told, abs=2e-3, rel=2e-3)), key
 
 
 @pytest.mark.parametrize(
