@@ -134,6 +134,21 @@ def test_the_numbers_it_says_come_again(ships, real):
             assert value == (told and pytest.approx(told, abs=2e-3, rel=2e-3)), key
 
 
+def test_no_bit_may_change_unseen(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "HERE", tmp_path)
+    arrays = {"params/kernel": np.ones((2, 3), np.float16)}
+    pretrained.write(tmp_path / "combined", {"meta": {"side": 48}}, arrays)
+    path = tmp_path / "combined" / pretrained.FILE
+    whole = path.read_bytes()
+    assert pretrained.read("pretrained")[1] == {"meta": {"side": 48}}
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(Mistake, match="is damaged; install emotion_jax again"):
+            pretrained.read("pretrained")
+
+
 @pytest.mark.parametrize(
     "name", ["pretrained:emotion8", "pretrained:", "pretrained:../x"]
 )
