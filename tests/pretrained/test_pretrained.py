@@ -30,7 +30,7 @@ def test_the_combined_network_and_the_keypoints_ship():
 
 
 def test_the_same_answers_as_where_it_was_packed(ships):
-    """Rounding differs by machine: jax 0.7 to 0.12, any CPU."""
+    """Rounding differs by machine: jax 0.7 to 0.12, any CPU, by 1e-5."""
     restored, _ = ships
     stored = pretrained.read(restored.title)[2]
     found = restored.evaluator.run(restored.variables, stored["sample/image"])
@@ -38,7 +38,7 @@ def test_the_same_answers_as_where_it_was_packed(ships):
     for name, output in found.items():
         spread = np.ptp(stored[f"sample/{name}"], axis=0).min()
         assert spread > 0.2  # of the faces' answers: these are no constants
-        np.testing.assert_allclose(output, stored[f"sample/{name}"], atol=5e-3)
+        np.testing.assert_allclose(output, stored[f"sample/{name}"], atol=1e-3)
 
 
 def test_it_says_what_it_is_worth_and_on_which_faces(ships):
