@@ -70,10 +70,20 @@ def halve(restored: Restored) -> pretrained.Arrays:
     return {path: np.asarray(array, np.float16) for path, array in found.items()}
 
 
+def names_of(runs: str | Sequence[str]) -> str | list[str]:
+    """The runs that a field of a config names, without the folders they were in."""
+    if isinstance(runs, str):
+        return Path(runs).name
+    return [Path(run).name for run in runs]
+
+
 def public(meta: checkpoint.Meta) -> checkpoint.Meta:
     """What the checkpoint says of itself, but for its paths; and the data's terms."""
     config = copy.deepcopy(meta.config)
-    config["init_from"] = Path(config["init_from"]).name
+    config["init_from"] = names_of(config["init_from"])
+    for task in config["tasks"].values():
+        if "teachers" in task:
+            task["teachers"] = names_of(task["teachers"])
     sources = config["data"]["sources"]
     for section in sources.values():
         for field in (*OWN_FIELDS, "votes"):

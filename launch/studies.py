@@ -129,7 +129,7 @@ STUDIES = {
     ),
     "shortcuts": Study(
         "configs/fer5.py",
-        (*SMALL, "--config.train.steps=150"),
+        (*SMALL, "--config.train.steps=100"),
         {
             f"{1 + 2 * sum(blocks)} layers, {name}": {
                 "model.blocks": blocks,

@@ -99,9 +99,21 @@ def test_its_numbers_are_of_the_rounded_parameters(home):
     assert 0 < abs(exact["keypoints/rmse_px"] - found["keypoints/rmse_px"]) < 0.1
 
 
-def test_no_path_of_the_machine_ships(home, packed):
+def test_no_path_of_the_machine_ships(packer, home, packed):
     for file in packed.glob("*/*"):
         assert os.fsencode(home) not in file.read_bytes(), file
+    meta = evaluate.restore(str(home / "both")).meta
+    paths = {"path": "/a/fer.csv", "val": "/a/val.csv", "votes": "/b/new.csv"}
+    meta.config["data"]["sources"] = {"fer2013": paths | {"labels": "mean"}}
+    meta.config["init_from"] = "/runs/fer5"
+    meta.config["tasks"]["emotion"]["teachers"] = ["/runs/a", "/runs/b"]
+    meta.config["tasks"]["keypoints"]["teachers"] = "/runs/c"
+    found = packer.public(meta)
+    assert found.config["data"]["sources"] == {"fer2013": {"labels": "mean"}}
+    assert found.config["init_from"] == "fer5"
+    teachers = [task["teachers"] for task in found.config["tasks"].values()]
+    assert teachers == [["a", "b"], "c"]
+    assert "FER2013, the ICML 2013 challenge's" in found.data[-2]
 
 
 def test_packing_again_writes_the_same_bytes(packer, home, packed):

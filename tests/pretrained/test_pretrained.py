@@ -30,7 +30,7 @@ def test_the_combined_network_and_the_keypoints_ship():
 
 
 def test_the_same_answers_as_where_it_was_packed(ships):
-    """Rounding differs by machine: jax 0.7 to 0.12, any CPU."""
+    """Rounding differs by machine: jax 0.7 to 0.12, any CPU, by 1e-5."""
     restored, _ = ships
     stored = pretrained.read(restored.title)[2]
     found = restored.evaluator.run(restored.variables, stored["sample/image"])
@@ -38,7 +38,7 @@ def test_the_same_answers_as_where_it_was_packed(ships):
     for name, output in found.items():
         spread = np.ptp(stored[f"sample/{name}"], axis=0).min()
         assert spread > 0.2  # of the faces' answers: these are no constants
-        np.testing.assert_allclose(output, stored[f"sample/{name}"], atol=5e-3)
+        np.testing.assert_allclose(output, stored[f"sample/{name}"], atol=1e-3)
 
 
 def test_it_says_what_it_is_worth_and_on_which_faces(ships):
@@ -129,9 +129,24 @@ def test_the_numbers_it_says_come_again(ships, real):
         (split,) = evaluate.load_splits(restored, wanted, row["split"])
         outputs = restored.evaluator.run(restored.variables, split.faces["image"])
         found = restored.evaluator.report(outputs, split)
-        assert found.keys() <= row.keys()
         for key, value in found.items():
-            assert value == pytest.approx(row[key], abs=2e-3, rel=2e-3), key
+            told = row[key]
+            assert value == (told and pytest.approx(told, abs=2e-3, rel=2e-3)), key
+
+
+def test_no_bit_may_change_unseen(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "HERE", tmp_path)
+    arrays = {"params/kernel": np.ones((2, 3), np.float16)}
+    pretrained.write(tmp_path / "combined", {"meta": {"side": 48}}, arrays)
+    path = tmp_path / "combined" / pretrained.FILE
+    whole = path.read_bytes()
+    assert pretrained.read("pretrained")[1] == {"meta": {"side": 48}}
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(Mistake, match="is damaged; install emotion_jax again"):
+            pretrained.read("pretrained")
 
 
 @pytest.mark.parametrize(
