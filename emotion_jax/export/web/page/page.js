@@ -122,6 +122,7 @@ async function readCamera() {
   follow(live, mine);
   const times = [];
   while (mine === turn) {
+    live.image = shoot();
     const next = nextFrame();
     const found = await read(live.image, live.boxes);
     if (mine !== turn) {
@@ -135,7 +136,6 @@ async function readCamera() {
       view.tell(`${count(found)} ${rate.toFixed(0)} frames a second.`);
     }
     await next;
-    live.image = shoot();
   }
 }
 
