@@ -17,6 +17,7 @@ TEXT = (ROOT / "README.md").read_text()
 OF_CONFIGS = (ROOT / "configs" / "README.md").read_text()
 COMMAND = r"^(?:python|bash) .+$|(?<=`)python -m .+?(?=`)"
 COMMANDS = re.findall(COMMAND, TEXT + OF_CONFIGS, re.M)
+SNIPPETS = re.findall(r"^```python\n(.+?)^```", TEXT, re.M | re.S)
 LINK = r"\]\((?!http)(.+?)\)"
 SHRINK = [
     "--config.train.steps=2",
@@ -49,6 +50,14 @@ def test_the_readmes_commands_run_in_their_order(tmp_path, monkeypatch):
         if module == "emotion_jax.data.write_csv":
             args += ["--faces", "20"]
         assert run(import_module(module).main, args) == 0, command
+
+
+def test_the_readmes_python_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(skimage.data.astronaut()).save("photo.jpg")
+    for snippet in SNIPPETS:
+        exec(snippet, {})
+    assert "('happy',)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("link", re.findall(LINK, TEXT))
