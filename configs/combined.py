@@ -1,16 +1,19 @@
 """Emotion and keypoints from one network, in one forward pass, on both CSVs.
 
   python -m emotion_jax.train --config configs/combined.py --workdir runs/combined \\
-      --data fer2013=fer2013.csv keypoints=training.csv --config.init_from=runs/fer5
+      --data fer2013=fer2013.csv keypoints=training.csv \\
+      --config.init_from=runs/fer5 --config.tasks.emotion.teachers=runs/fer5
   python -m emotion_jax.evaluate --checkpoint runs/combined
 
 No face needs both labels: each batch mixes the two sets, and what is not known of a
-face is masked. The start from fer5 brings the trunk and the emotions.
+face is masked. The start from fer5 brings the trunk and the emotions; as a teacher it
+says what it sees in the keypoint faces too. Without both it trains all the same.
 
-Result (seed 0, 34 minutes on 2 CPU cores after fer5's 32, jax 0.10.2): accuracy 0.798,
-macro-F1 0.717 on PublicTest's 2,486 faces (0.809 with --tta); 1.95 px RMSE on 425
-keypoint faces of other people (1.87). The specialists reach 0.810 (0.816) and 1.86 px
-(1.84); on val the two are equal, 0.803 and 0.803, 1.70 and 1.69 px.
+Result (seed 0, 40 minutes on 2 CPU cores after fer5's 32, jax 0.10.2): val 0.809 and
+1.65 px, where the specialists have 0.803 and 1.69; accuracy 0.797, macro-F1 0.716 on
+PublicTest's 2,486 faces (0.806 with --tta), 1.94 px RMSE on 425 keypoint faces of other
+people (1.90), where they have 0.810 (0.816) and 1.86 px (1.84). Without the teacher:
+val 0.803 and 1.70 px, 0.798 and 1.95 px.
 """
 
 from ml_collections import ConfigDict
@@ -33,7 +36,12 @@ def get_config() -> ConfigDict:
     }
     config.feed = {"name": "resident", "shares": {"fer2013": 0.62, "keypoints": 0.38}}
     config.tasks = {
-        "emotion": {"classes": 5, "label_smoothing": 0.1},
+        "emotion": {
+            "classes": 5,
+            "label_smoothing": 0.1,
+            "teachers": "",  # a checkpoint to learn from, beside the labels
+            "teacher_share": 0.6,
+        },
         "keypoints": {"delta_px": 2.0, "weight": 0.7},
     }
     config.model = {
