@@ -2,6 +2,7 @@
 
 import json
 import time
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -84,6 +85,7 @@ def test_what_a_dead_process_had_begun_is_begun_again(tmp_path, monkeypatch):
     monkeypatch.setattr(searching, "DEAD_AFTER_S", 1)
     with searching.quiet():
         study = searching.open_study(tmp_path, "a", "emotion/accuracy")
+        warnings.simplefilter("ignore", UserWarning)  # that only `optimize` beats
         trial = study.ask()
         lost = spaces.draw(trial, SPACE)
         study._storage.record_heartbeat(trial._trial_id)  # its last sign of life
