@@ -143,7 +143,10 @@ STUDIES = {
     ),
     "heads": Study(
         "configs/keypoints.py",
-        (*SMALL, "--config.model.blocks=(1, 1, 1)", "--config.train.steps=200"),
+        (
+            *(*SMALL, "--config.model.blocks=(1, 1)", "--config.train.steps=150"),
+            "--config.data.side=48",
+        ),
         {
             "pooled": {"tasks.keypoints.head": "pooled"},
             "flat": {"tasks.keypoints.head": "flat"},
