@@ -30,6 +30,8 @@ from emotion_jax.report import annotate, mosaic, predictions
 
 TOLD = 10  # seconds between lines on the console
 LONGEST = 50  # characters of a picture's name, for a disk allows 255 bytes
+TABLE, KAGGLE = "predictions.csv", "submission.csv"
+WRITTEN = (TABLE, LIST, KAGGLE)
 
 
 def load(checkpoints: Sequence[str]) -> list[Model]:
@@ -121,8 +123,12 @@ def failure(bad: dict[str, str], done: int) -> Mistake:
     return Mistake(f"no prediction for {', '.join(told[:10])}{more}{rest}")
 
 
-def check_out(out: Path) -> None:
-    """Raises where something would be in the way, or photos be written over."""
+def check_out(out: Path, given: Sequence[str]) -> None:
+    """Raises where something would be in the way, or what is given be written over."""
+    for name in given:
+        path = Path(name)
+        if path.name in WRITTEN and path.parent.resolve() == out.resolve():
+            raise Mistake(f"{name} would be written over; choose another --out")
     cli.check_folder("--out", out, ("*.csv", "*.json"))
     cli.check_folder("--out", out / DRAWN, ("*.jpg", "*.png"))
     is_ours = (out / LIST).exists() or not any(out.glob(f"{DRAWN}/*"))
@@ -167,7 +173,7 @@ def main(args: list[str]) -> None:
     photos = any(not name.lower().endswith(".csv") for name in flags.inputs)
     if faces.how == "detect" or photos and not faces.how:
         detect.check()
-    check_out(flags.out)
+    check_out(flags.out, [*flags.inputs, flags.submission or ""])
     models = load(flags.checkpoint)
     tasks = [task for model in models for task in model.restored.tasks.values()]
     points = [name for t in tasks if t.kind == "points" for name in t.names]
@@ -184,12 +190,12 @@ def main(args: list[str]) -> None:
     found = combine(models, crops, flags.tta)
     out = flags.out
     (out / DRAWN).mkdir(parents=True, exist_ok=True)
-    predictions.write_csv(out / "predictions.csv", crops, found)
+    predictions.write_csv(out / TABLE, crops, found)
     predictions.write_json(out / LIST, crops, found, flags.checkpoint, bad)
     if lookup:
-        lookup.write(out / "submission.csv", crops, found)
+        lookup.write(out / KAGGLE, crops, found)
     draw(out / DRAWN, crops, found)
-    files = f"predictions.csv, {LIST}, " + "submission.csv, " * bool(lookup)
+    files = f"{TABLE}, {LIST}, " + f"{KAGGLE}, " * bool(lookup)
     count = "1 face" if len(crops) == 1 else f"{len(crops):,} faces"
     print(f"{count}; written to {out}: {files}{DRAWN}/")
     if bad:

@@ -174,6 +174,16 @@ def test_photos_are_never_written_over(nets, photos, tmp_path, capsys):
     assert (photos / "a.png").read_bytes() == before
 
 
+def test_no_csv_that_is_given_is_written_over(nets, tmp_path, capsys):
+    mine = tmp_path / "predictions.csv"
+    mine.write_text("pixels\n" + " ".join(["7"] * 48 * 48) + "\n")
+    before = mine.read_bytes()
+    args = [str(mine), "--checkpoint", nets["emotion"], "--out", str(tmp_path)]
+    assert run(predict.main, args) == 2
+    assert f"{mine} would be written over" in capsys.readouterr().err
+    assert mine.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
 def bomb(path: Path) -> None:
     """A PNG of 30,000 x 30,000 pixels, in a kilobyte of file."""
     Image.new("1", (16, 16)).save(path)
