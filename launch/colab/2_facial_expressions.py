@@ -162,7 +162,7 @@ config = load_config(
         "--config.log.every=10",
     ],
 )
-print(config.model)
+print(dict(config.model))
 
 # %% [markdown]
 # ## Step 4: train
