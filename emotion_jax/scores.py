@@ -140,7 +140,7 @@ def choices(
 
 
 def fit_temperature(
-    answers: Sequence[tuple[Float[np.ndarray, "n k"], Int[np.ndarray, " n"]]],
+    answers: Sequence[tuple[Float[np.ndarray, "_ _"], Int[np.ndarray, " _"]]],
 ) -> float:
     """What to divide logits by for the least NLL (Guo et al. 2017, 4.2); 1 without any.
 

@@ -224,6 +224,7 @@ def test_training_imports_no_tensorflow(tmp_path):
         capture_output=True,
         text=True,
         cwd=tiny.__file__.rsplit("/", 1)[0],
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": "8"},  # this has been compiled
     )
     assert found.stdout.strip() == "[]", found.stderr
 
@@ -300,7 +301,7 @@ def largest(folder):
 
 def truncate(folder):
     file = largest(folder)
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    file.write_bytes(file.read_bytes()[:99])  # its second half may be a rest
 
 
 def lose_a_file(folder):
