@@ -14,6 +14,7 @@ VERSION = re.search(
 REQUIRES = [
     "absl-py>=1.4",
     "clu>=0.0.12",
+    "flatbuffers>=24.3",  # jax.export writes with it
     "flax>=0.11.2",
     "jax>=0.7.2,<0.13",
     "jaxtyping>=0.3",
