@@ -3,8 +3,8 @@
   python launch/race.py --config configs/sprint.py --data fer2013.csv --out results
 
 Both start from nothing but the CSV, with nothing compiled; every second counts. Ours is
-the training binary's whole run, of a recipe chosen on val; Keras's is its best epoch so
-far, looked at after each, until the target or --minutes are reached. Needs TensorFlow.
+the training binary's whole run, of a recipe chosen on val; Keras is looked at after
+each epoch, until the target or --minutes are reached. Needs TensorFlow.
 """
 
 import json
@@ -47,7 +47,7 @@ def ours(config: list[str], csv: Path, scratch: Path) -> dict:
 
 
 def keras(csv: Path, target: float, minutes: float) -> dict:
-    """Keras's epochs, and the seconds and accuracy of the best."""
+    """Keras's epochs, and what they came to."""
     run = [sys.executable, KERAS, csv, "--target", str(target)]
     run += ["--minutes", str(minutes)]
     epochs = []
@@ -57,8 +57,15 @@ def keras(csv: Path, target: float, minutes: float) -> dict:
             logs.say(line.strip())
     if process.returncode or not epochs:
         raise Stopped("Keras failed: see above")
-    best = max(epochs, key=lambda epoch: epoch["accuracy"])
-    return {"seconds": best["seconds"], "accuracy": best["accuracy"], "epochs": epochs}
+    return summary(epochs, target)
+
+
+def summary(epochs: list[dict], target: float) -> dict:
+    """The seconds to the target, or those in which it was not reached."""
+    best = max(epoch["accuracy"] for epoch in epochs)
+    seconds = epochs[-1]["seconds"]
+    there = {"reached": best >= target, "seconds": seconds, "accuracy": best}
+    return there | {"epochs": epochs}
 
 
 def main(args: list[str]) -> None:
@@ -86,7 +93,8 @@ def main(args: list[str]) -> None:
         found["emotion_jax"] = ours(config, flags.data, Path(scratch))
     found["keras"] = keras(flags.data, flags.target, flags.minutes)
     mine = found["emotion_jax"]["seconds_cold"]
-    found["ratio"] = round(found["keras"]["seconds"] / mine, 1)
+    bound = "ratio" if found["keras"]["reached"] else "ratio_at_least"
+    found[bound] = round(found["keras"]["seconds"] / mine, 1)
     for name, value in found.items():
         print(f"{name:12} {json.dumps(value)}")
     if flags.out:
