@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
-from emotion_jax import checkpoint, logs
+from emotion_jax import bucket, checkpoint, logs
 from emotion_jax.checkpoint import Meta
 from emotion_jax.errors import Mistake
 from emotion_jax.models import make_network
@@ -65,7 +65,7 @@ def load(tasks: Mapping[str, Task], mesh: Mesh) -> Partial:
             except Mistake as mistake:
                 raise Mistake(f"{flag} {source} {mistake}") from None
             variables.setdefault(name, []).append(arrays)
-            logs.say(f"{name} is taught by {folder}")
+            logs.say(f"{name} is taught by {bucket.origin(folder)}")
 
     def teach(variables, image):
         return {
