@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from emotion_jax.errors import Mistake
 from emotion_jax.models.heads import Head
+from emotion_jax.models.norm import BatchNorm
 
 STAGES = ((64, 64, 256), (128, 128, 512))
 GLOROT = nn.initializers.glorot_uniform()  # Keras's default
@@ -92,9 +93,9 @@ class CourseHead(Head):
         return x.reshape(-1, len(self.names), 2)
 
 
-def keras_norm(train: bool, dtype: DTypeLike, name: str | None = None) -> nn.BatchNorm:
+def keras_norm(train: bool, dtype: DTypeLike, name: str | None = None) -> BatchNorm:
     """BatchNorm with Keras's momentum and epsilon."""
-    return nn.BatchNorm(
+    return BatchNorm(
         use_running_average=not train,
         momentum=0.99,
         epsilon=0.001,

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from emotion_jax import registry
 from emotion_jax.errors import Mistake
+from emotion_jax.models.norm import BatchNorm
 
 ACTIVATIONS = {
     "relu": nn.relu,
@@ -27,7 +28,7 @@ BLOCKS = {
     "basic": ((3, 1, True), (3, 1, False)),
     "bottleneck": ((1, 1, False), (3, 1, True), (1, 4, False)),
 }
-NORMS = {"batch": nn.BatchNorm, "group": partial(nn.GroupNorm, num_groups=8)}
+NORMS = {"batch": BatchNorm, "group": partial(nn.GroupNorm, num_groups=8)}
 
 
 @dataclasses.dataclass(frozen=True)
