@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from sklearn import metrics as sk
 
 ECE_BINS = 15
 LOWER_IS_BETTER = ("ece", "nll", "rmse_px", "nme", "failure_10", "loss")
@@ -94,6 +93,8 @@ def ranking(
     names: tuple[str, ...],
 ) -> Numbers:
     """Each class against the rest: the areas under its two curves, and their means."""
+    from sklearn import metrics as sk  # a second, which a training need not wait
+
     probability = softmax(logits.astype(np.float64)) if len(truth) else logits
     found: Numbers = {}
     for key, score in (("auc", sk.roc_auc_score), ("ap", sk.average_precision_score)):

@@ -24,6 +24,7 @@ import numpy as np
 import optax
 import peers
 import rig as rigs
+from jax.experimental.compilation_cache import compilation_cache
 
 from emotion_jax import cli, logs, sharding, step
 from emotion_jax.checkpoint import Checkpoints, Meta
@@ -83,15 +84,21 @@ def compiled(rig: rigs.Rig, feed) -> dict:
     found = {}
     with tempfile.TemporaryDirectory() as cache:
         before = jax.config.jax_compilation_cache_dir
-        jax.config.update("jax_compilation_cache_dir", cache)
+        keep_in(cache)
         for which in ("cold", "warm"):
             jax.clear_caches()
             begin = time.perf_counter()
             program = rig.train_step(feed).lower(rig.like, rig.inputs_like()).compile()
             found[which] = round(time.perf_counter() - begin, 2)
-        jax.config.update("jax_compilation_cache_dir", before)
+        keep_in(before)
     memory = program.memory_analysis()
     return {"compile_s": found, "temp_bytes": memory.temp_size_in_bytes}
+
+
+def keep_in(folder: str | None) -> None:
+    """Keeps compiled programs there from now on."""
+    jax.config.update("jax_compilation_cache_dir", folder)
+    compilation_cache.reset_cache()  # JAX opens it once
 
 
 def training(rig: rigs.Rig, name: str, repeats: int, calls: int = 1) -> list[float]:
@@ -199,6 +206,23 @@ def import_s(repeats: int) -> list[float]:
     return [float(run(text=True)) for _ in range(repeats)]
 
 
+def first_step_s() -> dict[str, float]:
+    """Seconds from the command to the end of its first step, cold and warm."""
+    train = [sys.executable, "-m", "emotion_jax.train", "--config=configs/synthetic.py"]
+    train += ["--config.log.every=1", "--config.stop_at=2", "--workdir"]
+    found = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        env = os.environ | {"EMOTION_JAX_CACHE": f"{scratch}/cache"}
+        env.pop("JAX_COMPILATION_CACHE_DIR", None)
+        for start in ("cold", "warm"):
+            begin, command = time.perf_counter(), [*train, f"{scratch}/{start}"]
+            with subprocess.Popen(command, env=env, stderr=subprocess.PIPE) as process:
+                for line in process.stderr:
+                    if line.startswith(b"step ") and start not in found:
+                        found[start] = round(time.perf_counter() - begin, 2)
+    return found
+
+
 def host_overhead(repeats: int) -> list[float]:
     """Milliseconds a step of a network so small that Python is all there is."""
     config = cli.load_config("configs/synthetic.py", [])
@@ -250,6 +274,7 @@ def main(args: list[str]) -> None:
     found["flop_share"] = round(rate * model_flops(rig) / most / mesh.size, 4)
     found["host_ms"] = rigs.spread(host_overhead(repeats))
     found["import_s"] = rigs.spread(import_s(3))
+    found["first_step_s"] = first_step_s()
     found["checkpoint_cpu_s"] = rigs.spread(checkpoint(rig))
     stats = jax.local_devices()[0].memory_stats() or {}
     found["peak_bytes"] = stats.get("peak_bytes_in_use")

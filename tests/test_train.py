@@ -229,6 +229,14 @@ def test_training_imports_no_tensorflow(tmp_path):
     assert found.stdout.strip() == "[]", found.stderr
 
 
+def test_training_waits_for_no_import_that_its_first_step_does_not_need():
+    late = ("sklearn", "pandas", "scipy.stats", "matplotlib", "tensorboardX")
+    code = f"""import sys, emotion_jax.train
+print([name for name in {late} if name in sys.modules])"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.stdout.strip() == "[]", found.stderr
+
+
 def test_importing_the_package_is_light():
     code = (
         "import sys, emotion_jax; print('jax' in sys.modules, 'numpy' in sys.modules)"

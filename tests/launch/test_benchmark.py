@@ -95,4 +95,5 @@ def test_the_benchmark_writes_all_its_numbers(tmp_path):
     assert set(found["train_images_s"]) == {"resident", "streamed", "2 steps a call"}
     assert 0 < found["flop_share"] < 1
     assert found["compile_s"]["warm"] < found["compile_s"]["cold"]
+    assert 0 < found["first_step_s"]["warm"] < found["first_step_s"]["cold"]
     assert found["commit"] and found["packages"]["jax"] == jax.__version__
