@@ -101,20 +101,36 @@ def keep_in(folder: str | None) -> None:
     compilation_cache.reset_cache()  # JAX opens it once
 
 
-def training(rig: rigs.Rig, name: str, repeats: int, calls: int = 1) -> list[float]:
-    """Images/s of the real step with a feed; of several steps a call, unrolled."""
+def training(
+    rig: rigs.Rig, name: str, repeats: int, calls: int = 1, scan: bool = False
+) -> list[float]:
+    """Images/s of the real step with a feed; of several steps a call.
+
+    Those are unrolled, or, of the resident feed, a loop in the program (`scan`).
+    """
     feed = rig.feed(name)
     batches, train_step = feed.batches(0), rig.train_step(feed)
     one = train_step
+
+    def unrolled(state, several):
+        for inputs in several:
+            state, metrics = train_step.__wrapped__(state, inputs)
+        return state, metrics
+
+    def scanned(state, several):
+        tables, orders = several[0][0], [order for _, order in several]
+        orders = jax.tree.map(lambda *each: jnp.stack(each), *orders)
+        state, metrics = jax.lax.scan(
+            lambda state, order: train_step.__wrapped__(state, (tables, order)),
+            state,
+            orders,
+        )
+        return state, jax.tree.map(lambda each: each[-1], metrics)
+
     if calls > 1:
-
-        def unrolled(state, several):
-            for inputs in several:
-                state, metrics = train_step.__wrapped__(state, inputs)
-            return state, metrics
-
         options = step.compiler_options(rig.mesh.devices.flat[0].platform)
-        one = jax.jit(unrolled, donate_argnums=0, compiler_options=options)
+        function = scanned if scan else unrolled
+        one = jax.jit(function, donate_argnums=0, compiler_options=options)
 
     state, before = rig.state(), None
 
@@ -163,8 +179,12 @@ def parts(rig: rigs.Rig, repeats: int) -> dict[str, float]:
     }
     found, before = {}, 0.0
     for name, function in upto.items():
-        run = jax.jit(function, compiler_options=options)
-        took = min(rigs.seconds(functools.partial(run, state, inputs), repeats))
+        jitted = jax.jit(function, compiler_options=options)
+
+        def run(jitted=jitted):  # each waited for, or they would share the device
+            return jax.block_until_ready(jitted(state, inputs))
+
+        took = min(rigs.seconds(run, repeats))
         found[name], before = round(1e3 * (took - before), 4), took
     found["input wait"] = round(1e3 * min(rigs.seconds(lambda: next(batches), 3)), 4)
     return found
@@ -223,7 +243,7 @@ def first_step_s() -> dict[str, float]:
     return found
 
 
-def host_overhead(repeats: int) -> list[float]:
+def host_overhead(repeats: int, calls: int = 1) -> list[float]:
     """Milliseconds a step of a network so small that Python is all there is."""
     config = cli.load_config("configs/synthetic.py", [])
     config.model = {"name": "resnet", "blocks": (1,), "width": 8, "stem_stride": 4}
@@ -231,7 +251,7 @@ def host_overhead(repeats: int) -> list[float]:
     config.optim.name, config.optim.ema_decay = "sgd", 0.0
     config.optim.options = {}
     rig = rigs.Rig(config, sharding.make_mesh(), sharding.make_mesh().size, 64)
-    rates = training(rig, "resident", repeats)
+    rates = training(rig, "resident", repeats, calls)
     return [1e3 * rig.batch_size / rate for rate in rates]
 
 
@@ -265,14 +285,18 @@ def main(args: list[str]) -> None:
         for name in ("resident", "streamed")
     }
     for calls in flags.calls:
-        rates = training(rig, "resident", repeats, calls)
-        found["train_images_s"][f"{calls} steps a call"] = rigs.spread(rates)
+        for way, scan in (("unrolled", False), ("scanned", True)):
+            rates = training(rig, "resident", repeats, calls, scan)
+            found["train_images_s"][f"{calls} steps a call, {way}"] = rigs.spread(rates)
     found["eval_images_s"] = rigs.spread(evaluation(rig, repeats))
     found["step_ms"] = parts(rig, repeats)
     rate, most = found["train_images_s"]["resident"]["median"], peak(repeats)
     found["model_flops_a_face"], found["peak_flops_s"] = model_flops(rig), most
     found["flop_share"] = round(rate * model_flops(rig) / most / mesh.size, 4)
-    found["host_ms"] = rigs.spread(host_overhead(repeats))
+    found["host_ms"] = {
+        f"{calls} a call": rigs.spread(host_overhead(repeats, calls))
+        for calls in (1, 4)
+    }
     found["import_s"] = rigs.spread(import_s(3))
     found["first_step_s"] = first_step_s()
     found["checkpoint_cpu_s"] = rigs.spread(checkpoint(rig))

@@ -47,8 +47,13 @@ def test_flops_are_two_for_each_multiply_add(launch):
 def test_a_rig_trains_with_both_feeds_and_several_steps_a_call(rig):
     import benchmark
 
-    for feed, calls in (("resident", 1), ("streamed", 1), ("resident", 2)):
-        rates = benchmark.training(rig, feed, 1, calls)
+    for way in (
+        ("resident", 1, 1),
+        ("streamed", 1, 1),
+        ("resident", 1, 2),
+        ("resident", 1, 2, True),
+    ):
+        rates = benchmark.training(rig, *way)
         assert len(rates) == 1 and 0 < rates[0] < 1e6
 
 
@@ -92,7 +97,8 @@ def test_the_benchmark_writes_all_its_numbers(tmp_path):
     small = ["--batch-size=16", "--repeats=2", "--config.model.width=8", "--calls=2"]
     subprocess.run([*command, *small, f"--out={tmp_path}"], cwd=ROOT, check=True)
     found = json.loads((tmp_path / "benchmark_cpu_synthetic.json").read_text())
-    assert set(found["train_images_s"]) == {"resident", "streamed", "2 steps a call"}
+    ways = {f"2 steps a call, {way}" for way in ("unrolled", "scanned")}
+    assert set(found["train_images_s"]) == {"resident", "streamed"} | ways
     assert 0 < found["flop_share"] < 1
     assert found["compile_s"]["warm"] < found["compile_s"]["cold"]
     assert 0 < found["first_step_s"]["warm"] < found["first_step_s"]["cold"]
