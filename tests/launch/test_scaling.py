@@ -1,0 +1,117 @@
+"""Laws of what several devices add to a step, and the script's command line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+import tiny
+
+from emotion_jax import sharding
+
+ROOT = Path(__file__).parents[2]
+FACES = 32  # a device
+
+
+@pytest.fixture(scope="module")
+def scaling():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "launch")
+        import scaling
+
+        yield scaling
+
+
+@pytest.fixture(scope="module")
+def rows(scaling):
+    config = tiny.config()
+    return scaling.with_ratios([scaling.count(config, n, FACES) for n in (1, 2, 8)])
+
+
+def test_the_same_faces_a_device_are_the_same_work(rows):
+    for row in rows:
+        assert row["flops_ratio"] == pytest.approx(1, abs=0.03)
+        assert row["bytes_ratio"] == pytest.approx(1, abs=0.05)
+
+
+def test_gradients_are_summed_over_several_devices_and_not_on_one(scaling, rows):
+    one, *several = rows
+    assert one["collectives"] == {}
+    for row in several:
+        assert set(row["collectives"]) == {"all-reduce"}
+        assert row["collectives"]["all-reduce"]["bytes"] >= row["gradient_bytes"] > 0
+    assert scaling.growing(rows) == []
+
+
+def test_work_on_all_faces_on_every_device_is_seen(scaling, rows, monkeypatch):
+    monkeypatch.setattr(sharding, "split", sharding.whole)
+    row = scaling.count(tiny.config(), 2, FACES)
+    assert row["flops"] > 1.8 * rows[0]["flops"]
+
+
+def test_collectives_that_grow_are_those_of_faces(scaling):
+    def row(devices, **kinds):
+        counts = {kind: {"count": 1, "bytes": size} for kind, size in kinds.items()}
+        return {"devices": devices, "collectives": counts}
+
+    rows = [row(1), row(2, gather=100, sum=8), row(8, gather=400, sum=8, other=1)]
+    assert scaling.growing(rows) == ["gather", "other"]
+
+
+def test_a_state_in_parts_is_gathered(scaling):
+    config = tiny.config(fsdp=True, model={**tiny.MODEL, "width": 16})
+    row = scaling.count(config, 2, FACES)
+    assert row["collectives"]["all-gather"]["bytes"] > 0
+
+
+def test_collectives_inside_a_loop_are_counted(scaling):
+    """Which the lines of the main computation do not show."""
+    mesh = sharding.make_mesh(jax.devices()[:2])
+
+    def total(x):
+        def body(i, y):
+            return jax.lax.with_sharding_constraint(y.sum(0) * x, sharding.split(mesh))
+
+        return jax.lax.fori_loop(0, 3, body, x)
+
+    x = jax.ShapeDtypeStruct((8, 4), "float32", sharding=sharding.split(mesh))
+    text = jax.jit(total).lower(x).compile().as_text()
+    outer = scaling.hlo.operations(text)
+    inner = scaling.hlo.operations(text, inner=True)
+    assert scaling.hlo.collectives(outer) == {}
+    assert scaling.hlo.collectives(inner)["all-reduce"] == {"count": 1, "bytes": 16}
+
+
+def script(*flags: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "launch/scaling.py", *flags]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    "flag, sentence", [("--faces=0", "at least 1"), ("--face=8", "did you mean")]
+)
+def test_a_wrong_flag_is_a_sentence(flag, sentence):
+    found = script("--config=configs/fer5.py", flag)
+    assert found.returncode == 2
+    assert sentence in found.stderr and "Traceback" not in found.stderr
+
+
+def test_it_helps():
+    found = script("--help")
+    assert found.returncode == 0 and "--faces" in found.stdout
+
+
+@pytest.mark.long
+def test_two_processes_compile_what_one_does(tmp_path):
+    small = ["--config.model.blocks=(1,)", "--config.model.width=8"]
+    small += ["--config.model.stem_stride=4", "--config.optim.name=sgd"]
+    found = script(
+        "--config=configs/fer5.py", "--faces=16", f"--out={tmp_path}", *small
+    )
+    assert found.returncode == 0, found.stderr
+    written = json.loads((tmp_path / "scaling_fer5.json").read_text())
+    assert written["same_in_processes"] and len(written["in_processes"]) == 2
+    assert [row["devices"] for row in written["rows"]] == [1, 2, 4, 8]
+    assert written["commit"] and written["packages"]["jax"] == jax.__version__
