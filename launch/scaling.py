@@ -25,6 +25,7 @@ from emotion_jax import cli, logs, sharding, step
 from emotion_jax.errors import Mistake
 
 DEVICES = (1, 2, 4, 8)
+TABLE = 4096  # faces; on every device, whatever a step takes of them
 PROCESSES, DEVICES_EACH = 2, 2
 COUNTS = ("flops", "bytes", "temp_bytes", "collectives")
 
@@ -36,9 +37,9 @@ def count(config: ConfigDict, devices: int, faces: int) -> dict:
       faces: a device, in one step.
     """
     mesh = sharding.make_mesh(jax.devices()[:devices])
-    rig = rigs.Rig(config, mesh, faces * devices, 32_768)
-    lowered = rig.train_step(rigs.FEEDS["resident"]).lower(rig.like, rig.inputs_like())
-    program = lowered.compile()
+    rig = rigs.Rig(config, mesh, faces * devices, TABLE)
+    train_step = rig.train_step(rig.feed("resident"))
+    program = train_step.lower(rig.like, rig.inputs_like()).compile()
     costs = program.cost_analysis()
     operations = hlo.operations(program.as_text(), inner=True)
     return {

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import pytest
 import tiny
 
@@ -72,7 +73,8 @@ def test_collectives_inside_a_loop_are_counted(scaling):
 
     def total(x):
         def body(i, y):
-            return jax.lax.with_sharding_constraint(y.sum(0) * x, sharding.split(mesh))
+            y = y.sum(0, keepdims=True) * jnp.ones_like(x)
+            return jax.lax.with_sharding_constraint(y, sharding.split(mesh))
 
         return jax.lax.fori_loop(0, 3, body, x)
 
