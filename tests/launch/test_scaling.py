@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 import tiny
 
-from emotion_jax import sharding
+from emotion_jax import cli, sharding
 
 ROOT = Path(__file__).parents[2]
 FACES = 32  # a device
@@ -25,10 +25,13 @@ def scaling():
         yield scaling
 
 
+def config(**fields):
+    return tiny.config(augment={}, **fields)
+
+
 @pytest.fixture(scope="module")
 def rows(scaling):
-    config = tiny.config()
-    return scaling.with_ratios([scaling.count(config, n, FACES) for n in (1, 2, 8)])
+    return scaling.with_ratios([scaling.count(config(), n, FACES) for n in (1, 2, 8)])
 
 
 def test_the_same_faces_a_device_are_the_same_work(rows):
@@ -48,7 +51,7 @@ def test_gradients_are_summed_over_several_devices_and_not_on_one(scaling, rows)
 
 def test_work_on_all_faces_on_every_device_is_seen(scaling, rows, monkeypatch):
     monkeypatch.setattr(sharding, "split", sharding.whole)
-    row = scaling.count(tiny.config(), 2, FACES)
+    row = scaling.count(config(), 2, FACES)
     assert row["flops"] > 1.8 * rows[0]["flops"]
 
 
@@ -61,10 +64,12 @@ def test_collectives_that_grow_are_those_of_faces(scaling):
     assert scaling.growing(rows) == ["gather", "other"]
 
 
-def test_a_state_in_parts_is_gathered(scaling):
-    config = tiny.config(fsdp=True, model={**tiny.MODEL, "width": 16})
-    row = scaling.count(config, 2, FACES)
-    assert row["collectives"]["all-gather"]["bytes"] > 0
+@pytest.mark.parametrize("fsdp", [True, False])
+def test_a_rig_keeps_the_state_in_parts_where_its_config_does(scaling, fsdp):
+    mesh = sharding.make_mesh(jax.devices()[:2])
+    like = scaling.rigs.Rig(config(fsdp=fsdp), mesh, 16, 64).like
+    layouts = {x.sharding for x in jax.tree.leaves(like.params)}
+    assert (layouts != {sharding.whole(mesh)}) is fsdp
 
 
 def test_collectives_inside_a_loop_are_counted(scaling):
@@ -86,32 +91,26 @@ def test_collectives_inside_a_loop_are_counted(scaling):
     assert scaling.hlo.collectives(inner)["all-reduce"] == {"count": 1, "bytes": 16}
 
 
-def script(*flags: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "launch/scaling.py", *flags]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-
 @pytest.mark.parametrize(
     "flag, sentence", [("--faces=0", "at least 1"), ("--face=8", "did you mean")]
 )
-def test_a_wrong_flag_is_a_sentence(flag, sentence):
-    found = script("--config=configs/fer5.py", flag)
-    assert found.returncode == 2
-    assert sentence in found.stderr and "Traceback" not in found.stderr
+def test_a_wrong_flag_is_a_sentence(scaling, capsys, flag, sentence):
+    assert cli.run(scaling.main, ["--config=configs/fer5.py", flag]) == 2
+    told = capsys.readouterr().err
+    assert sentence in told and "Traceback" not in told
 
 
-def test_it_helps():
-    found = script("--help")
-    assert found.returncode == 0 and "--faces" in found.stdout
+def test_it_helps(scaling, capsys):
+    assert cli.run(scaling.main, ["--help"]) == 0
+    assert "--faces" in capsys.readouterr().out
 
 
 @pytest.mark.long
 def test_two_processes_compile_what_one_does(tmp_path):
-    small = ["--config.model.blocks=(1,)", "--config.model.width=8"]
-    small += ["--config.model.stem_stride=4", "--config.optim.name=sgd"]
-    found = script(
-        "--config=configs/fer5.py", "--faces=16", f"--out={tmp_path}", *small
-    )
+    command = [sys.executable, "launch/scaling.py", "--config=configs/fer5.py"]
+    command += ["--faces=16", f"--out={tmp_path}", "--config.optim.name=sgd"]
+    command += ["--config.model.blocks=(1,)", "--config.model.width=8"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
     written = json.loads((tmp_path / "scaling_fer5.json").read_text())
     assert written["same_in_processes"] and len(written["in_processes"]) == 2
