@@ -1,4 +1,4 @@
-"""Read a compiled TPU program's text: its operations, their layouts, their cycles.
+"""Read a compiled program's text: its operations, their layouts, their cycles.
 
 An array's layout, such as {0,3,2,1:T(8,128)(2,1)}, names its axes from the one whose
 neighbours lie together on; the tile T fills up the two first of them to multiples of 8
@@ -77,10 +77,14 @@ def entry(text: str) -> Iterator[str]:
             yield line
 
 
-def operations(text: str) -> list[Operation]:
-    """What the program does, parameters and other free things left out."""
+def operations(text: str, inner: bool = False) -> list[Operation]:
+    """What the program does, parameters and other free things left out.
+
+    Args:
+      inner: also what its loops, branches and fusions are made of.
+    """
     found = []
-    for line in entry(text):
+    for line in text.splitlines() if inner else entry(text):
         match = LINE.match(line)
         if not match or match[3] in ("parameter", "constant", "tuple", "bitcast"):
             continue

@@ -50,7 +50,7 @@ class Rig:
         self.optimizer = call("config.optim", make_optimizer, plan, **config.optim)
         self.augment = make_augment(self.tasks, config.augment)
         self.init = step.make_init(self.network, self.optimizer, 0, self.side)
-        self.like = abstract(self.init, mesh)
+        self.like = abstract(self.init, mesh, config.fsdp)
 
     def feed(self, name: str):
         """The faces, on the mesh's devices or streamed to them."""

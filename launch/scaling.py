@@ -1,0 +1,173 @@
+"""What several devices add to a config's step, as counted in its compiled program.
+
+  python launch/scaling.py --config configs/fer5.py
+  python launch/scaling.py --config configs/fer5.py --faces 64 --config.fsdp=True \\
+      --out launch/results
+
+The real train step with the same faces a device, compiled for 1, 2, 4 and 8 simulated
+devices: FLOPs, bytes, memory and collectives of each, and how many times those of one
+device alone. Then the step of 4 devices in one process and in two. Nothing runs and
+nothing is timed, as simulated devices share the cores. A table, and
+scaling_CONFIG.json (scaling_CONFIG_fsdp.json) in --out.
+"""
+
+import socket
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import hlo
+import jax
+import rig as rigs
+from ml_collections import ConfigDict
+
+from emotion_jax import cli, logs, sharding, step
+from emotion_jax.errors import Mistake
+
+DEVICES = (1, 2, 4, 8)
+TABLE = 4096  # faces; on every device, whatever a step takes of them
+PROCESSES, DEVICES_EACH = 2, 2
+COUNTS = ("flops", "bytes", "temp_bytes", "collectives")
+
+
+def count(config: ConfigDict, devices: int, faces: int) -> dict:
+    """What the step does on each of so many devices, of all processes.
+
+    Args:
+      faces: a device, in one step.
+    """
+    mesh = sharding.make_mesh(jax.devices()[:devices])
+    rig = rigs.Rig(config, mesh, faces * devices, TABLE)
+    train_step = rig.train_step(rig.feed("resident"))
+    program = train_step.lower(rig.like, rig.inputs_like()).compile()
+    costs = program.cost_analysis()
+    operations = hlo.operations(program.as_text(), inner=True)
+    return {
+        "devices": devices,
+        "flops": costs["flops"],
+        "update_flops": update_flops(rig),
+        "bytes": costs["bytes accessed"],
+        "temp_bytes": program.memory_analysis().temp_size_in_bytes,
+        "gradient_bytes": sum(x.size * 4 for x in jax.tree.leaves(rig.like.params)),
+        "collectives": hlo.collectives(operations),
+    }
+
+
+def update_flops(rig: rigs.Rig) -> float:
+    """Of the optimizer alone: they depend on the parameters, not on the faces."""
+    like = rig.like
+    layout = jax.tree.map(lambda x: x.sharding, (like.params, like.opt_state))
+    options = step.compiler_options(rig.mesh.devices.flat[0].platform)
+    update = jax.jit(
+        rig.optimizer.tx.update, out_shardings=layout, compiler_options=options
+    )
+    program = update.lower(like.params, like.opt_state, like.params).compile()
+    return program.cost_analysis()["flops"]
+
+
+def with_ratios(rows: list[dict]) -> list[dict]:
+    """Each row, and its FLOPs and bytes over those of the first: 1 is perfect."""
+    first = rows[0]
+    return [
+        row | {f"{k}_ratio": round(row[k] / first[k], 4) for k in ("flops", "bytes")}
+        for row in rows
+    ]
+
+
+def growing(rows: list[dict]) -> list[str]:
+    """The collectives that move more on more devices: those of faces.
+
+    Those of parameters and of sums over the batch have one size on any number.
+    """
+    few, *_, many = [row["collectives"] for row in rows if row["devices"] > 1]
+    return [
+        kind
+        for kind in many
+        if many[kind]["bytes"] > 1.01 * few.get(kind, {"bytes": 0})["bytes"]
+    ]
+
+
+def simulate(devices: int) -> None:
+    """Has this process see so many devices of the CPU."""
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", devices)
+
+
+def count_as_one_of(config: ConfigDict, faces: int, port: int, process: int) -> dict:
+    """The same in one of several processes, with devices of its own."""
+    simulate(DEVICES_EACH)
+    jax.distributed.initialize(f"localhost:{port}", PROCESSES, process)
+    found = count(config, PROCESSES * DEVICES_EACH, faces)
+    jax.distributed.shutdown()
+    return found
+
+
+def in_processes(config: ConfigDict, faces: int) -> list[dict]:
+    """What each of the processes counts."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
+        counting = [
+            pool.submit(count_as_one_of, config, faces, port, process)
+            for process in range(PROCESSES)
+        ]
+        return [future.result() for future in counting]
+
+
+def main(args: list[str]) -> None:
+    """The count."""
+    parser = cli.Parser("scaling", __doc__)
+    parser.prog = "python launch/scaling.py"
+    add = parser.add_argument
+    add("--faces", type=int, default=128, metavar="N", help="a device, in one step")
+    add("--out", type=Path, metavar="DIR", help="where the JSON goes")
+    flags, config = parser.parse_with_config(args)
+    if flags.faces < 1:
+        raise Mistake(f"--faces is {flags.faces}, must be at least 1")
+    if flags.out:
+        cli.check_folder("--out", flags.out)
+
+    simulate(max(DEVICES))
+    found = {"config": flags.config, "faces": flags.faces, "fsdp": config.fsdp}
+    found |= logs.environment()
+    found["rows"] = with_ratios([count(config, n, flags.faces) for n in DEVICES])
+    found["growing"] = growing(found["rows"])
+    tell(found)
+    alone = next(r for r in found["rows"] if r["devices"] == PROCESSES * DEVICES_EACH)
+    found["in_processes"] = in_processes(config, flags.faces)
+    found["same_in_processes"] = all(
+        row[name] == alone[name] for row in found["in_processes"] for name in COUNTS
+    )
+    same = "the same" if found["same_in_processes"] else "NOT the same"
+    print(f"{alone['devices']} devices in {PROCESSES} processes: {same} as in one")
+    if flags.out:
+        name = Path(flags.config).stem + ("_fsdp" if config.fsdp else "")
+        path = flags.out / f"scaling_{name}.json"
+        flags.out.mkdir(parents=True, exist_ok=True)
+        logs.write_json(path, found)
+        print(f"written to {path}")
+
+
+def tell(found: dict) -> None:
+    """A line for each number of devices, as Markdown."""
+    print("| devices | GFLOP | times | of the update | MB | times | temp MB | moved |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for row in found["rows"]:
+        moved = [
+            f"{v['count']} {kind}, {v['bytes'] / 1e6:.2f} MB"
+            for kind, v in row["collectives"].items()
+        ]
+        print(
+            f"| {row['devices']} | {row['flops'] / 1e9:.3f} | {row['flops_ratio']:.3f} "
+            f"| {row['update_flops'] / 1e9:.3f} | {row['bytes'] / 1e6:,.0f} "
+            f"| {row['bytes_ratio']:.3f} | {row['temp_bytes'] / 1e6:.1f} "
+            f"| {'; '.join(moved) or 'nothing'} |"
+        )
+    print(f"gradients: {found['rows'][0]['gradient_bytes'] / 1e6:.2f} MB")
+    kinds = ", ".join(found["growing"]) or "none"
+    print(f"collectives that grow with the devices, those of faces: {kinds}")
+
+
+if __name__ == "__main__":
+    cli.main(main)
