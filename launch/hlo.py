@@ -14,6 +14,7 @@ BYTES = {"pred": 1, "s4": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u
 BYTES |= {"f32": 4, "s32": 4, "u32": 4, "f64": 8, "s64": 8, "u64": 8}
 SHAPE = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\](?:\{([\d,]*)(?::([^}]*))?\})?")
 LINE = re.compile(r"^\s*(?:ROOT )?%?([\w.-]+) = (.+?) ([a-z][\w-]*)\((.*)$")
+FREE = ("parameter", "constant", "tuple", "bitcast", "get-tuple-element")
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all")
 COLLECTIVES += ("collective-permute",)
 
@@ -26,6 +27,8 @@ class Operation:
       kind: fusion, all-reduce, ...
       layer: where in the network's code it comes from.
       logical, padded: bytes of what it makes, without and with the tiles' filling.
+      moved: bytes that it reads from and writes to the chip's main memory; what its
+        layout places in the memory on the chip, S(1), is not among them.
       cycles: as the compiler estimates; 0 where it does not tell.
     """
 
@@ -34,6 +37,7 @@ class Operation:
     layer: str
     logical: int
     padded: int
+    moved: int
     cycles: int
 
 
@@ -53,6 +57,31 @@ def sizes(text: str) -> tuple[int, int]:
                 shape[axis] = -(-shape[axis] // size) * size
         padded += math.prod(shape) * BYTES[dtype]
     return logical, padded
+
+
+def in_main_memory(text: str) -> list[int]:
+    """Bytes of each array named in a type; 0 where it lies elsewhere."""
+    return [
+        0 if "S(" in (found[4] or "") else sizes(found[0])[0]
+        for found in SHAPE.finditer(text)
+    ]
+
+
+def moved(name: str, kind: str, made: str, given: list[str]) -> int:
+    """Bytes that an operation moves from and to main memory.
+
+    Args:
+      made, given: the types of what it makes and of what it is given.
+    """
+    if kind.endswith("-done"):
+        return 0
+    if kind in ("copy-start", "slice-start"):  # of what is sliced, only the slice
+        size = min(sizes(found[0])[0] for found in list(SHAPE.finditer(made))[:2])
+        return sum(min(size, there) for there in in_main_memory(made)[:2])
+    written = sum(in_main_memory(made))
+    if "gather" in name:  # only the rows that it takes
+        given = [made]
+    return written + sum(sum(in_main_memory(text)) for text in given)
 
 
 def layer_of(line: str) -> str:
@@ -83,20 +112,25 @@ def operations(text: str, inner: bool = False) -> list[Operation]:
     Args:
       inner: also what its loops, branches and fusions are made of.
     """
-    found = []
+    found, types = [], {}
     for line in text.splitlines() if inner else entry(text):
         match = LINE.match(line)
-        if not match or match[3] in ("parameter", "constant", "tuple", "bitcast"):
+        if not match:
             continue
-        if match[3] == "get-tuple-element":
+        name, made, kind, rest = match.groups()
+        types[name] = made
+        if kind in FREE or "ConcatBitcast" in rest:
             continue
+        names = re.findall(r"%([\w.-]+)", rest.split("), ")[0])
+        given = [types.get(name, "") for name in names]
         cycles = re.search(r'"estimated_cycles":"?(\d+)', line)
         found.append(
             Operation(
-                match[1],
-                match[3],
+                name,
+                kind,
                 layer_of(line),
-                *sizes(match[2]),
+                *sizes(made),
+                moved(name, kind, made, given),
                 int(cycles[1]) if cycles else 0,
             )
         )

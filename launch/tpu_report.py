@@ -8,7 +8,9 @@
 The real train step and eval step, for all chips of a topology (v5e:2x2 ... v5e:16x16,
 v6e:2x4, v4:2x2x1): FLOPs and bytes a chip as the compiler counts them, the time that
 each needs at the chip's published speeds, memory, the layers that pad most, collectives
-and the costliest operations. A table, and tpu_TOPOLOGY_CONFIG.json in --out.
+and the costliest operations. The compiler counts the memory on the chip in, and copies
+to there twice: the bytes of main memory alone are told beside them. A table, and
+tpu_TOPOLOGY_CONFIG.json in --out.
 """
 
 import contextlib
@@ -85,6 +87,7 @@ def report(program, chip: Chip, chips: int, faces: int) -> dict:
     # A ring sends each byte twice, but for the chip's own part (Thakur et al. 2005).
     link_ms = 1e3 * 2 * (chips - 1) / chips * reduced / chip.links_s
     flops_ms, bytes_ms = 1e3 * flops / chip.flops, 1e3 * accessed / chip.memory_s
+    moved = sum(operation.moved for operation in found)
     needs = memory.argument_size_in_bytes + memory.temp_size_in_bytes
     needs += memory.output_size_in_bytes - memory.alias_size_in_bytes
     return {
@@ -96,6 +99,8 @@ def report(program, chip: Chip, chips: int, faces: int) -> dict:
         "flops_ms": round(flops_ms, 4),
         "bytes_ms": round(bytes_ms, 4),
         "bytes_over_flops": round(bytes_ms / flops_ms, 3),
+        "main_memory_bytes": moved,
+        "main_memory_over_flops": round(1e3 * moved / chip.memory_s / flops_ms, 3),
         "memory": needs,
         "fits": bool(needs < chip.memory),
         "all_reduce_ms": round(link_ms, 4),
@@ -191,6 +196,10 @@ def tell(which: str, row: dict) -> None:
     print(
         f"  FLOPs need {row['flops_ms']} ms, bytes {row['bytes_ms']} ms: "
         f"{row['bytes_over_flops']} times as long"
+    )
+    print(
+        f"  {row['main_memory_bytes'] / row['faces'] / 1e6:.2f} MB a face to and from "
+        f"main memory: {row['main_memory_over_flops']} times as long"
     )
     fits = "fits" if row["fits"] else "does NOT fit"
     print(f"  memory {row['memory'] / 1e9:.2f} GB: {fits}")

@@ -89,11 +89,12 @@ class Block(nn.Module):
     def convolve(self, x, width: int, kernel: int, stride: int, name: str):
         """A convolution; if anti-aliased, a blur does its striding (Zhang 2019)."""
         conv = partial(self.style.conv, width, (kernel, kernel), name=name)
-        if not self.style.antialias or stride == 1:
-            return conv(strides=stride)(x)
-        if kernel == 1:
-            return conv()(blur(x, stride))
-        return blur(conv()(x), stride)
+        if stride > 1 and self.style.antialias:
+            return conv()(blur(x, stride)) if kernel == 1 else blur(conv()(x), stride)
+        if kernel == 1 and self.style.train:
+            # So its gradient is made at the places alone that the stride leaves.
+            return conv()(x[:, ::stride, ::stride])
+        return conv(strides=stride)(x)
 
     def drop_path(self, y: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         """The branch, or in training nothing for some faces (Huang et al. 2016)."""

@@ -77,6 +77,36 @@ def test_operations_are_those_of_the_main_computation(hlo):
     assert hlo.padding(found, least=0)[0]["padded"] == 2.0
 
 
+MEMORIES = """
+ENTRY %main (p0: u8[4096,100]) -> bf16[64] {
+  %p0 = u8[4096,100]{1,0:T(8,128)(4,1)} parameter(0)
+  %gather_fusion = u8[16,100]{1,0:T(8,128)(4,1)} fusion(%p0), kind=kCustom
+  %copy-start = (u8[16,100]{1,0:T(8,128)S(1)}, u8[16,100]{1,0:T(8,128)}, \
+u32[]{:S(2)}) copy-start(%gather_fusion)
+  %copy-done = u8[16,100]{1,0:T(8,128)S(1)} copy-done(%copy-start)
+  %slice-start = ((u8[4096,100]{1,0}), u8[8,100]{1,0:S(1)}, s32[]{:S(2)}) \
+slice-start(%p0), calls=%sliced
+  %slice-done = u8[8,100]{1,0:S(1)} slice-done(%slice-start)
+  %custom-call = u8[16,100]{1,0:S(1)} custom-call(%slice-done, %slice-done), \
+custom_call_target="ConcatBitcast"
+  %kept = bf16[64]{0:T(128)S(1)} fusion(%copy-done, %custom-call), kind=kLoop
+  ROOT %fusion = bf16[64]{0:T(128)} fusion(%kept, %gather_fusion), kind=kLoop
+}
+"""
+
+
+def test_what_stays_on_the_chip_moves_no_bytes_of_its_main_memory(hlo):
+    assert {o.name: o.moved for o in hlo.operations(MEMORIES)} == {
+        "gather_fusion": 2 * 1600,  # the rows, not the table
+        "copy-start": 1600,
+        "copy-done": 0,
+        "slice-start": 800,
+        "slice-done": 0,
+        "kept": 0,
+        "fusion": 128 + 1600,
+    }
+
+
 def report(*flags: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "launch/tpu_report.py", "--config=configs/fer5.py"]
     return subprocess.run([*command, *flags], cwd=ROOT, capture_output=True, text=True)
@@ -107,4 +137,5 @@ def test_the_step_compiles_for_a_tpu(tmp_path):
     train = written["train"]
     assert train["flops"] > written["eval"]["flops"] > 0
     assert train["bytes_ms"] == pytest.approx(train["bytes"] / 819e6, rel=1e-3)
+    assert 0 < train["main_memory_bytes"] < train["bytes"]
     assert train["collectives"]["all-reduce"]["bytes"] > 0 and train["fits"]

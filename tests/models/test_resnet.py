@@ -192,6 +192,21 @@ def test_a_block_is_this_in_numpy(preactivation, kind, width, layers, stride):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * scale)
 
 
+@pytest.mark.parametrize("kind", ["basic", "bottleneck"])
+@pytest.mark.parametrize("side", [5, 6])
+def test_a_strided_shortcut_gives_the_same_in_training_and_so_do_gradients(kind, side):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, side, side, 8)).astype(np.float32)
+    results = []
+    for train in (False, True):  # a norm of groups does the same in both
+        block = make_block(8, 2, block=kind, norm="group", train=train)
+        variables = by_hand.variables(block, x)
+        y, pull = jax.vjp(block.apply, variables, x)
+        results.append((y, pull(jnp.cos(jnp.arange(y.size)).reshape(y.shape))))
+    for now, then in zip(*map(jax.tree.leaves, results)):
+        np.testing.assert_allclose(now, then, rtol=1e-4, atol=1e-4)
+
+
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
