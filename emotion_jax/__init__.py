@@ -19,7 +19,7 @@ def load(checkpoint: str | PathLike = "pretrained") -> "Model":
 
     Args:
       checkpoint: with nothing said, the network of emotion and keypoints that comes
-        with the package; pretrained:keypoints is another. Nothing is downloaded.
+        with the package, as do pretrained:keypoints and pretrained:emotion7.
     """
     from emotion_jax.inference import Model  # JAX and Orbax: seconds of import
 

@@ -18,7 +18,7 @@ from emotion_jax.errors import FULL, Interrupted, Mistake, Preempted, Stopped
 
 # The arguments of a flag that takes any number of SOURCE=PATH, however written.
 SOURCES = {"nargs": "+", "action": "extend", "default": [], "metavar": "SOURCE=PATH"}
-CHECKPOINT = "a workdir, a step in it, or what ships: pretrained, pretrained:keypoints"
+CHECKPOINT = "a workdir, a step in it, or what ships: pretrained, pretrained:NAME"
 DONE, BUG, MISTAKE, STOPPED, PREEMPTED, INTERRUPTED = 0, 1, 2, 3, 75, 130
 
 
