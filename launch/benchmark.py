@@ -12,8 +12,6 @@ session; compare the ratios, as machines are noisy.
 import functools
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,22 +20,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import overheads
 import peers
 import rig as rigs
 from jax.experimental.compilation_cache import compilation_cache
 
 from emotion_jax import cli, logs, sharding, step
-from emotion_jax.checkpoint import Checkpoints, Meta
 from emotion_jax.data.augment import make_augment
 from emotion_jax.errors import Mistake
-from emotion_jax.plan import Plan
-
-IMPORT = """
-import time
-begin = time.perf_counter()
-import emotion_jax
-print(time.perf_counter() - begin)
-"""
 
 
 def model_flops(rig: rigs.Rig) -> float:
@@ -101,49 +91,6 @@ def keep_in(folder: str | None) -> None:
     compilation_cache.reset_cache()  # JAX opens it once
 
 
-def training(
-    rig: rigs.Rig, name: str, repeats: int, calls: int = 1, scan: bool = False
-) -> list[float]:
-    """Images/s of the real step with a feed; of several steps a call.
-
-    Those are unrolled, or, of the resident feed, a loop in the program (`scan`).
-    """
-    feed = rig.feed(name)
-    batches, train_step = feed.batches(0), rig.train_step(feed)
-    one = train_step
-
-    def unrolled(state, several):
-        for inputs in several:
-            state, metrics = train_step.__wrapped__(state, inputs)
-        return state, metrics
-
-    def scanned(state, several):
-        tables, orders = several[0][0], [order for _, order in several]
-        orders = jax.tree.map(lambda *each: jnp.stack(each), *orders)
-        state, metrics = jax.lax.scan(
-            lambda state, order: train_step.__wrapped__(state, (tables, order)),
-            state,
-            orders,
-        )
-        return state, jax.tree.map(lambda each: each[-1], metrics)
-
-    if calls > 1:
-        options = step.compiler_options(rig.mesh.devices.flat[0].platform)
-        function = scanned if scan else unrolled
-        one = jax.jit(function, donate_argnums=0, compiler_options=options)
-
-    state, before = rig.state(), None
-
-    def run():
-        nonlocal state, before
-        jax.block_until_ready(before)  # as a training reads it: one call late
-        several = [next(batches) for _ in range(calls)]
-        state, before = one(state, several if calls > 1 else several[0])
-        return before
-
-    return [rig.batch_size * calls / s for s in rigs.seconds(run, repeats)]
-
-
 def parts(rig: rigs.Rig, repeats: int) -> dict[str, float]:
     """Milliseconds that each part adds to a step, and those of Python beside it."""
     feed, state = rig.feed("resident"), rig.state()
@@ -202,59 +149,6 @@ def evaluation(rig: rigs.Rig, repeats: int, batch: int = 512) -> list[float]:
     ]
 
 
-def checkpoint(rig: rigs.Rig, saves: int = 3) -> list[float]:
-    """Processor seconds of a save, that in the background included."""
-    with tempfile.TemporaryDirectory() as folder:
-        plan, state = Plan(rig.batch_size, 10, 10, 1.0), rig.state()
-        keep = Checkpoints(Path(folder), plan, every=1, keep=1, best="loss/loss")
-        keep.open(rig.like)
-        meta = Meta(rig.config.to_dict(), {n: t.names for n, t in rig.tasks.items()}, 0)
-        found = []
-        with keep:
-            for _ in range(saves):
-                state = state.replace(step=state.step + 1)
-                begin = time.process_time()
-                keep.save(state, meta, None)
-                keep.manager.wait_until_finished()
-                found.append(time.process_time() - begin)
-    return found
-
-
-def import_s(repeats: int) -> list[float]:
-    """Seconds of `import emotion_jax` in a new process."""
-    run = functools.partial(subprocess.check_output, [sys.executable, "-c", IMPORT])
-    return [float(run(text=True)) for _ in range(repeats)]
-
-
-def first_step_s() -> dict[str, float]:
-    """Seconds from the command to the end of its first step, cold and warm."""
-    train = [sys.executable, "-m", "emotion_jax.train", "--config=configs/synthetic.py"]
-    train += ["--config.log.every=1", "--config.stop_at=2", "--workdir"]
-    found = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        env = os.environ | {"EMOTION_JAX_CACHE": f"{scratch}/cache"}
-        env.pop("JAX_COMPILATION_CACHE_DIR", None)
-        for start in ("cold", "warm"):
-            begin, command = time.perf_counter(), [*train, f"{scratch}/{start}"]
-            with subprocess.Popen(command, env=env, stderr=subprocess.PIPE) as process:
-                for line in process.stderr:
-                    if line.startswith(b"step ") and start not in found:
-                        found[start] = round(time.perf_counter() - begin, 2)
-    return found
-
-
-def host_overhead(repeats: int, calls: int = 1) -> list[float]:
-    """Milliseconds a step of a network so small that Python is all there is."""
-    config = cli.load_config("configs/synthetic.py", [])
-    config.model = {"name": "resnet", "blocks": (1,), "width": 8, "stem_stride": 4}
-    config.augment, config.data.side = {}, 16
-    config.optim.name, config.optim.ema_decay = "sgd", 0.0
-    config.optim.options = {}
-    rig = rigs.Rig(config, sharding.make_mesh(), sharding.make_mesh().size, 64)
-    rates = training(rig, "resident", repeats, calls)
-    return [1e3 * rig.batch_size / rate for rate in rates]
-
-
 def main(args: list[str]) -> None:
     """The benchmark."""
     parser = cli.Parser("benchmark", __doc__)
@@ -281,25 +175,22 @@ def main(args: list[str]) -> None:
     found["cores"] = os.cpu_count()
     found |= compiled(rig, feed)
     found["train_images_s"] = {
-        name: rigs.spread(training(rig, name, repeats))
+        name: rigs.spread(rigs.training(rig, name, repeats))
         for name in ("resident", "streamed")
     }
     for calls in flags.calls:
         for way, scan in (("unrolled", False), ("scanned", True)):
-            rates = training(rig, "resident", repeats, calls, scan)
+            rates = rigs.training(rig, "resident", repeats, calls, scan)
             found["train_images_s"][f"{calls} steps a call, {way}"] = rigs.spread(rates)
     found["eval_images_s"] = rigs.spread(evaluation(rig, repeats))
     found["step_ms"] = parts(rig, repeats)
     rate, most = found["train_images_s"]["resident"]["median"], peak(repeats)
     found["model_flops_a_face"], found["peak_flops_s"] = model_flops(rig), most
     found["flop_share"] = round(rate * model_flops(rig) / most / mesh.size, 4)
-    found["host_ms"] = {
-        f"{calls} a call": rigs.spread(host_overhead(repeats, calls))
-        for calls in (1, 4)
-    }
-    found["import_s"] = rigs.spread(import_s(3))
-    found["first_step_s"] = first_step_s()
-    found["checkpoint_cpu_s"] = rigs.spread(checkpoint(rig))
+    found["host_ms"] = overheads.host(repeats)
+    found["import_s"] = rigs.spread(overheads.import_s(3))
+    found["first_step_s"] = overheads.first_step_s()
+    found["checkpoint_cpu_s"] = rigs.spread(overheads.checkpoint(rig))
     stats = jax.local_devices()[0].memory_stats() or {}
     found["peak_bytes"] = stats.get("peak_bytes_in_use")
     for name in wanted:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -88,6 +89,49 @@ class Rig:
             0,
             jax.tree.map(lambda x: x.sharding, self.like),
         )
+
+
+def training(
+    rig: Rig, name: str, repeats: int, calls: int = 1, scan: bool = False
+) -> list[float]:
+    """Images/s of the real step with a feed; of several steps a call.
+
+    Those are unrolled, or, of the resident feed, a loop in the program (`scan`).
+    """
+    feed = rig.feed(name)
+    batches, train_step = feed.batches(0), rig.train_step(feed)
+    one = train_step
+
+    def unrolled(state, several):
+        for inputs in several:
+            state, metrics = train_step.__wrapped__(state, inputs)
+        return state, metrics
+
+    def scanned(state, several):
+        tables, orders = several[0][0], [order for _, order in several]
+        orders = jax.tree.map(lambda *each: jnp.stack(each), *orders)
+        state, metrics = jax.lax.scan(
+            lambda state, order: train_step.__wrapped__(state, (tables, order)),
+            state,
+            orders,
+        )
+        return state, jax.tree.map(lambda each: each[-1], metrics)
+
+    if calls > 1:
+        options = step.compiler_options(rig.mesh.devices.flat[0].platform)
+        function = scanned if scan else unrolled
+        one = jax.jit(function, donate_argnums=0, compiler_options=options)
+
+    state, before = rig.state(), None
+
+    def run():
+        nonlocal state, before
+        jax.device_get(before)  # as a training reads it: one call late
+        several = [next(batches) for _ in range(calls)]
+        state, before = one(state, several if calls > 1 else several[0])
+        return before
+
+    return [rig.batch_size * calls / s for s in seconds(run, repeats)]
 
 
 def seconds(function: Callable, repeats: int, at_least_s: float = 0.5) -> list[float]:

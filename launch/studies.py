@@ -42,7 +42,7 @@ def cost(kept: dict, bench: labs.Bench, run: Run) -> dict:
     if bench.key not in kept:
         size = bench.config.train.batch_size
         rig = rigs.Rig(bench.config, bench.mesh, size, 4 * size)
-        step_ms = 1e3 * size / max(benchmark.training(rig, "resident", 5))
+        step_ms = 1e3 * size / max(rigs.training(rig, "resident", 5))
         flops = benchmark.model_flops(rig)
         kept[bench.key] = {"mflops": round(flops / 1e6, 2), "step_ms": step_ms}
     return kept[bench.key]

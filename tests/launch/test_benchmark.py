@@ -45,7 +45,7 @@ def test_flops_are_two_for_each_multiply_add(launch):
 
 
 def test_a_rig_trains_with_both_feeds_and_several_steps_a_call(rig):
-    import benchmark
+    import rig as rigs
 
     for way in (
         ("resident", 1, 1),
@@ -53,7 +53,7 @@ def test_a_rig_trains_with_both_feeds_and_several_steps_a_call(rig):
         ("resident", 1, 2),
         ("resident", 1, 2, True),
     ):
-        rates = benchmark.training(rig, *way)
+        rates = rigs.training(rig, *way)
         assert len(rates) == 1 and 0 < rates[0] < 1e6
 
 
