@@ -159,9 +159,10 @@ def load_config(path: str, overrides: list[str]) -> ConfigDict:
     """The file's `get_config()`, with overrides like `--config.model.width=64`.
 
     What the file names keeps its type, but a switch may be given a word, as
-    `--config.data.dedupe=near`. A field that it leaves at its default, or a
-    whole section, is given as a Python literal: `--config.augment.blur={}`; whether
-    there is such a field is told when the section meets its function.
+    `--config.data.dedupe=near`, and a word several: `--config.NAME="('a', 'b')"`. A
+    field that it leaves at its default, or a whole section, is given as a Python
+    literal: `--config.augment.blur={}`; whether there is such a field, or it takes such
+    a value, is told when the section meets its function.
     """
     file = find_config(path)
     try:
@@ -207,8 +208,9 @@ def set_new(config: ConfigDict, override: str) -> bool:
         raise registry.unknown(f"field of {path}", field, at.keys())
     value, old = literal(text), at.get(field)
     is_word = isinstance(value, str) and text.lower() not in ("true", "false")
+    retyped = is_word if isinstance(old, bool) else isinstance(value, tuple)
     if field in at and not isinstance(old, ConfigDict):
-        if not (isinstance(old, bool) and is_word):
+        if not (retyped and isinstance(old, bool | str)):
             return False
     elif field in at and not isinstance(value, dict):
         raise Mistake(

@@ -1,8 +1,8 @@
 """Distillation: what trained networks see in a face is taught to the one that trains.
 
-A task names its teachers: `--config.tasks.emotion.teachers=runs/fer5`, or a tuple of
-them. Teachers and pupil look at the same augmented faces (Beyer et al. 2022), at all of
-a batch: a face without a label teaches too.
+A task names its teachers: `--config.tasks.emotion.teachers=runs/fer5`, or several,
+`="('runs/fer5', 'runs/fer7')"`. Teachers and pupil look at the same augmented faces
+(Beyer et al. 2022), at all of a batch: a face without a label teaches too.
 """
 
 from collections.abc import Mapping

@@ -150,6 +150,16 @@ def test_a_switch_may_be_given_a_word(text, expected):
     assert config.data.dedupe is expected or config.data.dedupe == expected == "near"
 
 
+@pytest.mark.parametrize(
+    "text, expected",
+    [("('runs/a', 'runs/b')", ("runs/a", "runs/b")), ("runs/a", "runs/a"), ("3", "3")],
+)
+def test_a_word_may_be_given_several(text, expected):
+    override = f"--config.tasks.emotion.teachers={text}"
+    config = cli.load_config("configs/combined.py", [override])
+    assert config.tasks.emotion.teachers == expected
+
+
 def test_a_whole_section_is_replaced_by_a_dict(write):
     config = cli.load_config(write(CONFIG), ["--config.model={'name': 'course'}"])
     assert config.model.to_dict() == {"name": "course"}
