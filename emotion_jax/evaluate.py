@@ -12,12 +12,13 @@ are after the temperature that was fitted on `val` and lies in the checkpoint.
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from emotion_jax import (
     bucket,
@@ -28,6 +29,7 @@ from emotion_jax import (
     pretrained,
     registry,
     sharding,
+    views,
 )
 from emotion_jax.data.pipeline import concatenate
 from emotion_jax.data.prepare import default_split, prepare
@@ -38,11 +40,11 @@ from emotion_jax.models import make_network
 from emotion_jax.plan import Plan
 from emotion_jax.report import tables
 from emotion_jax.report.intervals import intervals
-from emotion_jax.scores import Numbers, fit_temperature, softmax
+from emotion_jax.scores import Numbers, fit_temperature
 from emotion_jax.step import make_eval_step
-from emotion_jax.tasks import Task, make_tasks, mirrored
+from emotion_jax.tasks import Task, make_tasks
+from emotion_jax.views import Outputs
 
-Outputs = dict[str, Float[np.ndarray, "n ..."]]
 KINDS = ("*.html", "*.json", "*.md", "*.png")  # of the files that it writes
 
 
@@ -81,19 +83,8 @@ class Evaluator:
         return min(size, self.batch_size)
 
     def run_tta(self, variables: dict, image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
-        """As `run`, averaged over the face and its mirror image."""
-        plain = self.run(variables, image)
-        mirror = self.run(variables, np.ascontiguousarray(image[:, :, ::-1]))
-        averaged = {}
-        for name, task in self.tasks.items():
-            if task.kind == "points":
-                back = mirror[name][:, list(mirrored(task.names))]
-                back[..., 0] = image.shape[2] - 1 - back[..., 0]
-                averaged[name] = (plain[name] + back) / 2
-            else:
-                both = softmax(plain[name]) + softmax(mirror[name])
-                averaged[name] = np.log(both / 2 + 1e-30)
-        return averaged
+        """As `run`, averaged over views of each face (views.py)."""
+        return views.average(partial(self.run, variables), self.tasks, image)
 
     def report(
         self, outputs: Outputs, split: Split, temperature: float | None = None
@@ -310,7 +301,7 @@ def main(args: list[str]) -> None:
     add("--data", **cli.SOURCES, help="default: the run's own sources")
     add("--split", help="default: test where the data has splits, otherwise all")
     add("--labels", default="original", choices=["original", "trained"])
-    add("--tta", action="store_true", help="also average over the mirror image")
+    add("--tta", action="store_true", help="also average over views: mirrored, moved")
     add(
         "--out",
         type=bucket.place,

@@ -68,7 +68,7 @@ class Model:
         Args:
           images: uint8 [n h w], [n h w 1] or, in color, [n h w 3]; or one image, [h w],
             [h w 1] or [h w 3]. (Three axes that end in 1 or 3 are one image.)
-          tta: average over each face and its mirror image.
+          tta: average over ten views of each face, moved by a pixel and mirrored.
         """
         images = as_gray(images)
         height, width = images.shape[1:3]
@@ -95,7 +95,7 @@ class Model:
         Args:
           photo: a PNG, JPEG or WebP file, or uint8 [h w], [h w 1] or, in color,
             [h w 3].
-          tta: average over each face and its mirror image.
+          tta: average over ten views of each face, moved by a pixel and mirrored.
         """
         detect.check()
         given = isinstance(photo, np.ndarray)

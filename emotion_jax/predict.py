@@ -158,7 +158,7 @@ def main(args: list[str]) -> None:
         help="where they are, as --faces=-5,0,90,90; "
         "default: detect in photos, whole in a CSV",
     )
-    add("--tta", action="store_true", help="average over the mirror image")
+    add("--tta", action="store_true", help="average over views: mirrored, moved")
     add(
         "--out",
         type=Path,
