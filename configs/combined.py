@@ -9,11 +9,15 @@ No face needs both labels: each batch mixes the two sets, and what is not known 
 face is masked. The start from fer5 brings the trunk and the emotions; as a teacher it
 says what it sees in the keypoint faces too. Without both it trains all the same.
 
-Result (seed 0, 40 minutes on 2 CPU cores after fer5's 32, jax 0.10.2): val 0.809 and
-1.65 px, where the specialists have 0.803 and 1.69; accuracy 0.797, macro-F1 0.716 on
-PublicTest's 2,486 faces (0.806 with --tta), 1.94 px RMSE on 425 keypoint faces of other
-people (1.90), where they have 0.810 (0.816) and 1.86 px (1.84). Without the teacher:
-val 0.803 and 1.70 px, 0.798 and 1.95 px.
+Results (seed 0, 2 CPU cores, jax 0.10.2) on PublicTest's 2,486 faces and 425 keypoint
+faces of other people, where the specialists have 0.807 (two seeds) and 1.86 px:
+
+- as above, 40 minutes after fer5's: accuracy 0.797, macro-F1 0.716, 1.94 px RMSE; val
+  0.809 and 1.65 px, where the specialists have 0.803 and 1.69. It ships: `pretrained`.
+- from fer7, with "--config.tasks.emotion.teachers=('runs/fer5', 'runs/fer7')", fer5 of
+  seed 1, 30 minutes after them: 0.801, 0.717, 1.95 px (0.805, 1.88 px with --tta); val
+  0.806 and 1.66 px.
+- from fer5 without a teacher: 0.798 and 1.95 px; val 0.803 and 1.70 px.
 """
 
 from ml_collections import ConfigDict
