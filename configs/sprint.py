@@ -7,8 +7,8 @@
 What fer5 does at length: half the pixels, few epochs, light augmentation.
 
 Result (seed 0, 40 seconds on 2 CPU cores, from an empty compile cache and with reading
-the CSV, jax 0.10.2): accuracy 0.622 on PublicTest's 2,486 faces. The course's network in
-Keras takes 464 seconds to get there (launch/results/race.json).
+the CSV, jax 0.10.2): accuracy 0.622 on PublicTest's 2,486 faces. The course's network
+in Keras takes 464 seconds to get there (launch/results/race.json).
 """
 
 from ml_collections import ConfigDict
