@@ -157,7 +157,7 @@ def test_a_split_is_looked_at_alone(sources, tmp_path, capsys):
         ({"--data": "fer2103=a.csv"}, "is fer2013 meant"),
         ({"--data": "fer2013=nowhere.csv"}, "nowhere.csv: cannot be read"),
         ({"--split": "tset"}, "split 'tset' does not exist; there is"),
-        ({"--config": "configs/fer6.py"}, "did you mean configs/fer5.py"),
+        ({"--config": "configs/fer55.py"}, "did you mean configs/fer5.py"),
         ({"--config": "configs/keypoints.py"}, "none of the 120 faces"),
         ({"--out": "full"}, "--out full is not empty; name a new folder"),
         ({"--out": "file"}, "--out file is a file"),
