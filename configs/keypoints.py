@@ -29,7 +29,7 @@ def get_config() -> ConfigDict:
         "sources": {"keypoints": {"path": ""}},
     }
     config.feed = {"name": "resident", "shares": {}}
-    config.tasks = {"keypoints": {"delta_px": 2.0}}
+    config.tasks = {"keypoints": {"delta_px": 2.0, "learn_offset": True}}
     config.model = {
         "name": "resnet",
         "blocks": (1, 1, 1, 1),

@@ -84,7 +84,9 @@ class Evaluator:
 
     def run_tta(self, variables: dict, image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
         """As `run`, averaged over views of each face (views.py)."""
-        return views.average(partial(self.run, variables), self.tasks, image)
+        learnt = [name for name, task in self.tasks.items() if task.learn_offset]
+        offset = {n: np.asarray(variables["params"][f"offset_{n}"]) for n in learnt}
+        return views.average(partial(self.run, variables), self.tasks, image, offset)
 
     def report(
         self, outputs: Outputs, split: Split, temperature: float | None = None

@@ -17,7 +17,7 @@ from emotion_jax.data.augment import Augment
 from emotion_jax.data.pipeline import Feed
 from emotion_jax.optim import Optimizer, path_name
 from emotion_jax.platform import compiler_options
-from emotion_jax.tasks import Task, losses_and_metrics
+from emotion_jax.tasks import Task, losses_and_metrics, with_offsets
 
 
 @flax.struct.dataclass
@@ -107,9 +107,10 @@ def make_loss(network, tasks: Mapping[str, Task]) -> Callable:
             mutable=["batch_stats"],
             rngs={"dropout": key},
         )
-        known, taught = batch["known"], batch.get("taught", {})
+        side, taught = image.shape[1], batch.get("taught", {})
+        labels = with_offsets(batch["labels"], outputs["offset"], batch["turn"], side)
         loss, metrics = losses_and_metrics(
-            tasks, outputs, batch["labels"], known, image.shape[1], taught
+            tasks, outputs, labels, batch["known"], side, taught
         )
         return loss, (updates.get("batch_stats", {}), metrics)
 

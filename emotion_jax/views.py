@@ -16,10 +16,14 @@ def average(
     run: Callable[[UInt8[np.ndarray, "n h w 1"]], Outputs],
     tasks: Mapping[str, Task],
     image: UInt8[np.ndarray, "n h w 1"],
+    offset: Mapping[str, Float[np.ndarray, "2"]] = {},
 ) -> Outputs:
     """What `run` gives, averaged over the faces, moved by a pixel, and all mirrored.
 
     The logits are those of the mean distribution.
+
+    Args:
+      offset: what the network learnt points to be off by, in quarters of a side.
     """
     total: Outputs = {}
     for move in MOVES:
@@ -30,7 +34,10 @@ def average(
                 if tasks[name].kind == "classes":
                     output = softmax(output)
                 else:
-                    back = turned(output, tasks[name], image.shape[2], mirror)
+                    side = image.shape[2]
+                    back = turned(output, tasks[name], side, mirror)
+                    if mirror and name in offset:
+                        back[..., 0] += 2 * offset[name][0] * side / 4
                     output = back - np.float32(move)
                 total[name] = total.get(name, 0) + output / (2 * len(MOVES))
     classes = {name for name in total if tasks[name].kind == "classes"}

@@ -113,7 +113,7 @@ class Augment:
         """One face through the geometry: the pixels once, and all that is points."""
         functions, still = self.named(GEOMETRY), geometry.affine()
         if not functions:
-            return face
+            return face | {"turn": still[:2, :2]}
         matrix, side = still, face["image"].shape[0]
         for name, function in functions.items():
             drawn = function(key_of(key, name), face)
@@ -128,7 +128,8 @@ class Augment:
                 labels[name] = geometry.move_points(labels[name], matrix, mirror)
                 known[name] = jnp.where(mirrors, swapped, known[name])
         image = geometry.warp(face["image"], matrix)
-        return face | {"image": image, "labels": labels, "known": known}
+        moved = {"image": image, "labels": labels, "known": known}
+        return face | moved | {"turn": matrix[:2, :2]}
 
     def mix(self, keys: Key[Array, " b"], batch: dict, mixing: Mapping) -> dict:
         """Faces mixed with the one before in the batch, where both have their classes.

@@ -39,22 +39,29 @@ class Network(nn.Module):
     Attributes:
       dropout: share of the features that a training step hides from the heads.
       learned: tasks whose loss is weighed by a noise that is learnt here.
+      offset: tasks whose labels' offset from the picture is learnt here.
     """
 
     trunk: nn.Module
     heads: Mapping[str, nn.Module]
     dropout: float = 0.0
     learned: tuple[str, ...] = ()
+    offset: tuple[str, ...] = ()
 
     @nn.compact
     def __call__(self, image: Float[Array, "b h w 1"], train: bool = False) -> dict:
-        """Each task's output; in training, "log_variance" too, of those `learned`."""
+        """Each task's output; in training what is learnt of their labels, too."""
         features = self.trunk(image, train=train)
         features = nn.Dropout(self.dropout, deterministic=not train)(features)
         outputs = self.answers(features, image.shape[1], train)
         zeros = nn.initializers.zeros
-        learnt = {n: self.param(f"log_variance_{n}", zeros, ()) for n in self.learned}
-        return outputs | ({"log_variance": learnt} if train else {})
+        learnt = {
+            "log_variance": {
+                n: self.param(f"log_variance_{n}", zeros, ()) for n in self.learned
+            },
+            "offset": {n: self.param(f"offset_{n}", zeros, (2,)) for n in self.offset},
+        }
+        return outputs | (learnt if train else {})
 
     def features(self, image: Float[Array, "b h w 1"]) -> Float[Array, "b h2 w2 c"]:
         """The trunk's last feature map: all that the heads see."""
@@ -92,7 +99,8 @@ def make_network(
     trunk = registry.call("config.model", make_trunk, dtype=precision, **options)
     heads = {name: make_head(task) for name, task in tasks.items()}
     learned = tuple(name for name, task in tasks.items() if task.weight == "learned")
-    return Network(trunk, heads, dropout, learned)
+    offset = tuple(name for name, task in tasks.items() if task.learn_offset)
+    return Network(trunk, heads, dropout, learned, offset)
 
 
 def make_head(task: Task) -> nn.Module:

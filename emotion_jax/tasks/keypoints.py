@@ -24,11 +24,14 @@ class Keypoints(Task):
       loss: of POINT_LOSSES, or "heatmap", which wants the head "heatmap".
       delta_px: beyond it an error counts linearly; the width of the heat map's
         target. In pixels of the 96-pixel frame.
+      learn_offset: the labels may lie off what the picture shows, all to one side:
+        learn how far, so that those of turned and mirrored faces lie there too.
     """
 
     head: str = "flat"
     loss: str = "smooth_l1"
     delta_px: float = 2.0
+    learn_offset: bool = False
 
     section: ClassVar[str] = "keypoints"
     kind: ClassVar[str] = "points"

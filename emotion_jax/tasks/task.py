@@ -38,6 +38,7 @@ class Task(abc.ABC):
     kind: ClassVar[str]
     names: ClassVar[tuple[str, ...]]
     headline: ClassVar[str]
+    learn_offset: ClassVar[bool] = False
 
     def __post_init__(self):
         named = isinstance(self.weight, str)
