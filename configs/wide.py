@@ -39,7 +39,12 @@ def get_config() -> ConfigDict:
             "teachers": "",  # a checkpoint to learn from, beside the labels
             "teacher_share": 0.6,
         },
-        "keypoints": {"delta_px": 2.0, "weight": 0.7},
+        "keypoints": {
+            "delta_px": 2.0,
+            "weight": 0.7,
+            "learn_offset": True,
+            "teachers": "",
+        },
     }
     config.model = {
         "name": "resnet",

@@ -184,7 +184,7 @@ def points(
     eye_px: Float[np.ndarray, " n"],
     names: tuple[str, ...],
 ) -> Numbers:
-    """RMSE, normalised mean error and PCK of points; None where none is known.
+    """RMSE, bias, normalised mean error and PCK of points; None where none is known.
 
     Args:
       error: differences in pixels of the 96-pixel frame.
@@ -198,6 +198,8 @@ def points(
     found["rmse_px"] = rmse(known)
     for i, name in enumerate(names):
         found[f"rmse_px/{name}"] = rmse(known & (np.arange(len(names)) == i))
+    for axis, values in zip("xy", error[known].T):
+        found[f"bias_{axis}_px"] = float(values.mean()) if len(values) else None
     distance = relative(error, known, eye_px)
     valid = distance[np.isfinite(distance)]
     found["nme"] = float(valid.mean()) if len(valid) else None

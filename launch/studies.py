@@ -1,8 +1,9 @@
-"""Three questions of the course, answered by measurement: a table and a figure each.
+"""Questions of the course, answered by measurement: a table and a figure each.
 
   python launch/studies.py activation --data fer2013=fer2013.csv --out runs/studies
   python launch/studies.py shortcuts --data fer2013=fer2013.csv --out runs/studies
   python launch/studies.py heads --data keypoints=training.csv --out runs/studies
+  python launch/studies.py mirror --data keypoints=training.csv --out runs/studies
 
 Each trains a few recipes of one config that differ in nothing else, from several seeds.
 Killed and started again, it goes on. Fields of the config can be set.
@@ -158,6 +159,26 @@ STUDIES = {
         },
         cost,
         draw_cost,
+    ),
+    "mirror": Study(
+        "configs/keypoints.py",
+        (
+            *("--config.data.side=48", "--config.model.blocks=(1, 1, 1)"),
+            "--config.train.epochs=20.0",
+        ),
+        {
+            name: {
+                "augment.alternating_flip.probability": mirrored,
+                "tasks.keypoints.learn_offset": learnt,
+            }
+            for name, mirrored, learnt in (
+                ("mirrored", 1.0, False),
+                ("not mirrored", 0.0, False),
+                ("mirrored, offset learnt", 1.0, True),
+            )
+        },
+        gradients,
+        draw_training,
     ),
 }
 

@@ -232,6 +232,8 @@ def test_points_by_hand():
     assert found["rmse_px"] == pytest.approx(np.sqrt((25 + 4 + 16 + 100) / 8))
     assert found["rmse_px/a"] == pytest.approx(np.sqrt((25 + 16 + 100) / 6))
     assert found["rmse_px/b"] == pytest.approx(np.sqrt(4 / 2))
+    assert found["bias_x_px"] == (3 + 0 + 0 + 6) / 4
+    assert found["bias_y_px"] == (4 + 2 + 4 + 8) / 4
     assert found["nme"] == pytest.approx((5 / 20 + 2 / 20 + 4 / 40) / 3)
     assert found["pck_10"] == pytest.approx(2 / 3)  # a tenth exactly is within
 
@@ -265,6 +267,8 @@ def test_without_a_known_point_every_number_is_none():
         "n": 0,
         "rmse_px": None,
         "rmse_px/a": None,
+        "bias_x_px": None,
+        "bias_y_px": None,
         "nme": None,
         "pck_10": None,
         "failure_10": None,

@@ -43,14 +43,17 @@ def parts(folder: Path, points: Points, told: Told) -> dict:
 
 
 def overall(path: Path, distance: Float[np.ndarray, " n"], told: Told) -> list[Html]:
-    """How far off the points are, by four measures."""
+    """How far off the points are, by five measures."""
     found = [
         sentences(
             f"All pixels are those of a face {FRAME} pixels wide, whatever the network "
             "sees. RMSE, ", told("rmse_px"), " on ", told("n"), " faces, is the root "
             "of the mean squared error of a coordinate, and Kaggle's score: for other "
             "such faces most likely ", told.interval("rmse_px"), ". A few large errors "
-            "weigh more in it than many small ones.",
+            "weigh more in it than many small ones. The mean difference from the "
+            "labels, ", told("bias_x_px"), " to the right and ", told("bias_y_px"),
+            " down, should be near 0: if not, labels and picture disagree, and the "
+            "field learn_offset of the config helps.",
         )
     ]  # fmt: skip
     if not len(distance):

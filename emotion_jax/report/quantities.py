@@ -30,7 +30,7 @@ def written(key: str, value: float | int | None) -> str:
         return f"{value:,}"
     if measure in SHARES:
         return f"{100 * value:.1f} %"
-    return f"{value:.2f} px" if measure == "rmse_px" else f"{value:.3f}"
+    return f"{value:.2f} px" if measure.endswith("_px") else f"{value:.3f}"
 
 
 class Told:

@@ -27,7 +27,7 @@ def runs(*values: float, **more) -> list[dict]:
     return [every | {"seed": i, "value": v} for i, v in enumerate(values)]
 
 
-@pytest.mark.parametrize("name", ["activation", "shortcuts", "heads"])
+@pytest.mark.parametrize("name", ["activation", "shortcuts", "heads", "mirror"])
 def test_the_recipes_of_a_study_set_the_same_fields_to_other_values(name):
     import studies
 
@@ -72,7 +72,7 @@ def test_a_study_that_is_unknown_is_told_with_those_that_are(tmp_path, capsys):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["activation", "shortcuts", "heads"])
+@pytest.mark.parametrize("name", ["activation", "shortcuts", "heads", "mirror"])
 def test_a_study_writes_its_table_and_its_figure(name, tmp_path, capsys):
     import studies
 
