@@ -1,9 +1,12 @@
 """The one table: a face is an image with whatever labels are known."""
 
 import dataclasses
+import functools
 from typing import TypedDict
 
 import numpy as np
+
+from emotion_jax.data import twins
 
 FIVE = ("anger", "disgust", "sad", "happy", "surprise")
 SEVEN = ("anger", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -56,6 +59,11 @@ class Raw:
     # What training takes in place of `labels`, by task; a row of zeros is left out.
     trained: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     trained_as: str = "original"  # what those labels are called
+
+    @functools.cached_property
+    def hashes(self) -> np.ndarray:
+        """uint64[n]: equal for rows of the same image."""
+        return twins.hash_images(self.image)
 
 
 @dataclasses.dataclass(frozen=True)

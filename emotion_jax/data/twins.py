@@ -49,13 +49,6 @@ def hash_people(
     return least[component[who]]
 
 
-def have_twin(
-    image: UInt8[np.ndarray, "n h w 1"], others: UInt8[np.ndarray, "m h w 1"]
-) -> Bool[np.ndarray, " n"]:
-    """Which images stand among the others too."""
-    return np.isin(hash_images(image), hash_images(others))
-
-
 def alone(hashes: UInt64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
     """Which hashes occur once."""
     _, group, sizes = np.unique(hashes, return_inverse=True, return_counts=True)

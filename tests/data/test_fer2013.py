@@ -121,7 +121,7 @@ def test_the_real_file(tmp_path):
     assert (len(training), len(public)) == (28709, 3589)
     counts = raw.labels["emotion"][training].sum(axis=0)
     assert counts.tolist() == [3995, 436, 4097, 7215, 4830, 3171, 4965]
-    twins = prepare.twins.have_twin(raw.image[public], raw.image[training])
+    twins = np.isin(raw.hashes[public], raw.hashes[training])
     assert twins.sum() == 280
     assert prepare.split_rows(raw, "test").tolist() == public.tolist()
 
