@@ -83,7 +83,6 @@ EMOTION = {
         "effective": {"tasks.emotion.class_weights": "effective"},
         "balance": {"feed.balance.emotion": (0.2, 1.0)},
     },
-    # A teacher's soft labels belong here, a line, once a config can name one.
 }
 POINT_LOSS = {"tasks.keypoints.loss": ["squared", "smooth_l1", "wing"]}
 KEYPOINTS = {
@@ -93,6 +92,7 @@ KEYPOINTS = {
         "heatmap": {"tasks.keypoints.loss": ["heatmap", "smooth_l1"]},
     },
     "tasks.keypoints.delta_px": (1.0, 4.0),
+    "tasks.keypoints.learn_offset": [False, True],
 }
 VOTES = {  # wants --config.data.sources.fer2013.votes=fer2013new.csv
     "data.sources.fer2013.labels": ["original", "majority", "mean", "distribution"],
