@@ -29,7 +29,11 @@ class Teacher:
         if missing := [n for n in task.names if n not in known]:
             raise Mistake(f"knows no {missing[0]}: its {name} is {known or 'missing'}")
         config = meta.config
-        self.network = make_network(make_tasks(config["tasks"]), **config["model"])
+        tasks = make_tasks(config["tasks"])
+        if tasks[name].learn_offset != task.learn_offset:
+            theirs = tasks[name].learn_offset
+            raise Mistake(f"was trained with learn_offset={theirs}: its points lie off")
+        self.network = make_network(tasks, **config["model"])
         self.name, self.kind = name, task.kind
         self.side, self.temperature = meta.side, meta.temperature
         self.places = [known.index(n) for n in task.names]

@@ -42,7 +42,7 @@ from emotion_jax.report import tables
 from emotion_jax.report.intervals import intervals
 from emotion_jax.scores import Numbers, fit_temperature
 from emotion_jax.step import make_eval_step
-from emotion_jax.tasks import Task, make_tasks
+from emotion_jax.tasks import Task, make_tasks, offset
 from emotion_jax.views import Outputs
 
 KINDS = ("*.html", "*.json", "*.md", "*.png")  # of the files that it writes
@@ -84,9 +84,8 @@ class Evaluator:
 
     def run_tta(self, variables: dict, image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
         """As `run`, averaged over views of each face (views.py)."""
-        learnt = [name for name, task in self.tasks.items() if task.learn_offset]
-        offset = {n: np.asarray(variables["params"][f"offset_{n}"]) for n in learnt}
-        return views.average(partial(self.run, variables), self.tasks, image, offset)
+        off = offset.learnt(self.tasks, variables["params"], image.shape[2])
+        return views.average(partial(self.run, variables), self.tasks, image, off)
 
     def report(
         self, outputs: Outputs, split: Split, temperature: float | None = None
@@ -179,6 +178,7 @@ class Validation:
             for name, task in tasks.items()
         }
         found = self.evaluator.report(outputs, self.split)
+        found = {k: v for k, v in found.items() if "/bias_" not in k}  # 0 is the best
         if key not in found:
             raise registry.unknown("number in config.checkpoint.best", key, found)
         if found[key] is None:

@@ -17,7 +17,7 @@ from emotion_jax.data.augment import Augment
 from emotion_jax.data.pipeline import Feed
 from emotion_jax.optim import Optimizer, path_name
 from emotion_jax.platform import compiler_options
-from emotion_jax.tasks import Task, losses_and_metrics, with_offsets
+from emotion_jax.tasks import Task, losses_and_metrics, offset
 
 
 @flax.struct.dataclass
@@ -108,7 +108,7 @@ def make_loss(network, tasks: Mapping[str, Task]) -> Callable:
             rngs={"dropout": key},
         )
         side, taught = image.shape[1], batch.get("taught", {})
-        labels = with_offsets(batch["labels"], outputs["offset"], batch["turn"], side)
+        labels = offset.keep(batch["labels"], outputs["offset"], batch["turn"], side)
         loss, metrics = losses_and_metrics(
             tasks, outputs, labels, batch["known"], side, taught
         )

@@ -23,7 +23,7 @@ def average(
     The logits are those of the mean distribution.
 
     Args:
-      offset: what the network learnt points to be off by, in quarters of a side.
+      offset: by how many pixels, x and y, the network puts points off the picture.
     """
     total: Outputs = {}
     for move in MOVES:
@@ -37,7 +37,7 @@ def average(
                     side = image.shape[2]
                     back = turned(output, tasks[name], side, mirror)
                     if mirror and name in offset:
-                        back[..., 0] += 2 * offset[name][0] * side / 4
+                        back[..., 0] += 2 * offset[name][0]
                     output = back - np.float32(move)
                 total[name] = total.get(name, 0) + output / (2 * len(MOVES))
     classes = {name for name in total if tasks[name].kind == "classes"}

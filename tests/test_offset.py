@@ -7,14 +7,17 @@ import optax
 import pytest
 import tiny
 
-from emotion_jax import evaluate, sharding, step, tasks, views
+from emotion_jax import distill, evaluate, sharding, step, tasks, views
 from emotion_jax.data.augment import make_augment
+from emotion_jax.errors import Mistake
 from emotion_jax.models import make_network
+from emotion_jax.tasks import offset
 
 SIDE = 24
 OFF = np.float32([3.0, -1.0])  # pixels that the labels are off by
 LEARNED = {"emotion": {}, "keypoints": {"learn_offset": True}}
 TASKS = tasks.make_tasks(LEARNED)
+PLAIN = tasks.make_tasks({"emotion": {}, "keypoints": {}})
 ALWAYS = {"probability": 1.0}
 
 
@@ -27,13 +30,13 @@ def ten() -> dict:
     return table | {"image": image, "row": row, "epoch": epoch}
 
 
-def in_quarters(pixels) -> jax.Array:
-    return jnp.asarray(pixels) / (SIDE / 4)
+def in_units(pixels) -> jax.Array:
+    return jnp.asarray(pixels) / (SIDE / offset.UNIT)
 
 
 def turned(batch: dict, augment: dict) -> dict:
     """A batch augmented."""
-    augment = jax.jit(make_augment(TASKS, augment))
+    augment = jax.jit(make_augment(PLAIN, augment))
     return jax.device_get(augment(jax.random.key(3), batch))
 
 
@@ -52,15 +55,18 @@ def test_labels_of_turned_faces_are_off_as_those_of_all(augment, ten):
     true = turned(ten, augment)
     points = ten["labels"]["keypoints"]
     off = turned(ten | {"labels": ten["labels"] | {"keypoints": points + OFF}}, augment)
-    offset = {"keypoints": in_quarters(OFF)}
-    turn = jnp.asarray(off["turn"])
-    kept = tasks.with_offsets(off["labels"], offset, turn, SIDE)
+    turn, value = jnp.asarray(off["turn"]), {"keypoints": in_units(OFF)}
+    kept = offset.keep(off["labels"], value, turn, SIDE)
     expected = true["labels"]["keypoints"] + OFF
     np.testing.assert_allclose(kept["keypoints"], expected, atol=1e-4)
     np.testing.assert_array_equal(kept["emotion"], true["labels"]["emotion"])
 
 
-def test_training_learns_what_labels_are_off_by(ten):
+SGD = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1, 0.9, nesterov=True))
+
+
+@pytest.mark.parametrize("tx", [optax.adam(0.05), SGD], ids=["adam", "sgd"])
+def test_training_learns_what_labels_are_off_by(tx, ten):
     """Nothing of a face can be known here, but that its labels lie off the middle."""
     middle = np.full((10, 15, 2), (SIDE - 1) / 2, np.float32)
     batch = ten | {"labels": ten["labels"] | {"keypoints": middle + OFF}}
@@ -70,7 +76,6 @@ def test_training_learns_what_labels_are_off_by(ten):
     variables = jax.jit(network.init)(jax.random.key(0), batch["image"])
     loss = step.make_loss(network, TASKS)
     augment = make_augment(TASKS, {"flip": {}})
-    tx = optax.adam(0.05)
 
     @jax.jit
     def train(params, state, number):
@@ -85,14 +90,29 @@ def test_training_learns_what_labels_are_off_by(ten):
     params = variables["params"]
     assert not params["offset_keypoints"].any()
     state = tx.init(params)
-    for number in range(120):
+    for number in range(400):
         params, state = train(params, state, number)
-    learnt = params["offset_keypoints"] * SIDE / 4
+    learnt = params["offset_keypoints"] * SIDE / offset.UNIT
     np.testing.assert_allclose(learnt[0], OFF[0], atol=0.3)
-    image = jnp.zeros((1, SIDE, SIDE, 1))
     given = {"params": params, "batch_stats": variables["batch_stats"]}
-    points = network.apply(given, image, train=False)["keypoints"]
+    seen = network.apply(
+        given, jnp.zeros((1, SIDE, SIDE, 1)), train=True, mutable=["batch_stats"]
+    )
+    points = seen[0]["keypoints"]
     np.testing.assert_allclose(points.mean((0, 1)), middle[0, 0] + OFF, atol=0.6)
+
+
+def test_an_offset_is_learnt_from_mirrored_faces_alone():
+    with pytest.raises(Mistake, match="learn_offset learns from mirrored faces: it"):
+        make_augment(TASKS, {"rotate": {}})
+
+
+def test_a_teacher_whose_points_lie_elsewhere_is_told(tmp_path):
+    teacher = str(tiny.untrained(tmp_path / "run"))
+    fields = {"learn_offset": True, "teachers": teacher}
+    pupil = tasks.make_tasks({"keypoints": fields})
+    with pytest.raises(Mistake, match="with learn_offset=False: its points lie"):
+        distill.load(pupil, sharding.make_mesh())
 
 
 def test_without_the_field_nothing_is_learnt_of_offsets(ten):
@@ -112,8 +132,7 @@ def test_mirrored_views_count_as_the_face_itself():
 
     image = np.zeros((1, SIDE, SIDE, 1), np.uint8)
     image[0, 4, 7] = 200
-    offset = {"keypoints": np.array(in_quarters(OFF))}
-    found = views.average(see, TASKS, image, offset)["keypoints"]
+    found = views.average(see, TASKS, image, {"keypoints": OFF})["keypoints"]
     np.testing.assert_allclose(
         found, np.broadcast_to(spot + OFF, (1, 15, 2)), atol=1e-5
     )
@@ -127,7 +146,7 @@ def test_an_evaluation_over_views_takes_the_offset_of_the_checkpoint():
     image = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 1), np.uint8)
     variables = jax.jit(network.init)(jax.random.key(0), jnp.zeros(image.shape))
     plain = evaluator.run_tta(variables, image)["keypoints"]
-    params = variables["params"] | {"offset_keypoints": in_quarters(OFF)}
+    params = variables["params"] | {"offset_keypoints": in_units(OFF)}
     found = evaluator.run_tta(variables | {"params": params}, image)["keypoints"]
     # Half of the views are mirrored; each is off by twice as much.
     expected = plain + np.float32([OFF[0], 0])

@@ -19,7 +19,7 @@ from emotion_jax.data.geometry import GEOMETRY
 from emotion_jax.data.mixing import MIXING
 from emotion_jax.data.photometry import PHOTOMETRY, SHAPES
 from emotion_jax.errors import Mistake
-from emotion_jax.tasks import Task, mirrored
+from emotion_jax.tasks import Task, mirrored, offset
 
 AUGMENTATIONS = GEOMETRY | PHOTOMETRY | MIXING
 PROBABILITY = {"flip": 0.5, "flip_vertical": 0.5, "erase": 0.5, "cutout": 0.5}
@@ -71,6 +71,7 @@ class Augment:
 
         Args:
           batch: image float32[b h w 1] in [0, 1], labels, known, row and epoch.
+            `turn` is added: float32[b 2 2], the linear part of what moved each face.
         """
         keys = jax.random.split(key, len(batch["image"]))
         batch = jax.vmap(self.alter)(keys, batch)
@@ -200,6 +201,12 @@ def make_augment(tasks: Mapping[str, Task], sections: Mapping[str, Mapping]) -> 
             registry.pick("config.augment.cutout.shape", shape, SHAPES)
         functions[name] = partial(function, **options)
         probability[name] = float(likely)
+    off = offset.learners(tasks)
+    if off and not {"flip", "alternating_flip"} & functions.keys():
+        raise Mistake(
+            f"config.tasks.{off[0]}.learn_offset learns from mirrored faces: it wants "
+            "flip or alternating_flip in config.augment"
+        )
     mixing = [name for name in MIXING if name in functions]
     if mixing and not any(task.kind == "classes" for task in tasks.values()):
         raise Mistake(f"config.augment.{mixing[0]} mixes classes, and no task has any")

@@ -17,7 +17,7 @@ from emotion_jax.errors import Mistake
 from emotion_jax.models.course import CourseHead, CourseTrunk
 from emotion_jax.models.heads import Flat, HeatMap, Pooled
 from emotion_jax.models.resnet import ResNet
-from emotion_jax.tasks import Task
+from emotion_jax.tasks import Task, offset
 
 # He et al. 2015, table 1; ResNet-10 and -26 have one or two blocks a stage.
 MODELS = {
@@ -39,14 +39,14 @@ class Network(nn.Module):
     Attributes:
       dropout: share of the features that a training step hides from the heads.
       learned: tasks whose loss is weighed by a noise that is learnt here.
-      offset: tasks whose labels' offset from the picture is learnt here.
+      off: tasks whose labels lie off the picture, by what is learnt here.
     """
 
     trunk: nn.Module
     heads: Mapping[str, nn.Module]
     dropout: float = 0.0
     learned: tuple[str, ...] = ()
-    offset: tuple[str, ...] = ()
+    off: tuple[str, ...] = ()
 
     @nn.compact
     def __call__(self, image: Float[Array, "b h w 1"], train: bool = False) -> dict:
@@ -59,7 +59,9 @@ class Network(nn.Module):
             "log_variance": {
                 n: self.param(f"log_variance_{n}", zeros, ()) for n in self.learned
             },
-            "offset": {n: self.param(f"offset_{n}", zeros, (2,)) for n in self.offset},
+            "offset": {
+                n: self.param(offset.parameter(n), zeros, (2,)) for n in self.off
+            },
         }
         return outputs | (learnt if train else {})
 
@@ -99,8 +101,7 @@ def make_network(
     trunk = registry.call("config.model", make_trunk, dtype=precision, **options)
     heads = {name: make_head(task) for name, task in tasks.items()}
     learned = tuple(name for name, task in tasks.items() if task.weight == "learned")
-    offset = tuple(name for name, task in tasks.items() if task.learn_offset)
-    return Network(trunk, heads, dropout, learned, offset)
+    return Network(trunk, heads, dropout, learned, offset.learners(tasks))
 
 
 def make_head(task: Task) -> nn.Module:

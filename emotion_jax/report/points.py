@@ -51,9 +51,10 @@ def overall(path: Path, distance: Float[np.ndarray, " n"], told: Told) -> list[H
             "of the mean squared error of a coordinate, and Kaggle's score: for other "
             "such faces most likely ", told.interval("rmse_px"), ". A few large errors "
             "weigh more in it than many small ones. The mean difference from the "
-            "labels, ", told("bias_x_px"), " to the right and ", told("bias_y_px"),
-            " down, should be near 0: if not, labels and picture disagree, and the "
-            "field learn_offset of the config helps.",
+            "labels is ", told("bias_x_px"), " to the right and ", told("bias_y_px"),
+            " down. A large one to the side is typical of labels that lie off the "
+            "picture and a network that was trained on mirrored faces without the "
+            "field learn_offset.",
         )
     ]  # fmt: skip
     if not len(distance):

@@ -68,24 +68,6 @@ def with_counts(tasks: Mapping[str, Task], splits: Iterable) -> dict[str, Task]:
     return made
 
 
-def with_offsets(
-    labels: dict,
-    offset: Mapping[str, Float[Array, "2"]],
-    turn: Float[Array, "b 2 2"],
-    side: int,
-) -> dict:
-    """The labels as who made them would have made them for the turned pictures.
-
-    What they are off by, in quarters of a side, turned with the picture; it would not
-    have, and so the labels of mirrored faces would be off to the other side.
-    """
-    stays = jnp.eye(2)[None] - turn
-    return labels | {
-        name: labels[name] + (stays @ (value * side / 4))[:, None]
-        for name, value in offset.items()
-    }
-
-
 def losses_and_metrics(
     tasks: Mapping[str, Task],
     outputs: dict,

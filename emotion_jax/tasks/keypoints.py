@@ -24,8 +24,8 @@ class Keypoints(Task):
       loss: of POINT_LOSSES, or "heatmap", which wants the head "heatmap".
       delta_px: beyond it an error counts linearly; the width of the heat map's
         target. In pixels of the 96-pixel frame.
-      learn_offset: the labels may lie off what the picture shows, all to one side:
-        learn how far, so that those of turned and mirrored faces lie there too.
+      learn_offset: the labels may lie off the picture, all to one side: learn by how
+        much, from mirrored faces (offset.py).
     """
 
     head: str = "flat"
