@@ -35,6 +35,8 @@ from emotion_jax.errors import Mistake
 from emotion_jax.evaluate import Outputs, Restored
 from emotion_jax.report import card
 from emotion_jax.scores import Numbers
+from emotion_jax.tasks import offset
+from emotion_jax.tasks.keypoints import FRAME
 from emotion_jax.warm_start import by_path
 
 SAMPLE = {"faces": 10, "seed": 7}  # drawn faces whose answers go along
@@ -77,7 +79,17 @@ def names_of(runs: str | Sequence[str]) -> str | list[str]:
     return [Path(run).name for run in runs]
 
 
-def public(meta: checkpoint.Meta) -> checkpoint.Meta:
+def habits(restored: Restored) -> tuple[str, ...]:
+    """To which side of the picture it learnt its labels, and so its points, to lie."""
+    found = offset.learnt(restored.tasks, restored.variables["params"], FRAME)
+    return tuple(
+        f"The labels of {name} lie {x:.1f} pixels of a face of {FRAME} to the right of "
+        "what the picture shows, and so do the points that the network finds."
+        for name, (x, _) in found.items()
+    )
+
+
+def public(meta: checkpoint.Meta, further: Sequence[str] = ()) -> checkpoint.Meta:
     """What the checkpoint says of itself, but for its paths; and the data's terms."""
     config = copy.deepcopy(meta.config)
     config["init_from"] = names_of(config["init_from"])
@@ -90,14 +102,15 @@ def public(meta: checkpoint.Meta) -> checkpoint.Meta:
             section.pop(field, None)
     said = meta.data or tuple(sources)
     terms = tuple(TERMS[source] for source in sources)
-    return dataclasses.replace(meta, config=config, data=(*said, *terms, RESEARCH))
+    said = (*said, *further, *terms, RESEARCH)
+    return dataclasses.replace(meta, config=config, data=said)
 
 
 def rounded(restored: Restored, half: pretrained.Arrays, folder: Path) -> Restored:
     """The network as it will be loaded from this folder."""
     whole = sharding.whole(restored.evaluator.mesh)
     variables = sharding.place(pretrained.variables(half), whole)
-    meta = public(restored.meta)
+    meta = public(restored.meta, habits(restored))
     return dataclasses.replace(restored, folder=folder, meta=meta, variables=variables)
 
 

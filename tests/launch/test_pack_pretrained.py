@@ -1,5 +1,6 @@
 """Laws of packing: rounded once, measured so, nothing of the machine, whole or told."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -114,6 +115,15 @@ def test_no_path_of_the_machine_ships(packer, home, packed):
     teachers = [task["teachers"] for task in found.config["tasks"].values()]
     assert teachers == [["a", "b"], "c"]
     assert "FER2013, the ICML 2013 challenge's" in found.data[-2]
+
+
+def test_it_says_to_which_side_its_labels_lie(packer, home):
+    restored = evaluate.restore(str(home / "both"))
+    assert packer.habits(restored) == ()
+    tasks = make_tasks({"keypoints": {"learn_offset": True}})
+    off = {"params": {"offset_keypoints": np.float32([0.375, 0.1])}}
+    (said,) = packer.habits(dataclasses.replace(restored, tasks=tasks, variables=off))
+    assert "keypoints lie 1.5 pixels of a face of 96 to the right" in said
 
 
 def test_packing_again_writes_the_same_bytes(packer, home, packed):
