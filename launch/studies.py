@@ -1,4 +1,4 @@
-"""Questions of the course, answered by measurement: a table and a figure each.
+"""Questions answered by measurement: a table and a figure each.
 
   python launch/studies.py activation --data fer2013=fer2013.csv --out runs/studies
   python launch/studies.py shortcuts --data fer2013=fer2013.csv --out runs/studies
