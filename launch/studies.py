@@ -130,7 +130,7 @@ STUDIES = {
     ),
     "shortcuts": Study(
         "configs/fer5.py",
-        (*SMALL, "--config.train.steps=100"),
+        (*SMALL, "--config.train.steps=400"),
         {
             f"{1 + 2 * sum(blocks)} layers, {name}": {
                 "model.blocks": blocks,
