@@ -6,7 +6,8 @@
 On faces of noise, compiled apart, synchronised, in several repeats; medians and spread,
 with hardware, versions and commit, as a table and as benchmark_PLATFORM_CONFIG.json.
 --compare trains the same network in PyTorch and Keras, where installed, in the same
-session; compare the ratios, as machines are noisy.
+session; compare the ratios, as machines are noisy. --only makes a part of it, where a
+minute counts.
 """
 
 import functools
@@ -149,6 +150,48 @@ def evaluation(rig: rigs.Rig, repeats: int, batch: int = 512) -> list[float]:
     ]
 
 
+def training(rig: rigs.Rig, flags) -> dict:
+    """Images/s of the train step by feed and steps a call; its share of the peak."""
+    rates = {
+        name: rigs.spread(rigs.training(rig, name, flags.repeats))
+        for name in ("resident", "streamed")
+    }
+    for calls in flags.calls:
+        for way, scan in (("unrolled", False), ("scanned", True)):
+            found = rigs.training(rig, "resident", flags.repeats, calls, scan)
+            rates[f"{calls} steps a call, {way}"] = rigs.spread(found)
+    flops, most = model_flops(rig), peak(flags.repeats)
+    share = rates["resident"]["median"] * flops / most / rig.mesh.size
+    found = {"train_images_s": rates, "model_flops_a_face": flops}
+    return found | {"peak_flops_s": most, "flop_share": round(share, 4)}
+
+
+def starting(rig: rigs.Rig, flags) -> dict:
+    """Seconds until something happens."""
+    imports = rigs.spread(overheads.import_s(3))
+    return {"import_s": imports, "first_step_s": overheads.first_step_s()}
+
+
+def saving(rig: rigs.Rig, flags) -> dict:
+    """What a checkpoint costs, and the memory that all before it took at most."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    found = {"checkpoint_cpu_s": rigs.spread(overheads.checkpoint(rig))}
+    return found | {"peak_bytes": stats.get("peak_bytes_in_use")}
+
+
+SECTIONS = {  # a full process is slower: the host's own time comes first
+    "host": lambda rig, flags: {"host_ms": overheads.host(flags.repeats)},
+    "compile": lambda rig, flags: compiled(rig, rig.feed("resident")),
+    "train": training,
+    "evaluate": lambda rig, flags: {
+        "eval_images_s": rigs.spread(evaluation(rig, flags.repeats))
+    },
+    "parts": lambda rig, flags: {"step_ms": parts(rig, flags.repeats)},
+    "start": starting,
+    "save": saving,
+}
+
+
 def main(args: list[str]) -> None:
     """The benchmark."""
     parser = cli.Parser("benchmark", __doc__)
@@ -157,11 +200,14 @@ def main(args: list[str]) -> None:
     add("--batch-size", type=int, default=0, metavar="N", help="default: the config's")
     add("--repeats", type=int, default=5, metavar="N")
     add("--calls", type=int, nargs="*", default=[], help="also so many steps a call")
+    add("--only", nargs="+", default=list(SECTIONS), choices=SECTIONS, metavar="PART")
     add("--compare", nargs="*", metavar="PEER", help=f"also {', '.join(peers.PEERS)}")
     add("--out", type=Path, metavar="DIR", help="where the JSON goes")
     flags, config = parser.parse_with_config(args)
     if flags.repeats < 1 or flags.batch_size < 0 or min(flags.calls, default=1) < 1:
         raise Mistake("--repeats, --calls and --batch-size are at least 1")
+    if flags.compare is not None and "train" not in flags.only:
+        raise Mistake("--compare needs the train part, which it compares with")
     wanted = peers.pick(flags.compare)
     if flags.out:
         cli.check_folder("--out", flags.out)
@@ -169,33 +215,16 @@ def main(args: list[str]) -> None:
     mesh = sharding.make_mesh()
     batch_size = flags.batch_size or config.train.batch_size
     sharding.check_divides(batch_size, mesh, "train.batch_size")
-    rig = rigs.Rig(config, mesh, batch_size, max(4096, batch_size))
-    repeats, feed = flags.repeats, rig.feed("resident")
+    rig = rigs.Rig(config, mesh, batch_size, 32 * batch_size)
     found = {"config": flags.config, "batch_size": batch_size} | logs.environment()
-    found["cores"] = os.cpu_count()
-    found["host_ms"] = overheads.host(repeats)  # first: a full process is slower
-    found |= compiled(rig, feed)
-    found["train_images_s"] = {
-        name: rigs.spread(rigs.training(rig, name, repeats))
-        for name in ("resident", "streamed")
-    }
-    for calls in flags.calls:
-        for way, scan in (("unrolled", False), ("scanned", True)):
-            rates = rigs.training(rig, "resident", repeats, calls, scan)
-            found["train_images_s"][f"{calls} steps a call, {way}"] = rigs.spread(rates)
-    found["eval_images_s"] = rigs.spread(evaluation(rig, repeats))
-    found["step_ms"] = parts(rig, repeats)
-    rate, most = found["train_images_s"]["resident"]["median"], peak(repeats)
-    found["model_flops_a_face"], found["peak_flops_s"] = model_flops(rig), most
-    found["flop_share"] = round(rate * model_flops(rig) / most / mesh.size, 4)
-    found["import_s"] = rigs.spread(overheads.import_s(3))
-    found["first_step_s"] = overheads.first_step_s()
-    found["checkpoint_cpu_s"] = rigs.spread(overheads.checkpoint(rig))
-    stats = jax.local_devices()[0].memory_stats() or {}
-    found["peak_bytes"] = stats.get("peak_bytes_in_use")
+    found |= {"cores": os.cpu_count(), "model": config.model.to_dict()}
+    for name, measure in SECTIONS.items():
+        if name in flags.only:
+            found |= measure(rig, flags)
     for name in wanted:
-        found[name] = peers.PEERS[name](rig, repeats)
-        found[name]["ratio"] = round(rate / found[name]["median"], 3)
+        peer = peers.PEERS[name](rig, flags.repeats)
+        ours = found["train_images_s"]["resident"]["median"]
+        found[name] = peer | {"ratio": round(ours / peer["median"], 3)}
 
     tell(found)
     if flags.out:

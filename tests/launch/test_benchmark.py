@@ -82,6 +82,7 @@ def test_seconds_are_of_one_call(launch):
         ("--repeats=0", "at least 1"),
         ("--compare=torchh", "did you mean"),
         ("--batch-size=-8", "at least 1"),
+        ("--only=tran", "'tran'"),
     ],
 )
 def test_a_wrong_flag_is_a_sentence(flag, sentence):
@@ -89,6 +90,16 @@ def test_a_wrong_flag_is_a_sentence(flag, sentence):
     found = subprocess.run([*command, flag], cwd=ROOT, capture_output=True, text=True)
     assert found.returncode == 2
     assert sentence in found.stderr and "Traceback" not in found.stderr
+
+
+def test_peers_are_compared_with_a_training_that_was_timed(launch):
+    import benchmark
+
+    from emotion_jax.errors import Mistake
+
+    args = ["--config=configs/fer5.py", "--only", "parts", "--compare", "keras"]
+    with pytest.raises(Mistake, match="train part"):
+        benchmark.main(args)
 
 
 @pytest.mark.long
