@@ -8,9 +8,11 @@ serves as many more products; later stages have half the width of the one before
 there are 1.85 million parameters. Against combined: 512 faces a batch and, as the root
 of that, twice the learning rate.
 
-Result: none yet. It compiles for TPU v5e (512 faces a chip: 13.7 MB a face, whose time
-is 0.76 of that of the FLOPs; launch/results/README.md) but was not trained to its end.
-On a CPU take combined: a step of this costs twenty times the FLOPs.
+Result (seed 0, 85 epochs on one H100, jax 0.11.2; emotions taught by three networks
+of seven classes, points by pretrained:keypoints): on val accuracy 0.820, macro-F1 0.645
+and 1.36 px; not measured on what is held out (launch/results/runs.md). On TPU v5e, 512
+faces a chip: 13.7 MB a face, whose time is 0.76 of that of the FLOPs. On a CPU take
+combined: a step of this costs twenty times the FLOPs.
 """
 
 from ml_collections import ConfigDict

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import logging
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -300,6 +301,27 @@ def read(
             problem = f"{bucket.origin(folder)} is damaged ({first_line(error)})"
             logs.say(f"{problem}; left out")
     raise Mistake(f"{flag} {checkpoint}: {problem}, and there is no other")
+
+
+def copy_best(workdir: Path, target: Path, mesh: Mesh) -> Path:
+    """A workdir's best step into another, of its variables alone: a third of the size.
+
+    It is evaluated, taught from, warm-started from and packed like any, but no run goes
+    on from it. Returns the new step's folder.
+    """
+    folder, meta, variables = read(str(workdir), mesh)
+    step = target.absolute() / "checkpoints" / folder.name
+    with one_sentence(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as writer:
+        writer.save(
+            step,
+            ocp.args.Composite(
+                state=ocp.args.StandardSave({"ema": jax.device_get(variables)}),
+                meta=ocp.args.JsonSave(dataclasses.asdict(meta)),
+            ),
+        )
+    if (folder / "metrics").is_dir():
+        shutil.copytree(folder / "metrics", step / "metrics")
+    return step
 
 
 def rank_of(folder: Path) -> float | None:

@@ -1,0 +1,243 @@
+"""Train a family of networks in one call: teachers, then those they teach.
+
+  python launch/family.py --plan launch/plans/record.txt --out runs/record \\
+      --data fer2013=fer2013.csv keypoints=training.csv --let votes=fer2013new.csv \\
+      --jobs 3 --minutes 9 --pack packed
+
+A line of the plan names a run, its config, and fields that it sets. {NAME} is the
+workdir of a run further up, which is then waited for, or what --let gives. Trainings on
+one card take turns, but one compiles while others train. What ends is packed at once:
+the best step's variables and the logs, as PACKED/NAME.tgz. After --minutes all that
+still trains is told to save and packed as it is; the same command goes on, and trains
+nothing twice. Exit codes: 0 all are done, 3 one failed, 75 the time was up.
+"""
+
+import dataclasses
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax
+
+from emotion_jax import checkpoint, cli, logs, sharding
+from emotion_jax.errors import Mistake, Preempted, Stopped
+
+BRACES = re.compile(r"\{(\w+)\}")
+LOGS = ("config.json", "env.json", "done.json", "metrics.jsonl", "model_card.md")
+SAVE_S = 30  # how long a run that is told to may take to save
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A run of the plan.
+
+    Attributes:
+      flags: of its config, with braces.
+      after: the runs that must be done before.
+    """
+
+    name: str
+    config: str
+    flags: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+def read_plan(path: Path, let: Mapping[str, str]) -> list[Member]:
+    """The plan's runs, each with a config that can be loaded.
+
+    Raises:
+      Mistake: a run names what is not there.
+    """
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Mistake(f"--plan {path} cannot be read: {error}") from None
+    found: dict[str, Member] = {}
+    for line in re.sub(r"\n[ \t]+(?=\S)", " ", text).splitlines():
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError as error:
+            raise Mistake(f"{path}: {error} in {line[:40]!r}") from None
+        if not words:
+            continue
+        if len(words) < 2 or not words[0].isidentifier():
+            raise Mistake(f"{path}: {line[:40]!r} is no NAME CONFIG FLAG ...")
+        name, config, *flags = words
+        known = [*found, *let]
+        if name in known:
+            raise Mistake(f"{path}: there are two of the name {name}")
+        used = BRACES.findall(" ".join(flags))
+        if wrong := [n for n in used if n not in known]:
+            raise Mistake(
+                f"{path}: {name} names {{{wrong[0]}}}, which is no run further up and "
+                "not given by --let"
+            )
+        cli.load_config(config, flags)
+        after = tuple(n for n in found if n in used)
+        found[name] = Member(name, config, tuple(flags), after)
+    if not found:
+        raise Mistake(f"--plan {path} names no run")
+    return list(found.values())
+
+
+def command(member: Member, data: Sequence[str], places: Mapping[str, str]) -> list:
+    """Its training, on those sources of `data` that its config has."""
+    config = cli.load_config(member.config, list(member.flags))
+    mine = [d for d in data if d.split("=")[0] in config.data.sources]
+    flags = [BRACES.sub(lambda m: places[m[1]], flag) for flag in member.flags]
+    run = [sys.executable, "-m", "emotion_jax.train", "--config", member.config]
+    run += ["--workdir", places[member.name], *flags]
+    return [*run, "--data", *mine] if mine else run
+
+
+def pack(workdir: Path, folder: Path) -> Path:
+    """The run's best variables and its logs as one file, whole or not there."""
+    mesh = sharding.make_mesh(jax.local_devices()[:1])
+    with tempfile.TemporaryDirectory() as scratch:
+        slim = Path(scratch) / workdir.name
+        checkpoint.copy_best(workdir, slim, mesh)
+        for name in LOGS:
+            if (workdir / name).exists():
+                shutil.copy(workdir / name, slim / name)
+        target = folder / f"{workdir.name}.tgz"
+        with logs.whole(target) as partial, tarfile.open(partial, "w:gz") as tar:
+            tar.add(slim, workdir.name)
+    return target
+
+
+class Family:
+    """The plan as it runs: what waits, what trains, how what ended did."""
+
+    def __init__(self, members: Sequence[Member], flags, let: Mapping[str, str]):
+        self.waiting, self.flags = list(members), flags
+        self.places = {m.name: str(flags.out / m.name) for m in members} | let
+        self.running: dict[str, subprocess.Popen] = {}
+        self.done, self.failed, self.unpacked = set(), [], []
+        self.begin = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """A line with the seconds since the start."""
+        print(f"[{time.monotonic() - self.begin:4.0f} s] {text}", flush=True)
+
+    def start(self, member: Member) -> None:
+        """Its training, in a process of its own, that takes memory as it needs it."""
+        env = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} | os.environ
+        run = command(member, self.flags.data, self.places)
+        with open(self.flags.out / f"{member.name}.log", "a") as log:
+            self.running[member.name] = subprocess.Popen(
+                run, stdout=log, stderr=log, env=env
+            )
+        self.say(f"{member.name} starts")
+
+    def end(self, name: str, code: int) -> None:
+        """Tells how a run ended."""
+        log = (self.flags.out / f"{name}.log").read_text().splitlines()
+        told = [line for line in log if " val: " in line] if code == 0 else log
+        self.say(f"{name} ends with {code}: {told[-1] if told else 'no word'}")
+        if code == 0:
+            self.done.add(name)
+            self.unpacked.append(name)
+        else:
+            self.failed.append(name)
+
+    def turn(self) -> bool:
+        """Ends and starts what can be; whether anything trains."""
+        for name, process in list(self.running.items()):
+            if process.poll() is not None:
+                del self.running[name]
+                self.end(name, process.returncode)
+        for member in list(self.waiting):
+            if set(self.failed) & set(member.after):
+                self.say(f"{member.name} is left out: its teacher failed")
+                self.waiting.remove(member)
+                self.failed.append(member.name)
+            elif len(self.running) < self.flags.jobs and self.done >= set(member.after):
+                self.waiting.remove(member)
+                self.start(member)
+        self.pack()
+        return bool(self.running)
+
+    def pack(self) -> None:
+        """All that ended since the last time."""
+        while self.flags.pack and self.unpacked:
+            target = pack(Path(self.places[self.unpacked.pop()]), self.flags.pack)
+            self.say(f"packed {target.name}, {target.stat().st_size:,} bytes")
+
+    def stop(self) -> None:
+        """All that trains saves its next step and ends, and is packed as it is."""
+        for process in self.running.values():
+            process.send_signal(signal.SIGTERM)
+        for name, process in self.running.items():
+            try:
+                process.wait(SAVE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            if checkpoint.step_folders(Path(self.places[name]) / "checkpoints"):
+                self.unpacked.append(name)
+        self.pack()
+
+    def run(self) -> None:
+        """Trains them all.
+
+        Raises:
+          Preempted: the time is up.
+          Stopped: a run failed, or several did.
+        """
+        minutes = self.flags.minutes or float("inf")
+        try:
+            while self.turn():
+                if time.monotonic() - self.begin > 60 * minutes:
+                    left = [*self.running, *(m.name for m in self.waiting)]
+                    raise Preempted(f"the time is up: {', '.join(left)} not done")
+                time.sleep(0.2)
+        finally:
+            self.stop()
+        if self.failed:
+            first = self.flags.out / f"{self.failed[0]}.log"
+            raise Stopped(f"{', '.join(self.failed)} failed: see {first}")
+
+
+def told(*_) -> None:
+    """What a SIGTERM does."""
+    raise Preempted("told to stop; the same command goes on")
+
+
+def main(args: list[str]) -> None:
+    """The family."""
+    parser = cli.Parser("family", __doc__)
+    parser.prog = "python launch/family.py"
+    add = parser.add_argument
+    add("--plan", type=Path, required=True, metavar="FILE", help="its runs")
+    add("--out", type=Path, required=True, metavar="DIR", help="the workdirs")
+    add("--data", **cli.SOURCES, help="where sources of the configs are")
+    add("--let", nargs="+", default=[], metavar="NAME=VALUE", help="for {NAME}")
+    add("--jobs", type=int, default=1, metavar="N", help="trainings at a time")
+    add("--minutes", type=float, default=0.0, metavar="M", help="0: no limit")
+    add("--pack", type=Path, metavar="DIR", help="where NAME.tgz go")
+    flags = parser.parse(args)
+    if flags.jobs < 1 or flags.minutes < 0:
+        raise Mistake("--jobs is at least 1 and --minutes 0")
+    if wrong := [text for text in flags.let if "=" not in text]:
+        raise Mistake(f"--let {wrong[0]} is no NAME=VALUE")
+    let = dict(text.split("=", 1) for text in flags.let)
+    members = read_plan(flags.plan, let)
+    for name, folder in (("--out", flags.out), ("--pack", flags.pack)):
+        if folder:
+            cli.check_folder(name, folder)
+            folder.mkdir(parents=True, exist_ok=True)
+    jax.config.update("jax_platforms", "cpu")  # the accelerators are the trainings'
+    signal.signal(signal.SIGTERM, told)
+    Family(members, flags, let).run()
+
+
+if __name__ == "__main__":
+    cli.main(main)
