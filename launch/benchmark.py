@@ -218,21 +218,26 @@ def main(args: list[str]) -> None:
     rig = rigs.Rig(config, mesh, batch_size, 32 * batch_size)
     found = {"config": flags.config, "batch_size": batch_size} | logs.environment()
     found |= {"cores": os.cpu_count(), "model": config.model.to_dict()}
-    for name, measure in SECTIONS.items():
-        if name in flags.only:
-            found |= measure(rig, flags)
-    for name in wanted:
-        peer = peers.PEERS[name](rig, flags.repeats)
-        ours = found["train_images_s"]["resident"]["median"]
-        found[name] = peer | {"ratio": round(ours / peer["median"], 3)}
+    suffix = "" if flags.only == list(SECTIONS) else f"_{'_'.join(flags.only)}"
+    name = f"benchmark_{found['platform']}_{Path(flags.config).stem}{suffix}.json"
 
+    def keep() -> None:  # at once: what comes next may not end
+        if flags.out:
+            flags.out.mkdir(parents=True, exist_ok=True)
+            logs.write_json(flags.out / name, found)
+
+    for part, measure in SECTIONS.items():
+        if part in flags.only:
+            found |= measure(rig, flags)
+            keep()
+    for peer in wanted:
+        theirs = peers.PEERS[peer](rig, flags.repeats)
+        ours = found["train_images_s"]["resident"]["median"]
+        found[peer] = theirs | {"ratio": round(ours / theirs["median"], 3)}
+        keep()
     tell(found)
     if flags.out:
-        name = Path(flags.config).stem
-        path = flags.out / f"benchmark_{found['platform']}_{name}.json"
-        flags.out.mkdir(parents=True, exist_ok=True)
-        logs.write_json(path, found)
-        print(f"written to {path}")
+        print(f"written to {flags.out / name}")
 
 
 def tell(found: dict) -> None:

@@ -29,6 +29,7 @@ from pathlib import Path
 import jax
 
 from emotion_jax import checkpoint, cli, logs, sharding
+from emotion_jax.data import parse_source
 from emotion_jax.errors import Mistake, Preempted, Stopped
 
 BRACES = re.compile(r"\{(\w+)\}")
@@ -62,9 +63,10 @@ def read_plan(path: Path, let: Mapping[str, str]) -> list[Member]:
     except (OSError, UnicodeDecodeError) as error:
         raise Mistake(f"--plan {path} cannot be read: {error}") from None
     found: dict[str, Member] = {}
-    for line in re.sub(r"\n[ \t]+(?=\S)", " ", text).splitlines():
+    text = re.sub(r"(?m)^[ \t]*#.*$", "", text)
+    for line in re.sub(r"\s*\n[ \t]+(?=\S)", " ", text).splitlines():
         try:
-            words = shlex.split(line, comments=True)
+            words = shlex.split(line)
         except ValueError as error:
             raise Mistake(f"{path}: {error} in {line[:40]!r}") from None
         if not words:
@@ -81,7 +83,7 @@ def read_plan(path: Path, let: Mapping[str, str]) -> list[Member]:
                 f"{path}: {name} names {{{wrong[0]}}}, which is no run further up and "
                 "not given by --let"
             )
-        cli.load_config(config, flags)
+        cli.load_config(config, filled(flags, dict.fromkeys(found, "run") | let))
         after = tuple(n for n in found if n in used)
         found[name] = Member(name, config, tuple(flags), after)
     if not found:
@@ -89,11 +91,16 @@ def read_plan(path: Path, let: Mapping[str, str]) -> list[Member]:
     return list(found.values())
 
 
+def filled(flags: Sequence[str], places: Mapping[str, str]) -> list[str]:
+    """The flags with what the names in their braces stand for."""
+    return [BRACES.sub(lambda name: places[name[1]], flag) for flag in flags]
+
+
 def command(member: Member, data: Sequence[str], places: Mapping[str, str]) -> list:
     """Its training, on those sources of `data` that its config has."""
-    config = cli.load_config(member.config, list(member.flags))
-    mine = [d for d in data if d.split("=")[0] in config.data.sources]
-    flags = [BRACES.sub(lambda m: places[m[1]], flag) for flag in member.flags]
+    flags = filled(member.flags, places)
+    sources = cli.load_config(member.config, flags).data.sources
+    mine = [given for given in data if parse_source(given)[0] in sources]
     run = [sys.executable, "-m", "emotion_jax.train", "--config", member.config]
     run += ["--workdir", places[member.name], *flags]
     return [*run, "--data", *mine] if mine else run
@@ -123,6 +130,7 @@ class Family:
         self.running: dict[str, subprocess.Popen] = {}
         self.done, self.failed, self.unpacked = set(), [], []
         self.begin = time.monotonic()
+        self.told = self.stopping = False
 
     def say(self, text: str) -> None:
         """A line with the seconds since the start."""
@@ -132,29 +140,34 @@ class Family:
         """Its training, in a process of its own, that takes memory as it needs it."""
         env = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} | os.environ
         run = command(member, self.flags.data, self.places)
-        with open(self.flags.out / f"{member.name}.log", "a") as log:
+        with open(self.log(member.name), "w") as log:
             self.running[member.name] = subprocess.Popen(
                 run, stdout=log, stderr=log, env=env
             )
         self.say(f"{member.name} starts")
 
-    def end(self, name: str, code: int) -> None:
-        """Tells how a run ended."""
-        log = (self.flags.out / f"{name}.log").read_text().splitlines()
+    def log(self, name: str) -> Path:
+        """What a run last had to say."""
+        return self.flags.out / f"{name}.log"
+
+    def end(self, name: str) -> None:
+        """Tells how a run ended; what it has saved is to be packed."""
+        code, home = self.running.pop(name).returncode, Path(self.places[name])
+        if checkpoint.step_folders(home / "checkpoints"):
+            self.unpacked.append(name)
+        if code == 0 or (home / "done.json").exists():
+            self.done.add(name)  # of what came after its last step, the code tells
+        elif not self.stopping:
+            self.failed.append(name)
+        log = self.log(name).read_text(errors="replace").splitlines()
         told = [line for line in log if " val: " in line] if code == 0 else log
         self.say(f"{name} ends with {code}: {told[-1] if told else 'no word'}")
-        if code == 0:
-            self.done.add(name)
-            self.unpacked.append(name)
-        else:
-            self.failed.append(name)
 
     def turn(self) -> bool:
         """Ends and starts what can be; whether anything trains."""
         for name, process in list(self.running.items()):
             if process.poll() is not None:
-                del self.running[name]
-                self.end(name, process.returncode)
+                self.end(name)
         for member in list(self.waiting):
             if set(self.failed) & set(member.after):
                 self.say(f"{member.name} is left out: its teacher failed")
@@ -167,48 +180,52 @@ class Family:
         return bool(self.running)
 
     def pack(self) -> None:
-        """All that ended since the last time."""
+        """All that ended since the last time; one that cannot be is told."""
         while self.flags.pack and self.unpacked:
-            target = pack(Path(self.places[self.unpacked.pop()]), self.flags.pack)
-            self.say(f"packed {target.name}, {target.stat().st_size:,} bytes")
+            name = self.unpacked.pop()
+            try:
+                target = pack(Path(self.places[name]), self.flags.pack)
+                self.say(f"packed {target.name}, {target.stat().st_size:,} bytes")
+            except (Mistake, Stopped, OSError) as error:
+                self.say(f"{name} could not be packed: {error}")
+                self.failed.append(f"the packing of {name}")
 
     def stop(self) -> None:
         """All that trains saves its next step and ends, and is packed as it is."""
+        self.stopping = True
         for process in self.running.values():
             process.send_signal(signal.SIGTERM)
-        for name, process in self.running.items():
-            try:
-                process.wait(SAVE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            if checkpoint.step_folders(Path(self.places[name]) / "checkpoints"):
-                self.unpacked.append(name)
+        until = time.monotonic() + SAVE_S
+        while self.running:
+            for name, process in list(self.running.items()):
+                if time.monotonic() > until:
+                    process.kill()
+                    process.wait()
+                if process.poll() is not None:
+                    self.end(name)
+            self.pack()
+            time.sleep(0.1)
         self.pack()
 
     def run(self) -> None:
         """Trains them all.
 
         Raises:
-          Preempted: the time is up.
+          Preempted: the time is up, or a SIGTERM came.
           Stopped: a run failed, or several did.
         """
-        minutes = self.flags.minutes or float("inf")
+        until = self.begin + 60 * (self.flags.minutes or float("inf"))
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "told", True))
         try:
-            while self.turn():
-                if time.monotonic() - self.begin > 60 * minutes:
-                    left = [*self.running, *(m.name for m in self.waiting)]
-                    raise Preempted(f"the time is up: {', '.join(left)} not done")
+            while self.turn() and not self.told and time.monotonic() < until:
                 time.sleep(0.2)
+            left = [*self.running, *(member.name for member in self.waiting)]
         finally:
             self.stop()
+        if left := [name for name in left if name not in self.done]:
+            raise Preempted(f"the time was up: {', '.join(left)} not done")
         if self.failed:
-            first = self.flags.out / f"{self.failed[0]}.log"
-            raise Stopped(f"{', '.join(self.failed)} failed: see {first}")
-
-
-def told(*_) -> None:
-    """What a SIGTERM does."""
-    raise Preempted("told to stop; the same command goes on")
+            raise Stopped(f"failed: {', '.join(self.failed)}; see {self.flags.out}")
 
 
 def main(args: list[str]) -> None:
@@ -219,23 +236,24 @@ def main(args: list[str]) -> None:
     add("--plan", type=Path, required=True, metavar="FILE", help="its runs")
     add("--out", type=Path, required=True, metavar="DIR", help="the workdirs")
     add("--data", **cli.SOURCES, help="where sources of the configs are")
-    add("--let", nargs="+", default=[], metavar="NAME=VALUE", help="for {NAME}")
+    add("--let", **cli.SOURCES | {"metavar": "NAME=VALUE"}, help="for {NAME}")
     add("--jobs", type=int, default=1, metavar="N", help="trainings at a time")
     add("--minutes", type=float, default=0.0, metavar="M", help="0: no limit")
     add("--pack", type=Path, metavar="DIR", help="where NAME.tgz go")
     flags = parser.parse(args)
     if flags.jobs < 1 or flags.minutes < 0:
         raise Mistake("--jobs is at least 1 and --minutes 0")
-    if wrong := [text for text in flags.let if "=" not in text]:
-        raise Mistake(f"--let {wrong[0]} is no NAME=VALUE")
-    let = dict(text.split("=", 1) for text in flags.let)
+    let = dict(text.partition("=")[::2] for text in flags.let)
+    if wrong := [name for name in let if not name.isidentifier()]:
+        raise Mistake(f"--let is given as NAME=VALUE, got {wrong[0]!r}")
+    for given in flags.data:
+        parse_source(given)
     members = read_plan(flags.plan, let)
     for name, folder in (("--out", flags.out), ("--pack", flags.pack)):
         if folder:
             cli.check_folder(name, folder)
             folder.mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_platforms", "cpu")  # the accelerators are the trainings'
-    signal.signal(signal.SIGTERM, told)
     Family(members, flags, let).run()
 
 

@@ -6,6 +6,7 @@ that suits the platform: bfloat16 with channels last on a GPU. What they are giv
 a rig's batch size, side, blocks, width and classes; the points' head counts too.
 """
 
+import dataclasses
 import importlib.util
 import os
 from collections.abc import Callable, Sequence
@@ -14,14 +15,20 @@ import numpy as np
 import rig as rigs
 
 from emotion_jax.errors import Mistake
-from emotion_jax.models.resnet import STEM_KERNEL
+from emotion_jax.models.resnet import STEM_KERNEL, ResNet
 from emotion_jax.registry import unknown
 
 
 def plan_of(rig: rigs.Rig) -> dict:
     """The network's sizes, for whoever builds it again."""
     trunk = rig.network.trunk
-    if getattr(trunk, "block", "") != "basic" or trunk.preactivation:
+    plain = ResNet(trunk.blocks, trunk.width, trunk.growth, trunk.stem_stride)
+    free = ("dtype", "momentum", "stochastic_depth", "parent", "name")
+    if any(
+        getattr(trunk, field.name, None) != getattr(plain, field.name)
+        for field in dataclasses.fields(plain)
+        if field.name not in free
+    ):
         raise Mistake("--compare builds networks of basic blocks, without variants")
     widths = [trunk.stage_width(stage) for stage in range(len(trunk.blocks))]
     outputs = [
@@ -52,6 +59,7 @@ def pytorch(
     from torch import nn
     from torch.nn import functional as F
 
+    torch.backends.cudnn.benchmark = True  # as XLA, it tries all convolutions
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")
     dtype = torch.bfloat16 if cuda else torch.float32
@@ -130,6 +138,7 @@ def pytorch(
         pin_memory=cuda,
         num_workers=workers,
         persistent_workers=workers > 0,
+        multiprocessing_context="forkserver" if workers else None,
     )
 
     def loaded():
@@ -151,14 +160,16 @@ def pytorch(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
+    steps = 32 if cuda else 4  # waited for once
+
     def several():
-        for _ in range(4):
+        for _ in range(steps):
             run()
         if cuda:
             torch.cuda.synchronize()
 
     several()
-    rates = [4 * rig.batch_size / s for s in rigs.seconds(several, repeats)]
+    rates = [steps * rig.batch_size / s for s in rigs.seconds(several, repeats)]
     return rigs.spread(rates) | {"version": torch.__version__, "dtype": str(dtype)}
 
 
@@ -168,6 +179,8 @@ def keras(rig: rigs.Rig, repeats: int) -> dict:
     import keras as k
     import tensorflow as tf
 
+    if tf.config.list_physical_devices("GPU"):
+        k.mixed_precision.set_global_policy("mixed_bfloat16")
     sizes, layer = plan_of(rig), k.layers
 
     def conv(x, width: int, kernel: int, stride: int):
@@ -196,11 +209,12 @@ def keras(rig: rigs.Rig, repeats: int) -> dict:
     for stage, (count, width) in enumerate(sizes["stages"]):
         for number in range(count):
             x = block(x, width, 2 if stage and not number else 1)
-    x = layer.Dense(sizes["outputs"])(layer.GlobalAveragePooling2D()(x))
+    x = layer.GlobalAveragePooling2D()(x)
+    x = layer.Dense(sizes["outputs"], dtype="float32")(x)
     model = k.Model(image, x)
     model.compile(k.optimizers.SGD(0.01, momentum=0.9, nesterov=True), "mse")
     faces = tf.data.Dataset.from_tensor_slices((rig.split.faces["image"], targets(rig)))
-    faces = faces.shuffle(len(rig.split)).repeat()
+    faces = faces.shuffle(1024).repeat()  # filled anew for each fit
     faces = faces.batch(rig.batch_size).prefetch(tf.data.AUTOTUNE)
     steps = 4
 
