@@ -22,11 +22,11 @@ from emotion_jax.registry import unknown
 def plan_of(rig: rigs.Rig) -> dict:
     """The network's sizes, for whoever builds it again."""
     trunk = rig.network.trunk
-    plain = ResNet(trunk.blocks, trunk.width, trunk.growth, trunk.stem_stride)
-    free = ("dtype", "momentum", "stochastic_depth", "parent", "name")
-    if any(
-        getattr(trunk, field.name, None) != getattr(plain, field.name)
-        for field in dataclasses.fields(plain)
+    free = ("blocks", "width", "growth", "stem_stride", "stochastic_depth")
+    free += ("dtype", "momentum", "parent", "name")
+    if not isinstance(trunk, ResNet) or any(
+        getattr(trunk, field.name) != field.default
+        for field in dataclasses.fields(ResNet)
         if field.name not in free
     ):
         raise Mistake("--compare builds networks of basic blocks, without variants")

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,9 @@ import pytest
 import tiny
 
 from emotion_jax import sharding
+from emotion_jax.errors import Mistake
+from emotion_jax.models import make_network
+from emotion_jax.tasks import make_tasks
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,10 +96,35 @@ def test_a_wrong_flag_is_a_sentence(flag, sentence):
     assert sentence in found.stderr and "Traceback" not in found.stderr
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"name": "course"},
+        {"name": "resnet", "squeeze_excite": 8},
+        {"name": "resnet", "shortcut": False},
+        {"name": "resnet", "block": "bottleneck"},
+    ],
+)
+def test_peers_refuse_a_network_that_they_do_not_build(launch, model):
+    import peers
+
+    tasks = make_tasks({"emotion": {}})
+    network = make_network(tasks, **model)
+    with pytest.raises(Mistake, match="without variants"):
+        peers.plan_of(SimpleNamespace(network=network, tasks=tasks))
+
+
+def test_peers_take_the_sizes_of_a_plain_network(launch):
+    import peers
+
+    tasks = make_tasks({"emotion": {}, "keypoints": {}})
+    network = make_network(tasks, name="resnet", width=32, blocks=(1, 2), dropout=0.2)
+    found = peers.plan_of(SimpleNamespace(network=network, tasks=tasks))
+    assert found == {"stages": [(1, 32), (2, 64)], "stem": (32, 5, 2), "outputs": 35}
+
+
 def test_peers_are_compared_with_a_training_that_was_timed(launch):
     import benchmark
-
-    from emotion_jax.errors import Mistake
 
     args = ["--config=configs/fer5.py", "--only", "parts", "--compare", "keras"]
     with pytest.raises(Mistake, match="train part"):
