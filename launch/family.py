@@ -61,7 +61,8 @@ def read_plan(path: Path, let: Mapping[str, str]) -> list[Member]:
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise Mistake(f"--plan {path} cannot be read: {error}") from None
+        reason = getattr(error, "strerror", "it is no text")
+        raise Mistake(f"--plan {path} cannot be read: {reason}") from None
     found: dict[str, Member] = {}
     text = re.sub(r"(?m)^[ \t]*#.*$", "", text)
     for line in re.sub(r"\s*\n[ \t]+(?=\S)", " ", text).splitlines():
