@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-from emotion_jax import sharding
+from emotion_jax import sharding, simclr
 from emotion_jax.data.augment import Augment
 from emotion_jax.data.pipeline import Feed
 from emotion_jax.optim import Optimizer, path_name
@@ -79,15 +79,24 @@ def make_init(
     return init
 
 
-def make_batch(augment: Augment, feed: Feed, mesh: Mesh, seed: int) -> Callable:
-    """The function (step, feed inputs) -> the augmented batch, split over the mesh."""
+def make_batch(
+    augment: Augment, feed: Feed, mesh: Mesh, seed: int, twice: bool = False
+) -> Callable:
+    """The function (step, feed inputs) -> the augmented batch, split over the mesh.
+
+    Args:
+      twice: each face comes as two rows, augmented apart.
+    """
 
     def batch(step: Int[Array, ""], inputs) -> dict:
         found = jax.lax.with_sharding_constraint(
             feed.gather(inputs), sharding.split(mesh)
         )
         found = found | {"image": normalise(found["image"])}
-        return augment(stream(seed, "augment", step), found)
+        seen = augment(stream(seed, "augment", step), found)
+        if not twice:
+            return seen
+        return simclr.in_pairs(seen, augment(stream(seed, "view", step), found))
 
     return batch
 
@@ -112,6 +121,10 @@ def make_loss(network, tasks: Mapping[str, Task]) -> Callable:
         loss, metrics = losses_and_metrics(
             tasks, outputs, labels, batch["known"], side, taught
         )
+        if network.simclr:
+            apart, found = network.simclr.loss_and_metrics(outputs["vectors"])
+            loss += apart
+            metrics |= {"loss": (loss, jnp.ones(()))} | found
         return loss, (updates.get("batch_stats", {}), metrics)
 
     return loss
@@ -137,7 +150,7 @@ def make_train_step(
     Args:
       layout: the shardings of the state's arrays, or one for all.
     """
-    make = make_batch(augment, feed, mesh, seed)
+    make = make_batch(augment, feed, mesh, seed, twice=bool(network.simclr))
     grad_fn = jax.value_and_grad(make_loss(network, tasks), has_aux=True)
 
     def step(state: TrainState, inputs, teach: Partial = NO_TEACHERS):

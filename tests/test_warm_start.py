@@ -71,6 +71,20 @@ def test_a_combined_network_takes_a_specialist_and_a_new_head(tmp_path, capsys):
     assert "left there" not in told
 
 
+def test_a_trunk_that_learnt_without_labels_is_taken_and_its_projector_left(
+    tmp_path, capsys
+):
+    pairs = tiny.MODEL | {"simclr": {"width": 16}}
+    fields = {"train.steps": 2, "model": pairs, "eval.report": False}
+    train_and_evaluate(tiny.config(**fields), tmp_path)
+    capsys.readouterr()
+    state, _ = first_state(str(tmp_path), BOTH)
+    assert equal(state.params["trunk"], loaded(tmp_path)["params"]["trunk"])
+    told = capsys.readouterr().err
+    assert "left there: params/projector/output/kernel (8, 16)" in told
+    assert "new here" not in told
+
+
 def test_a_head_of_other_classes_is_new_and_told(both, capsys):
     state, cold = first_state(str(both), {"emotion": {"classes": 7}, "keypoints": {}})
     assert equal(state.params["heads_emotion"], cold.params["heads_emotion"])

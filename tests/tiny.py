@@ -55,12 +55,13 @@ def make_step(
     batch_size=8,
     augment=AUGMENT,
     optim=OPTIM,
+    model=MODEL,
     total=20,
 ):
     """(first state, jitted step, its inputs) of a tiny run on these faces."""
     mesh = make_mesh(devices)
     tasks = make_tasks(TASKS)
-    network = make_network(tasks, **MODEL)
+    network = make_network(tasks, **model)
     optimizer = make_optimizer(Plan(batch_size, total, total, 5.0), **optim)
     order = Order(0, [np.arange(len(table["image"]))], [batch_size])
     inputs = FEEDS[feed](table, order, mesh)

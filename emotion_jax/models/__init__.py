@@ -15,8 +15,9 @@ from jaxtyping import Array, Float
 from emotion_jax import registry
 from emotion_jax.errors import Mistake
 from emotion_jax.models.course import CourseHead, CourseTrunk
-from emotion_jax.models.heads import Flat, HeatMap, Pooled
+from emotion_jax.models.heads import Flat, HeatMap, Pooled, Projector
 from emotion_jax.models.resnet import ResNet
+from emotion_jax.simclr import SimCLR
 from emotion_jax.tasks import Task, offset
 
 # He et al. 2015, table 1; ResNet-10 and -26 have one or two blocks a stage.
@@ -40,6 +41,7 @@ class Network(nn.Module):
       dropout: share of the features that a training step hides from the heads.
       learned: tasks whose loss is weighed by a noise that is learnt here.
       off: tasks whose labels lie off the picture, by what is learnt here.
+      simclr: the trunk learns from pairs of views instead of from the heads.
     """
 
     trunk: nn.Module
@@ -47,11 +49,17 @@ class Network(nn.Module):
     dropout: float = 0.0
     learned: tuple[str, ...] = ()
     off: tuple[str, ...] = ()
+    simclr: SimCLR | None = None
 
     @nn.compact
     def __call__(self, image: Float[Array, "b h w 1"], train: bool = False) -> dict:
         """Each task's output; in training what is learnt of their labels, too."""
         features = self.trunk(image, train=train)
+        vectors = {}
+        if self.simclr and (train or self.is_initializing()):
+            project = Projector(self.simclr.width, name="projector")
+            vectors = {"vectors": project(features)}
+            features = jax.lax.stop_gradient(features)
         features = nn.Dropout(self.dropout, deterministic=not train)(features)
         outputs = self.answers(features, image.shape[1], train)
         zeros = nn.initializers.zeros
@@ -63,7 +71,7 @@ class Network(nn.Module):
                 n: self.param(offset.parameter(n), zeros, (2,)) for n in self.off
             },
         }
-        return outputs | (learnt if train else {})
+        return outputs | (learnt | vectors if train else {})
 
     def features(self, image: Float[Array, "b h w 1"]) -> Float[Array, "b h2 w2 c"]:
         """The trunk's last feature map: all that the heads see."""
@@ -85,12 +93,14 @@ def make_network(
     name: str,
     dtype: str = "auto",
     dropout: float = 0.0,
+    simclr: Mapping | None = None,
     **options,
 ) -> Network:
     """The network that a config's `model` section describes.
 
     `dtype` is the precision of the products: `auto` takes bfloat16 where the platform
-    gains from it. Parameters, losses and outputs are float32 in any case.
+    gains from it. Parameters, losses and outputs are float32 in any case. `simclr`, if
+    any, has the fields of SimCLR.
     """
     if dtype == "auto":
         dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
@@ -101,7 +111,10 @@ def make_network(
     trunk = registry.call("config.model", make_trunk, dtype=precision, **options)
     heads = {name: make_head(task) for name, task in tasks.items()}
     learned = tuple(name for name, task in tasks.items() if task.weight == "learned")
-    return Network(trunk, heads, dropout, learned, offset.learners(tasks))
+    off = offset.learners(tasks)
+    if simclr is not None:
+        simclr = registry.call("config.model.simclr", SimCLR, **simclr)
+    return Network(trunk, heads, dropout, learned, off, simclr)
 
 
 def make_head(task: Task) -> nn.Module:

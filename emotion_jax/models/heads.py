@@ -64,3 +64,18 @@ class HeatMap(Head):
         x = nn.Conv(len(self.names), (1, 1), kernel_init=zeros, name="output")(x)
         heat = jnp.moveaxis(x, -1, 1)
         return heat if train else soft_argmax(heat, side)
+
+
+class Projector(nn.Module):
+    """Two layers from a view's mean feature to what views are compared by.
+
+    What they throw away stays in the features (Chen et al. 2020, 4.2).
+    """
+
+    width: int
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "b h w c"]) -> Float[Array, "b d"]:
+        x = features.mean((1, 2)).astype(jnp.float32)
+        x = nn.relu(nn.Dense(x.shape[-1], name="hidden")(x))
+        return nn.Dense(self.width, name="output")(x)

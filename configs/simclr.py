@@ -1,0 +1,63 @@
+"""A trunk that learnt from FER2013's faces without their labels, to start others from.
+
+  python -m emotion_jax.train --config configs/simclr.py --workdir runs/simclr \\
+      --data fer2013=fer2013.csv
+  python -m emotion_jax.train --config configs/fer5.py --workdir runs/fer5 \\
+      --data fer2013=fer2013.csv --config.init_from=runs/simclr
+
+Each step sees every face twice (emotion_jax/simclr.py), so it costs two of fer7's.
+Labels reach the head alone: its accuracy is that of a linear probe.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The whole run; any field can be set on the command line."""
+    config = ConfigDict()
+    config.seed = 0
+    config.stop_at = 0  # end this run early at this step; 0: at its end
+    config.init_from = ""  # a checkpoint to start from: what fits of it is taken
+    config.fsdp = False  # a part of the state on each device, instead of a copy
+    config.debug = False  # stop at the operation that makes a NaN, list all parameters
+    config.profile = {"steps": ""}  # "100:110" writes a trace of these steps
+
+    config.data = {
+        "side": 48,
+        "dedupe": True,  # no face of a test split is trained on under another row
+        "sources": {"fer2013": {"path": ""}},
+    }
+    config.feed = {"name": "resident", "shares": {}}
+    config.tasks = {"emotion": {"classes": 7}}
+    config.model = {
+        "name": "resnet",
+        "blocks": (1, 1, 1, 1),
+        "width": 32,
+        "stem_stride": 2,
+        "simclr": {"width": 128, "temperature": 0.2},
+    }
+    config.augment = {
+        "flip": {},
+        "rotate": {"degrees": 15.0},
+        "zoom": {"low": 0.8, "high": 1.4},
+        "translate": {"fraction": 0.12},
+        "brightness": {"delta": 0.2},
+        "contrast": {"low": 0.5, "high": 1.6},
+        "gamma": {},
+        "blur": {"probability": 0.3},
+        "erase": {"probability": 0.5},
+    }
+    config.train = {"steps": 0, "epochs": 20.0, "batch_size": 128}
+    config.optim = {
+        "name": "muon",
+        "learning_rate": 0.02,
+        "weight_decay": 0.05,
+        "clip_norm": 5.0,
+        "ema_decay": 0.99,
+        "schedule": {"name": "cosine", "warmup": "10%"},
+        "options": {},
+    }
+    config.eval = {"every": "2 epochs"}
+    config.checkpoint = {"every": "2 epochs", "keep": 2, "best": "emotion/accuracy"}
+    config.log = {"every": "20"}
+    return config

@@ -1,0 +1,70 @@
+"""Self-supervision: a trunk learns from faces without their labels (Chen et al. 2020).
+
+With `--config.model.simclr={}` a step sees each face of its batch twice, as two
+augmentations. The trunk learns that the two are one face, by telling it from all others
+of the batch. Labels reach the heads alone, which find out what the trunk knows, and by
+their numbers on `val` the checkpoint is chosen, as always. Then another run starts from
+it: `--config.init_from=runs/simclr`.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from emotion_jax.errors import Mistake
+
+
+@dataclasses.dataclass(frozen=True)
+class SimCLR:
+    """How two views of a face are compared.
+
+    Attributes:
+      width: of the vectors that the projector makes of each view's features.
+      temperature: what their cosines are divided by; lower tells faces apart that are
+        more alike.
+    """
+
+    width: int = 128
+    temperature: float = 0.2
+
+    def __post_init__(self):
+        if self.width < 1 or self.temperature <= 0:
+            raise Mistake(
+                "config.model.simclr wants a width of at least 1 and a temperature "
+                f"above 0, got {self.width} and {self.temperature}"
+            )
+
+    def loss_and_metrics(
+        self, vectors: Float[Array, "b d"]
+    ) -> tuple[Float[Array, ""], dict[str, tuple[Array, Array]]]:
+        """NT-Xent (Chen et al. 2020, eq. 1), and how often a view finds its other.
+
+        Args:
+          vectors: the two views of a face follow each other.
+        """
+        count = len(vectors)
+        square = jnp.square(vectors).sum(1, keepdims=True)
+        unit = vectors * jax.lax.rsqrt(jnp.maximum(square, 1e-12))
+        # In full precision: a TPU's bfloat16 is as coarse as the differences.
+        cosine = jnp.matmul(unit, unit.T, precision="highest")
+        itself = jnp.eye(count, dtype=bool)
+        logits = jnp.where(itself, -jnp.inf, cosine / self.temperature)
+        other = jnp.arange(count) ^ 1
+        log_p = jnp.take_along_axis(jax.nn.log_softmax(logits), other[:, None], 1)
+        hit = logits.argmax(1) == other
+        values = {"loss": -log_p[:, 0], "accuracy": hit.astype(jnp.float32)}
+        metrics = {
+            f"simclr/{k}": (v.sum(), jnp.float32(count)) for k, v in values.items()
+        }
+        return values["loss"].mean(), metrics
+
+
+def in_pairs(one: dict, other: dict) -> dict:
+    """Two views of a batch as one: a face's follow each other, so on one device."""
+
+    def pair(a: Array, b: Array) -> Array:
+        return jnp.stack([a, b], 1).reshape(-1, *a.shape[1:])
+
+    return jax.tree.map(pair, one, other)
