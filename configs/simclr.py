@@ -7,6 +7,11 @@
 
 Each step sees every face twice (emotion_jax/simclr.py), so it costs two of fer7's.
 Labels reach the head alone: its accuracy is that of a linear probe.
+
+Result, of a small network (width 16, stem_stride 4, blocks (1, 1, 1); seed 0, jax
+0.10.2, 2 CPU cores): fer5 from it has 0.668 on val after four epochs, 0.603 without
+(three seeds); after 28 epochs there is no difference (0.744 and 0.742, two seeds). Its
+probe has 0.411 of seven classes (launch/results/runs.md).
 """
 
 from ml_collections import ConfigDict
