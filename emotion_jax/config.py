@@ -34,9 +34,3 @@ def check_config(config: Mapping) -> None:
     check_fields("config", Fields, 0, config)
     if config["seed"] < 0:
         raise Mistake(f"config.seed is {config['seed']}, must be at least 0")
-    pairs = config["model"].get("simclr") is not None
-    if pairs and not set(config["augment"]) - {"policy"}:
-        raise Mistake(
-            "config.model.simclr learns from two augmentations of a face: "
-            "config.augment has none"
-        )

@@ -18,7 +18,8 @@ def make_gradient_norms(
     """A function of variables and faces: the norm of the gradient at each kernel.
 
     Kernels come from the image to the heads. As in a training step, BatchNorm takes the
-    statistics of these faces.
+    statistics of these faces. The loss is the tasks', from which a trunk that learns by
+    simclr gets nothing.
     """
 
     def loss(params, stats, faces):

@@ -2,18 +2,24 @@
 
 With `--config.model.simclr={}` a step sees each face of its batch twice, as two
 augmentations. The trunk learns that the two are one face, by telling it from all others
-of the batch. Labels reach the heads alone, which find out what the trunk knows, and by
+of the batch. Labels teach the heads alone, which find out what the trunk knows, and by
 their numbers on `val` the checkpoint is chosen, as always. Then another run starts from
-it: `--config.init_from=runs/simclr`.
+it: `--config.init_from=runs/simclr`. Faces of no class that the heads know are left
+out, as in every training, so seven classes bring more faces than five.
 """
 
 import dataclasses
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from emotion_jax.data.mixing import MIXING
 from emotion_jax.errors import Mistake
+
+MOST, LEAST = 16_384, 1e-3  # a width as a trunk's, a temperature with finite losses
+SAME = {"policy", "alternating_flip"}  # alike in both views of a face
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +36,29 @@ class SimCLR:
     temperature: float = 0.2
 
     def __post_init__(self):
-        if self.width < 1 or self.temperature <= 0:
+        if not 1 <= self.width <= MOST or self.temperature < LEAST:
             raise Mistake(
-                "config.model.simclr wants a width of at least 1 and a temperature "
-                f"above 0, got {self.width} and {self.temperature}"
+                f"config.model.simclr wants a width of 1 to {MOST} and a temperature "
+                f"of at least {LEAST}, got {self.width} and {self.temperature}"
+            )
+
+    def check(self, augment: Iterable[str], batch_size: int) -> None:
+        """Raises unless batches have two views of a face, and other faces."""
+        names = set(augment)
+        if mixing := sorted(names & MIXING.keys()):
+            raise Mistake(
+                f"config.augment.{mixing[0]} mixes faces, which config.model.simclr "
+                "learns to tell apart"
+            )
+        if not names - SAME:
+            raise Mistake(
+                "config.model.simclr learns from two augmentations of a face: "
+                "config.augment has none that differs between them"
+            )
+        if batch_size < 2:
+            raise Mistake(
+                "config.model.simclr tells the faces of a batch apart: "
+                f"config.train.batch_size is {batch_size}, must be at least 2"
             )
 
     def loss_and_metrics(

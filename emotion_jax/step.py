@@ -80,12 +80,12 @@ def make_init(
 
 
 def make_batch(
-    augment: Augment, feed: Feed, mesh: Mesh, seed: int, twice: bool = False
+    augment: Augment, feed: Feed, mesh: Mesh, seed: int, views: int = 1
 ) -> Callable:
     """The function (step, feed inputs) -> the augmented batch, split over the mesh.
 
     Args:
-      twice: each face comes as two rows, augmented apart.
+      views: 2 makes two rows of each face, augmented apart.
     """
 
     def batch(step: Int[Array, ""], inputs) -> dict:
@@ -94,7 +94,7 @@ def make_batch(
         )
         found = found | {"image": normalise(found["image"])}
         seen = augment(stream(seed, "augment", step), found)
-        if not twice:
+        if views == 1:
             return seen
         return simclr.in_pairs(seen, augment(stream(seed, "view", step), found))
 
@@ -150,7 +150,7 @@ def make_train_step(
     Args:
       layout: the shardings of the state's arrays, or one for all.
     """
-    make = make_batch(augment, feed, mesh, seed, twice=bool(network.simclr))
+    make = make_batch(augment, feed, mesh, seed, network.views)
     grad_fn = jax.value_and_grad(make_loss(network, tasks), has_aux=True)
 
     def step(state: TrainState, inputs, teach: Partial = NO_TEACHERS):

@@ -71,6 +71,8 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     train, val = call("config.data", load_train_and_val, tasks, **config.data)
     tasks, side = with_counts(tasks, train.values()), config.data.side
     plan = call("config.train", make_plan, train, config.stop_at, **config.train)
+    if network.simclr:
+        network.simclr.check(config.augment, plan.batch_size)
     optimizer = call("config.optim", make_optimizer, plan, **config.optim)
     feed = call("config.feed", make_feed, train, plan, config.seed, mesh, **config.feed)
     evaluator = Evaluator(tasks, config.model, mesh)

@@ -60,6 +60,8 @@ class Trial:
         augment = make_augment(self.tasks, config.augment)
         self.network = call("config.model", make_network, self.tasks, **config.model)
         self.plan = call("config.train", make_plan, train, 0, **config.train)
+        if self.network.simclr:
+            self.network.simclr.check(config.augment, self.plan.batch_size)
         optimizer = call("config.optim", make_optimizer, self.plan, **config.optim)
         self.tables = call(
             "config.feed",

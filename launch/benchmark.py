@@ -36,7 +36,8 @@ def model_flops(rig: rigs.Rig) -> float:
     image = jax.ShapeDtypeStruct((1, rig.side, rig.side, 1), jnp.float32)
     variables = {"params": rig.like.params, "batch_stats": rig.like.batch_stats}
     jaxpr = jax.make_jaxpr(functools.partial(rig.network.apply, train=False))
-    return 3 * sum(map(products, inner(jaxpr(variables, image).jaxpr)))
+    forward = sum(map(products, inner(jaxpr(variables, image).jaxpr)))
+    return 3 * rig.network.views * forward
 
 
 def inner(jaxpr):
@@ -97,7 +98,7 @@ def parts(rig: rigs.Rig, repeats: int) -> dict[str, float]:
     feed, state = rig.feed("resident"), rig.state()
     batches = feed.batches(0)
     inputs = next(batches)
-    make = step.make_batch(rig.augment, feed, rig.mesh, 0)
+    make = step.make_batch(rig.augment, feed, rig.mesh, 0, rig.network.views)
     plain = step.make_batch(make_augment(rig.tasks, {}), feed, rig.mesh, 0)
     loss = step.make_loss(rig.network, rig.tasks)
     grad = jax.value_and_grad(loss, has_aux=True)

@@ -24,11 +24,12 @@ def plan_of(rig: rigs.Rig) -> dict:
     trunk = rig.network.trunk
     free = ("blocks", "width", "growth", "stem_stride", "stochastic_depth")
     free += ("dtype", "momentum", "parent", "name")
-    if not isinstance(trunk, ResNet) or any(
-        getattr(trunk, field.name) != field.default
+    variants = [
+        field.name
         for field in dataclasses.fields(ResNet)
-        if field.name not in free
-    ):
+        if field.name not in free and getattr(trunk, field.name, None) != field.default
+    ]
+    if rig.network.simclr or variants or not isinstance(trunk, ResNet):
         raise Mistake("--compare builds networks of basic blocks, without variants")
     widths = [trunk.stage_width(stage) for stage in range(len(trunk.blocks))]
     outputs = [

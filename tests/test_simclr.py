@@ -9,12 +9,12 @@ import pytest
 import tiny
 
 from emotion_jax import simclr, step
-from emotion_jax.config import check_config
 from emotion_jax.errors import Mistake
 from emotion_jax.models import make_network
 from emotion_jax.sharding import make_mesh
 from emotion_jax.simclr import SimCLR
 from emotion_jax.tasks import make_tasks
+from emotion_jax.train import train_and_evaluate
 
 MODEL = tiny.MODEL | {"simclr": {"width": 16}}
 
@@ -71,11 +71,11 @@ def test_a_batch_has_each_face_twice_in_a_row_augmented_apart():
     augment = tiny.make_augment(make_tasks(tiny.TASKS), tiny.AUGMENT)
     once, twice = (
         jax.device_get(
-            jax.jit(step.make_batch(augment, feed, make_mesh(), 0, twice=pairs))(
+            jax.jit(step.make_batch(augment, feed, make_mesh(), 0, views))(
                 jnp.int32(3), next(feed.batches(3))
             )
         )
-        for pairs in (False, True)
+        for views in (1, 2)
     )
     assert len(once["image"]) == 8 and len(twice["image"]) == 16
     for seen in (twice["row"][::2], twice["row"][1::2]):
@@ -146,8 +146,9 @@ def test_one_device_equals_eight():
 @pytest.mark.parametrize(
     "options, told",
     [
-        ({"temperature": 0.0}, "a temperature above 0, got 128 and 0.0"),
-        ({"width": 0}, "a width of at least 1"),
+        ({"temperature": 0.0}, "a temperature of at least 0.001, got 128 and 0.0"),
+        ({"width": 0}, "a width of 1 to 16384"),
+        ({"width": 20_000}, "a width of 1 to 16384"),
         ({"size": 8}, "unknown field of config.model.simclr 'size'"),
     ],
 )
@@ -156,12 +157,23 @@ def test_a_field_that_cannot_be_is_told(options, told):
         make_network(make_tasks(tiny.TASKS), **tiny.MODEL, simclr=options)
 
 
-@pytest.mark.parametrize("augment", [{}, {"policy": {"count": 1}}])
-def test_two_views_that_are_the_same_are_told(augment):
-    config = tiny.config(model=MODEL)
+@pytest.mark.parametrize(
+    "augment, batch_size, told",
+    [
+        ({}, 8, "has none that differs between them"),
+        ({"policy": {"count": 1}, "alternating_flip": {}}, 8, "has none that differs"),
+        ({"flip": {}, "mixup": {}}, 8, "config.augment.mixup mixes faces"),
+        ({"flip": {}}, 1, "config.train.batch_size is 1, must be at least 2"),
+    ],
+)
+def test_batches_without_two_views_and_other_faces_are_told(
+    augment, batch_size, told, tmp_path
+):
+    config = tiny.config(**{"model": MODEL, "train.batch_size": batch_size})
     config.augment = augment
-    with pytest.raises(Mistake, match="two augmentations of a face: config.augment"):
-        check_config(config)
+    with pytest.raises(Mistake, match=told):
+        train_and_evaluate(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_pairs_keep_any_shape():

@@ -73,6 +73,11 @@ class Network(nn.Module):
         }
         return outputs | (learnt | vectors if train else {})
 
+    @property
+    def views(self) -> int:
+        """How often a training step sees each face of its batch."""
+        return 2 if self.simclr else 1
+
     def features(self, image: Float[Array, "b h w 1"]) -> Float[Array, "b h2 w2 c"]:
         """The trunk's last feature map: all that the heads see."""
         return self.trunk(image, train=False)

@@ -16,6 +16,7 @@ from emotion_jax.optim import make_optimizer, with_lookahead
 from emotion_jax.optimizers import OPTIMIZERS
 from emotion_jax.plan import make_plan
 from emotion_jax.schedules import SCHEDULES
+from emotion_jax.simclr import SimCLR
 from emotion_jax.tasks import TASKS
 from emotion_jax.workdir import flatten, to_dict
 
@@ -60,6 +61,7 @@ def fields() -> list[tuple[str, dict]]:
             found[f"data.sources.{name}.{field}"] = beside
     for field in [*parameters(make_network, 1), *parameters(MODELS["resnet"])]:
         found[f"model.{field}"] = {}
+    found |= {f"model.simclr.{field}": {} for field in parameters(SimCLR)}
     for task, make in TASKS.items():
         found |= {f"tasks.{task}.{field}": {} for field in parameters(make)}
     for head in HEADS:

@@ -103,6 +103,7 @@ def test_a_wrong_flag_is_a_sentence(flag, sentence):
         {"name": "resnet", "squeeze_excite": 8},
         {"name": "resnet", "shortcut": False},
         {"name": "resnet", "block": "bottleneck"},
+        {"name": "resnet", "simclr": {}},
     ],
 )
 def test_peers_refuse_a_network_that_they_do_not_build(launch, model):
