@@ -5,7 +5,8 @@ augmentations. The trunk learns that the two are one face, by telling it from al
 of the batch. Labels teach the heads alone, which find out what the trunk knows, and by
 their numbers on `val` the checkpoint is chosen, as always. Then another run starts from
 it: `--config.init_from=runs/simclr`. Faces of no class that the heads know are left
-out, as in every training, so seven classes bring more faces than five.
+out, as in every training, so seven classes bring more faces than five; and `clip_norm`
+is of all gradients, the heads' too.
 """
 
 import dataclasses
