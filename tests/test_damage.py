@@ -72,10 +72,6 @@ def fill(place: Path, leave: int = 0) -> Path:
     return stuffing
 
 
-# Orbax leaves the other writes of a failed save unfinished.
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore:coroutine"
-)
 def test_a_disk_that_fills_up_ends_the_run_and_it_goes_on_when_there_is_room(
     small_disk, tmp_path, monkeypatch, capsys, abandoned
 ):

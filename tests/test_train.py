@@ -330,13 +330,6 @@ def become_a_file(folder):
     folder.write_text("")
 
 
-# Orbax leaves the other reads of a failed restore unfinished.
-unfinished = pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore:coroutine"
-)
-
-
-@unfinished
 @pytest.mark.parametrize(
     "damage", [truncate, lose_a_file, lose_meta, lose_everything, become_a_file]
 )
