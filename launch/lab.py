@@ -27,7 +27,7 @@ from emotion_jax.data.prepare import HELD_OUT
 from emotion_jax.data.sections import (
     TRAINED,
     load_train_and_val,
-    options_of,
+    options_of_val,
     set_paths,
 )
 from emotion_jax.errors import Mistake
@@ -213,7 +213,8 @@ def check_unseen(config: ConfigDict) -> None:
         second = section.get("val", "")
         if not second:
             continue
-        usage = data.load(name, second, config.data.side, **options_of(section)).usage
+        options = options_of_val(section)
+        usage = data.load(name, second, config.data.side, **options).usage
         if usage is not None and (held := HELD_OUT & set(usage.tolist())):
             raise Mistake(
                 f"{name}={second} holds rows of {', '.join(sorted(held))}: recipes "

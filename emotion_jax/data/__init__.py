@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import inspect
 import os
+from collections.abc import Iterable
 
 from emotion_jax.data import (
     anatomy,
@@ -38,9 +39,9 @@ def load(source: str, path: str = "", side: int | None = None, /, **options) -> 
     """
     read = SOURCES[_known(source)]
     path = os.path.expanduser(path)
+    _check(source, path, options)
     if "votes" in options:
         options["votes"] = os.path.expanduser(options["votes"])
-    _check(source, path, options)
     if side and "side" in inspect.signature(read).parameters:
         options["side"] = side
     try:
@@ -74,6 +75,16 @@ def parse_source(text: str) -> tuple[str, str, dict]:
             "or fer2013:7=PATH."
         )
     return name, path, {"classes": int(classes)}
+
+
+def parse_sources(given: Iterable[str]) -> list[tuple[str, str, dict]]:
+    """As parse_source, of each; a source may be named once."""
+    found = [parse_source(text) for text in given]
+    names = [name for name, _, _ in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise Mistake(f"{name} is named {names.count(name)} times; name one file")
+    return found
 
 
 def _known(source: str) -> str:

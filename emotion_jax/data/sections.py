@@ -12,14 +12,21 @@ from emotion_jax.errors import Mistake
 from emotion_jax.registry import check_fields, check_type
 from emotion_jax.tasks import Task
 
-OWN_FIELDS = ("path", "val")  # the rest are options of the source's reader
+OWN_FIELDS = {"path": str, "val": str, "val_classes": int | None}
+# The rest are options of the source's reader, `classes` those of the file at `path`.
 TRAINED = ("votes", "labels", "drop_no_face")  # of which these matter to training alone
 
 
 def options_of(section: Mapping, trained: bool = False) -> dict:
     """What a source's section passes to its reader, for training or to evaluate."""
-    left_out = OWN_FIELDS if trained else OWN_FIELDS + TRAINED
+    left_out = (*OWN_FIELDS, *(() if trained else TRAINED))
     return {k: v for k, v in section.items() if k not in left_out}
+
+
+def options_of_val(section: Mapping) -> dict:
+    """Likewise for its second file, which may have other classes."""
+    options = options_of(section) | {"classes": section.get("val_classes")}
+    return {k: v for k, v in options.items() if k != "classes" or v}
 
 
 def load_train_and_val(
@@ -42,13 +49,13 @@ def load_train_and_val(
         raise Mistake(f"config.data.dedupe is {dedupe!r}, must be True, False or near")
     train, val = {}, {}
     for name, section in sources.items():
-        for field in OWN_FIELDS:
-            given = section.get(field, "")
-            check_type(f"config.data.sources.{name}.{field}", given, str)
+        for field in OWN_FIELDS.keys() & section.keys():
+            where = f"config.data.sources.{name}.{field}"
+            check_type(where, section[field], OWN_FIELDS[field])
         options = options_of(section, trained=True)
         raw = data.load(name, section.get("path", ""), side, **options)
         if second := section.get("val", ""):
-            own = data.load(name, second, side, **options_of(section))
+            own = data.load(name, second, side, **options_of_val(section))
             train[name] = prepare(raw, "train+val", tasks, side, dedupe, trained=True)
             val[name] = prepare(own, "all", tasks, side)
         else:
@@ -61,7 +68,7 @@ def sources_of(given: Iterable[str]) -> dict[str, dict]:
     """A config's `data.sources` section, of what --data may name: SOURCE=PATH."""
     return {
         source: {"path": path} | extra
-        for source, path, extra in map(data.parse_source, given)
+        for source, path, extra in data.parse_sources(given)
     }
 
 
@@ -69,11 +76,13 @@ def set_paths(config: ConfigDict, given: list[str], field: str) -> None:
     """Writes what --data (`field` is "path") or --val (`val`) names into the config."""
     check_fields("config.data", load_train_and_val, 1, config.data)
     sources = config.data.sources
-    for source, path, extra in map(data.parse_source, given):
+    for source, path, extra in data.parse_sources(given):
         if source not in sources:
             raise Mistake(
                 f"the config trains on {', '.join(sources)}, not on {source}: "
                 "take another config, or leave the path out"
             )
         with sources[source].unlocked():
+            if field == "val":
+                extra = {f"val_{option}": value for option, value in extra.items()}
             sources[source].update({field: path} | extra)

@@ -34,11 +34,17 @@ def test_a_path_goes_where_the_config_names_its_source():
     config = tiny.config()
     config.data.sources = {"fer2013": {}, "keypoints": {"path": "old"}}
     sections.set_paths(config, ["fer2013:7=a.csv", "keypoints=b.csv"], "path")
-    sections.set_paths(config, ["fer2013=c.csv"], "val")
+    sections.set_paths(config, ["fer2013:5=c.csv"], "val")
     assert config.data.sources.to_dict() == {
-        "fer2013": {"path": "a.csv", "classes": 7, "val": "c.csv"},
+        "fer2013": {"path": "a.csv", "classes": 7, "val": "c.csv", "val_classes": 5},
         "keypoints": {"path": "b.csv"},
     }
+
+
+def test_a_source_that_is_named_twice_is_a_mistake():
+    config = tiny.config()
+    with pytest.raises(Mistake, match="synthetic is named 2 times; name one file"):
+        sections.set_paths(config, ["synthetic=a", "synthetic=b"], "path")
 
 
 def test_a_source_that_the_config_lacks_is_a_mistake():
@@ -55,6 +61,11 @@ def test_options_are_what_is_neither_path_nor_val():
     section |= {"votes": "c", "labels": "mean", "drop_no_face": True}
     assert sections.options_of(section) == {"classes": 5, "seed": 0}
     assert list(sections.options_of(section, trained=True)) == list(section)[2:]
+    assert sections.options_of_val(section) == {"seed": 0}
+    assert sections.options_of_val(section | {"val_classes": 7}) == {
+        "classes": 7,
+        "seed": 0,
+    }
 
 
 def test_no_source_at_all_is_a_mistake():
@@ -81,6 +92,15 @@ def test_a_second_file_is_validation_whole(folder, tmp_path):
     assert (train.name, val.name) == ("train+val", "all")
     assert (train.path, val.path) == (section["path"], str(second))
     np.testing.assert_array_equal(val.rows, np.arange(60))
+
+
+def test_each_of_two_files_has_its_own_numbers_for_classes(folder):
+    path = str(folder / "course.csv")
+    section = {"path": path, "classes": 7, "val": path}
+    train, val = load({"fer2013": section})
+    assert val["fer2013"].faces["labels"]["emotion"].sum(0).tolist() == [12] * 5
+    # Of seven classes 2 is fear, which this network does not know.
+    assert set(train["fer2013"].rows % 5) == {0, 1, 3, 4}
 
 
 def test_then_the_first_files_val_rows_train_and_its_test_rows_stay_unseen(folder):
@@ -129,6 +149,7 @@ def test_a_way_to_dedupe_that_does_not_exist_is_a_mistake(folder):
         ({"synthetic": {"faces": 60}}, 513, "config.data.side is 513"),
         ({"synthetic": {"path": 5}}, 24, "sources.synthetic.path is 5, must be a str"),
         ({"fer2013": {"val": None}}, 24, "sources.fer2013.val is None, must be a str"),
+        ({"fer2013": {"votes": 5}}, 24, "fer2013's option votes is 5, must be a str"),
         ({"synthetic": {"faces": "60"}}, 24, "option faces is '60', must be a whole"),
         ({"synthetic": {"faces": 10**7}}, 24, "at most 1,000,000 faces"),
         ({"synthetic": {"faces": 60, "seed": -1}}, 24, "a seed from 0 to 2"),
