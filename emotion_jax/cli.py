@@ -19,6 +19,10 @@ from emotion_jax.errors import FULL, Interrupted, Mistake, Preempted, Stopped
 # The arguments of a flag that takes any number of SOURCE=PATH, however written.
 SOURCES = {"nargs": "+", "action": "extend", "default": [], "metavar": "SOURCE=PATH"}
 CHECKPOINT = "a workdir, a step in it, or what ships: pretrained, pretrained:NAME"
+FULL_DEVICE = (
+    "the device's memory is full; what was saved is whole. A smaller "
+    "config.train.batch_size or model may fit, or config.fsdp over several devices"
+)
 DONE, BUG, MISTAKE, STOPPED, PREEMPTED, INTERRUPTED = 0, 1, 2, 3, 75, 130
 
 
@@ -51,6 +55,8 @@ def run(binary: Callable[[list[str]], None], args: list[str]) -> int:
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else DONE
     except Exception as error:
+        if processes.out_of_memory(error):
+            return tell(FULL_DEVICE, STOPPED)
         if processes.lost_another(error):
             return tell(processes.LOST, STOPPED)
         if isinstance(error, OSError) and error.errno in FULL:

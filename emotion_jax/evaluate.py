@@ -11,6 +11,7 @@ are after the temperature that was fitted on `val` and lies in the checkpoint.
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -33,7 +34,7 @@ from emotion_jax import (
 )
 from emotion_jax.data.pipeline import concatenate
 from emotion_jax.data.prepare import default_split, prepare
-from emotion_jax.data.sections import options_of
+from emotion_jax.data.sections import options_of, options_of_val
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
 from emotion_jax.models import make_network
@@ -202,9 +203,11 @@ class Restored:
         return pretrained.name_of(self.folder) or f"{run}, step {step}"
 
 
-def restore(name: str, flag: str = "--checkpoint") -> Restored:
-    """The network that X names, with the config that it carries."""
-    mesh = sharding.make_mesh()
+def restore(
+    name: str, flag: str = "--checkpoint", devices: Sequence[jax.Device] | None = None
+) -> Restored:
+    """The network that X names, with the config that it carries; on all devices."""
+    mesh = sharding.make_mesh(devices)
     folder, meta, variables = checkpoint.read(name, mesh, flag)
     config = meta.config
     tasks = make_tasks(config["tasks"])
@@ -224,13 +227,18 @@ def load_splits(
       trained: against the labels that the run was trained on, not the original ones.
     """
     own, splits = restored.meta.config["data"]["sources"], []
-    for source, path, options in map(data.parse_source, wanted or own):
+    for source, path, options in data.parse_sources(wanted or own):
         section, name = own.get(source, {}), split
-        if path in ("", section.get("path")):
+        if source in own and same_file(path, section.get("path", "")):
             path = section.get("path", "")
             options = options_of(section, trained) | options
-        if name == "val" and not wanted and section.get("val"):
-            path, name = section["val"], "all"  # what the run validated on
+            if name == "val" and (second := section.get("val")):
+                if wanted:
+                    raise Mistake(
+                        f"the run trained on the val rows of {path} too, and validated "
+                        f"on {second}: leave --data out, or take --split test"
+                    )
+                path, name, options = second, "all", options_of_val(section)
         raw = data.load(source, path, restored.meta.side, **options)
         name = name or (default_split(raw) if wanted else "test")
         splits.append(
@@ -241,6 +249,12 @@ def load_splits(
             "--labels trained: the run was trained on the original labels of this data"
         )
     return splits
+
+
+def same_file(path: str, own: str) -> bool:
+    """Whether what --data names, if it names a path, is the run's own file."""
+    real, own = (os.path.realpath(os.path.expanduser(p)) for p in (path, own))
+    return not path or real == own
 
 
 def numbers_of(restored: Restored, split: Split, tta: bool) -> tuple[Outputs, Numbers]:
@@ -269,7 +283,8 @@ def write(
 
     out.mkdir(parents=True, exist_ok=True)
     logs.write_json(out / "metrics.json", record(split, found))
-    sheet.draw(out / "faces.png", split, outputs, restored.tasks)
+    temperature = restored.evaluator.temperature
+    sheet.draw(out / "faces.png", split, outputs, restored.tasks, temperature)
     logs.write_text(out / "model_card.md", card.card(restored, [(split, found)]))
     page = evaluation.page(out, restored, split, outputs, found)
     logs.write_text(out / "report.html", page)
@@ -279,20 +294,23 @@ def finish(workdir: Path) -> None:
     """The report of a finished run on its own `val`, unless it is there or unwanted.
 
     It depends on the workdir and the data alone, so a run that was killed just before
-    is finished by its next start.
+    is finished by its next start. Of several processes the first does it by itself: in
+    a bucket the others hold no such workdir, or an old one.
     """
+    if jax.process_index() != 0:
+        return
     config = json.loads((workdir / "config.json").read_text())
     if (workdir / "report.html").exists() or not config["eval"].get("report", True):
         return
-    restored = restore(str(workdir))
+    restored = restore(str(workdir), devices=jax.local_devices())
     split = concatenate(load_splits(restored, [], "val"))
     outputs, found = numbers_of(restored, split, tta=False)
-    if jax.process_index() == 0:
-        folder = workdir / "eval" / "val"
-        write(restored, split, outputs, found, folder)
-        for name in ("model_card.md", "report.html"):
-            (folder / name).replace(workdir / name)
-        logs.say(f"written to {workdir}: report.html, model_card.md, eval/val/")
+    folder = workdir / "eval" / "val"
+    write(restored, split, outputs, found, folder)
+    for name in ("model_card.md", "report.html"):
+        (folder / name).replace(workdir / name)
+    where = bucket.origin(workdir)
+    logs.say(f"written to {where}: report.html, model_card.md, eval/val/")
 
 
 def main(args: list[str]) -> None:

@@ -153,9 +153,20 @@ def guarded() -> bool:
     return GUARD in os.environ
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether a device had no room for what it was to compute."""
+    return of_device(error) and str(error).startswith("RESOURCE_EXHAUSTED")
+
+
 def lost_another(error: Exception) -> bool:
     """Whether this is how a lost process shows: a collective that broke off."""
-    return guarded() and type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError")
+    ours = ("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "UNIMPLEMENTED")
+    return guarded() and of_device(error) and not str(error).startswith(ours)
+
+
+def of_device(error: Exception) -> bool:
+    """Whether the error came while a device, or XLA, was at work."""
+    return type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError")
 
 
 def all_agree(value: bool) -> bool:

@@ -261,25 +261,41 @@ def test_processes_that_share_no_disk_share_a_bucket(store, whole):
         "from emotion_jax.train import train_and_evaluate\n"
         "def main(args):\n"
         "    processes.start(args[0], 2, int(args[1]))\n"
-        "    config = tiny.config(fsdp=True, stop_at=int(args[2]))\n"
-        "    train_and_evaluate(config, 'bucket://here/run')\n"
+        "    config = tiny.config(fsdp=True, stop_at=int(args[3]))\n"
+        "    train_and_evaluate(config, 'bucket://here/' + args[2])\n"
         "cli.main(main)"
     )
     tests = Path(__file__).parent
     env = os.environ | {"JAX_NUM_CPU_DEVICES": "4"}
     env["PYTHONPATH"] = f"{tests}{os.pathsep}{tests.parent}"
-    for port, stop in ((9461, 5), (9462, 0)):
+    for port, name, stop in ((9461, "run", 5), (9462, "run", 0), (9463, "fresh", 0)):
         running = [
             subprocess.Popen(
-                [sys.executable, "-c", code, f"localhost:{port}", str(i), str(stop)],
+                [
+                    sys.executable,
+                    "-c",
+                    code,
+                    f"localhost:{port}",
+                    str(i),
+                    name,
+                    str(stop),
+                ],
                 env=env,
             )
             for i in range(2)
         ]
         assert [process.wait(120) for process in running] == [0, 0]
-    ours = [x["train/loss"] for x in log_of(store / "run") if "train/loss" in x]
     alone = [x["train/loss"] for x in log_of(whole) if "train/loss" in x]
-    assert ours == pytest.approx(alone, rel=2e-4)
+    for name in ("run", "fresh"):
+        ours = [x["train/loss"] for x in log_of(store / name) if "train/loss" in x]
+        assert ours == pytest.approx(alone, rel=2e-4)
+        found, other = (
+            json.loads((run / "eval" / "val" / "metrics.json").read_text())
+            for run in (store / name, whole)
+        )
+        assert found["keypoints/rmse_px"] == pytest.approx(
+            other["keypoints/rmse_px"], rel=1e-3
+        )
 
 
 def test_no_name_in_a_bucket_leads_out_of_the_copy(tmp_path):

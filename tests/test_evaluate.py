@@ -1,6 +1,7 @@
 """Laws of the evaluation: each face once, one Evaluator, no leak by default."""
 
 import json
+import os
 
 import jax
 import numpy as np
@@ -13,6 +14,7 @@ from emotion_jax.data.prepare import prepare
 from emotion_jax.data.sections import set_paths
 from emotion_jax.data.table import FIVE, Raw, Split
 from emotion_jax.data.write_csv import write_csv
+from emotion_jax.errors import Mistake
 from emotion_jax.evaluate import Evaluator
 from emotion_jax.sharding import make_mesh
 from emotion_jax.tasks import make_tasks
@@ -122,8 +124,17 @@ def test_val_is_what_the_run_validated_on(trained, tmp_path):
     restored.meta.config["data"]["sources"] = {"fer2013": paths}
     (split,) = evaluate.load_splits(restored, [], "val")
     assert (split.path, len(split)) == (paths["val"], 40)
-    (split,) = evaluate.load_splits(restored, [f"fer2013={paths['path']}"], "val")
-    assert split.path == paths["path"] and split.name == "val"
+    for path in (paths["path"], os.path.relpath(paths["path"]), ""):
+        with pytest.raises(Mistake, match="the run trained on the val rows of .* too"):
+            evaluate.load_splits(restored, [f"fer2013={path}"], "val")
+    (split,) = evaluate.load_splits(restored, [f"fer2013={paths['path']}"], "test")
+    assert split.path == paths["path"] and split.name == "test"
+
+
+def test_two_files_of_one_source_are_a_mistake(trained):
+    restored = evaluate.restore(str(trained))
+    with pytest.raises(Mistake, match="fer2013 is named 2 times; name one file"):
+        evaluate.load_splits(restored, ["fer2013=a.csv", "fer2013=b.csv"], None)
 
 
 def test_one_temperature_serves_all_tasks_of_classes():

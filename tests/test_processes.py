@@ -135,6 +135,38 @@ def test_who_loses_its_guard_ends_at_once():
         assert running.stdout.read() == ""  # returns when all who could write are gone
 
 
+class JaxRuntimeError(RuntimeError):
+    """As JAX names it."""
+
+
+@pytest.mark.parametrize(
+    "status, lost",
+    [
+        ("INTERNAL: Gloo all-reduce failed", True),
+        ("UNAVAILABLE: the coordinator is gone", True),
+        ("RESOURCE_EXHAUSTED: Out of memory", False),
+        ("INVALID_ARGUMENT: no such shape", False),
+    ],
+)
+def test_only_what_a_lost_process_may_cause_is_called_so(monkeypatch, status, lost):
+    monkeypatch.setenv(processes.GUARD, "3")
+    assert processes.lost_another(JaxRuntimeError(status)) == lost
+    assert not processes.lost_another(RuntimeError(status))
+    monkeypatch.delenv(processes.GUARD)
+    assert not processes.lost_another(JaxRuntimeError(status))
+
+
+def test_a_device_without_room_is_told_as_such(monkeypatch, capsys):
+    def binary(args):
+        raise JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
+
+    for guard in (False, True):
+        if guard:
+            monkeypatch.setenv(processes.GUARD, "3")
+        assert cli.run(binary, []) == 3
+        assert "the device's memory is full" in capsys.readouterr().err
+
+
 def log_of(workdir) -> list[dict]:
     try:
         return list(
@@ -194,10 +226,12 @@ def alone(tmp_path_factory):
     "count, fsdp", [(2, True), pytest.param(4, False, marks=pytest.mark.long)]
 )
 def test_several_processes_train_as_one_does(alone, tmp_path, count, fsdp):
-    flags = ("--config.train.steps=8", f"--config.fsdp={fsdp}")
+    flags = ["--config.train.steps=8", f"--config.fsdp={fsdp}"]
+    flags += ["--config.eval.report=True"]
     run = Run(tmp_path / "run", count, *flags)
     assert [code for code, _ in run.end()] == [0] * count
     np.testing.assert_allclose(losses(run.workdir), alone, rtol=2e-4)
+    assert (run.workdir / "report.html").exists()  # the first evaluates by itself
 
 
 @pytest.mark.long

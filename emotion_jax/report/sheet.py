@@ -13,7 +13,13 @@ from emotion_jax.tasks import Task
 ROWS, COLUMNS = 4, 8
 
 
-def draw(path: Path, split: Split, outputs: Mapping, tasks: Mapping[str, Task]) -> None:
+def draw(
+    path: Path,
+    split: Split,
+    outputs: Mapping,
+    tasks: Mapping[str, Task],
+    temperature: float = 1.0,
+) -> None:
     """Draws evenly spaced faces of a split: true points, predicted points, classes."""
     from matplotlib.figure import Figure  # only who draws pays for the import
 
@@ -33,13 +39,17 @@ def draw(path: Path, split: Split, outputs: Mapping, tasks: Mapping[str, Task]) 
                 axis.plot(*label[known].T, "o", color="#35c759", markersize=2.4)
                 axis.plot(*output.T, "+", color="#ff3b30", markersize=3.6)
             else:
-                guess, sure = output.argmax(), softmax(output[None])[0].max()
+                seen = output[None], label[None], np.ones(1, bool)
+                logits, _ = task.answers(*seen, split.classes or task.names)
+                shares = softmax(logits / temperature)[0]
+                guess = shares.argmax()
                 right = not known or guess == label.argmax()
-                title = f"{task.names[guess]} {sure:.0%}"
+                title = f"{task.names[guess]} {shares[guess]:.0%}"
                 if not right:
                     title += f"\nnot {task.names[label.argmax()]}"
                 color = "black" if right else "#c01c10"
-                axis.set_title(title, fontsize=8, color=color, pad=2)
+                style = {"fontsize": 8, "color": color, "parse_math": False}
+                axis.set_title(title, pad=2, **style)
     title = f"{split.source}, split {split.name}: "
     if any(task.kind == "points" for task in tasks.values()):
         title += "green dots are labels, red crosses predictions"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tiny
+from matplotlib.figure import Figure
 from PIL import Image
 
 from emotion_jax.data.table import FIVE, Split
@@ -53,3 +54,46 @@ def test_a_sheet_shows_faces_labels_and_predictions(tmp_path, n):
 def test_a_sheet_of_classes_has_no_points(tmp_path):
     pixels = draw(tmp_path / "faces.png", 3, {"emotion": {}})
     assert count(pixels, GRAY) > 5000 * 3 and count(pixels, GREEN) == 0
+
+
+@pytest.fixture
+def titles(monkeypatch):
+    """What stands above each face of the last sheet."""
+    seen, save = [], Figure.savefig
+
+    def note(figure, *args, **options):
+        seen[:] = [axis.get_title() for axis in figure.axes]
+        save(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", note)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "classes, title",
+    [
+        (FIVE, "happy 40%"),  # e / (e + 4): fear is none of the file's classes
+        ((), "fear 92%"),  # a file of points alone: e^4.5 / (e^4.5 + e + 5)
+    ],
+)
+def test_shares_are_after_temperature_and_of_the_files_classes(
+    tmp_path, titles, classes, title
+):
+    faces, happy = tiny.faces(2), np.eye(7, dtype=np.float32)[[3, 3]]
+    faces["labels"]["emotion"] = happy
+    faces["known"]["emotion"] = np.array([bool(classes), False])
+    split = Split("folder", "", "all", faces, np.arange(2), classes, {})
+    outputs = {"emotion": 2 * happy + 9 * np.eye(7, dtype=np.float32)[[2, 2]]}
+    tasks = make_tasks({"emotion": {"classes": 7}})
+    sheet.draw(tmp_path / "faces.png", split, outputs, tasks, temperature=2.0)
+    assert titles[:2] == [title, title]
+
+
+def test_a_class_may_be_called_anything(tmp_path, titles):
+    faces, names = tiny.faces(1), ("$5_$", "calm")
+    faces["labels"]["emotion"] = np.eye(2, dtype=np.float32)[:1]
+    split = Split("folder", "", "all", faces, np.arange(1), names, {})
+    outputs = {"emotion": np.array([[99, 0]], np.float32)}
+    tasks = make_tasks({"emotion": {"classes": names}})
+    sheet.draw(tmp_path / "faces.png", split, outputs, tasks)
+    assert titles[0] == "$5_$ 100%"
