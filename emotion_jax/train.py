@@ -31,10 +31,11 @@ from emotion_jax.config import check_config
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import make_feed
 from emotion_jax.data.sections import load_train_and_val, set_paths
+from emotion_jax.errors import Mistake
 from emotion_jax.evaluate import Evaluator, Validation, finish
 from emotion_jax.models import make_network
 from emotion_jax.optim import make_optimizer
-from emotion_jax.plan import make_plan
+from emotion_jax.plan import Plan, make_plan
 from emotion_jax.registry import call
 from emotion_jax.report import tables
 from emotion_jax.tasks import make_tasks, with_counts
@@ -85,6 +86,7 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
         home.shared,
         **config.checkpoint,
     )
+    check_length(checkpoints, plan)
     validation.check_headline(checkpoints.best)
     log = call("config.log", logs.RunLog, workdir, plan, **config.log)
     profile = call("config.profile", probe.Profile, workdir, **config.profile)
@@ -97,6 +99,8 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     state = checkpoints.open(like)
     layout = jax.tree.map(lambda x: x.sharding, like)
     if state is None:
+        # Not yet loaded where there were checkpoints, and all of them damaged.
+        given = given or warm_start.load(config.init_from, like, mesh)
         state = jax.jit(init, out_shardings=layout)(given)
     start = int(state.step)
     names = {name: task.names for name, task in tasks.items()}
@@ -127,6 +131,16 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     if plan.stop == plan.total:
         close_workdir(workdir, state, mesh)
         finish(workdir)
+
+
+def check_length(checkpoints: Checkpoints, plan: Plan) -> None:
+    """Raises if the run has come further than the config now asks for."""
+    newest = max(checkpoints.steps(), default=0)
+    if newest > plan.total:
+        raise Mistake(
+            f"the run has come to step {newest}, and config.train asks for "
+            f"{plan.total}: ask for more, or take another --workdir"
+        )
 
 
 def say_what_runs(like, meta: Meta, plan, start: int, mesh) -> None:

@@ -1,5 +1,7 @@
 """Laws of warm starts: what fits is taken to the bit, the rest is new and told."""
 
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -111,6 +113,20 @@ def test_the_run_itself_starts_from_there_and_resumes_without_it(both, tmp_path)
     config = tiny.config(init_from=str(there))
     train_and_evaluate(config, tmp_path / "run")
     assert (tmp_path / "run" / "done.json").exists()
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_starts_from_there_again(
+    both, tmp_path, capsys
+):
+    config = tiny.config(init_from=str(both), stop_at=3)
+    train_and_evaluate(config, tmp_path)
+    for folder in list((tmp_path / "checkpoints").iterdir()):
+        shutil.rmtree(folder)
+        folder.mkdir()
+    capsys.readouterr()
+    train_and_evaluate(config, tmp_path)
+    told = capsys.readouterr().err
+    assert "is damaged" in told and "started from" in told
 
 
 def test_another_trunk_of_which_nothing_fits_is_a_mistake(both):

@@ -12,6 +12,7 @@ from emotion_jax import workdir
 from emotion_jax.errors import Mistake
 from emotion_jax.sharding import make_mesh
 from emotion_jax.step import TrainState
+from emotion_jax.train import train_and_evaluate
 
 
 def test_a_workdir_takes_its_own_config_again(tmp_path):
@@ -70,6 +71,16 @@ def test_a_run_whose_schedule_knows_no_end_may_become_longer(tmp_path):
     workdir.open_workdir(tmp_path, longer)
     assert not (tmp_path / "done.json").exists()
     assert not (tmp_path / "report.html").exists()
+
+
+def test_but_not_shorter_than_it_has_come(tmp_path):
+    schedule = {**ENDLESS, "eval.report": False}
+    train_and_evaluate(tiny.config(**schedule), tmp_path)
+    with pytest.raises(
+        Mistake, match="has come to step 8, and config.train asks for 6"
+    ):
+        train_and_evaluate(tiny.config(**schedule, **{"train.steps": 6}), tmp_path)
+    assert (tmp_path / "done.json").exists()
 
 
 @pytest.mark.parametrize("warmup", ["5%", 2])
