@@ -5,6 +5,8 @@ often it applies to a face; `policy` says how they go together.
 """
 
 import dataclasses
+import inspect
+import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -25,6 +27,8 @@ AUGMENTATIONS = GEOMETRY | PHOTOMETRY | MIXING
 PROBABILITY = {"flip": 0.5, "flip_vertical": 0.5, "erase": 0.5, "cutout": 0.5}
 PROBABILITY |= {"mixup": 0.5, "cutmix": 0.5}
 ABOVE_ZERO = ("zoom", "zoom_in", "zoom_out", "gamma", "crop", "mixup", "cutmix")
+WITHIN = {"zoom_in.high": (1, math.inf), "zoom_out.low": (0, 1)}
+WITHIN |= {"crop.aspect": (1, math.inf)}
 FLIPS = ("flip", "alternating_flip", "flip_vertical")  # no policy weakens these
 
 
@@ -45,6 +49,11 @@ class Policy:
     def __post_init__(self):
         if self.count < 0:
             raise Mistake(f"config.augment.policy.count is {self.count}, not 0 or more")
+        epochs = [epoch for epoch, _ in self.strength]
+        if sorted(set(epochs)) != epochs:
+            raise Mistake(
+                f"the epochs of config.augment.policy.strength, {epochs}, do not rise"
+            )
 
     def factor(self, epoch: Float[Array, ""]) -> Float[Array, ""] | float:
         """The strength at this moment of a face's epochs."""
@@ -174,6 +183,29 @@ def choose(applies, altered: Array, plain: Array) -> Array:
     return altered if applies is True else jnp.where(applies, altered, plain)
 
 
+def check_values(name: str, function: Callable, options: Mapping) -> None:
+    """Raises unless an augmentation's fields, of the right types, make sense."""
+    section = f"config.augment.{name}"
+    for field, value in options.items():
+        if isinstance(value, str):
+            continue
+        if value < 0 or value == 0 and name in ABOVE_ZERO:
+            least = "above" if name in ABOVE_ZERO else "at least"
+            raise Mistake(f"{section}.{field} is {value}, must be {least} 0")
+        low, high = WITHIN.get(f"{name}.{field}", (-math.inf, math.inf))
+        if not low <= value <= high:
+            bound = f"at least {low:g}" if value < low else f"at most {high:g}"
+            raise Mistake(f"{section}.{field} is {value}, must be {bound}")
+    parameters = inspect.signature(function).parameters
+    every = {key: p.default for key, p in parameters.items()} | dict(options)
+    if {"low", "high"} <= every.keys() and every["low"] > every["high"]:
+        raise Mistake(
+            f"{section}.low is {every['low']}, above high, which is {every['high']}"
+        )
+    if name == "cutout":
+        registry.pick(f"{section}.shape", every["shape"], SHAPES)
+
+
 def make_augment(tasks: Mapping[str, Task], sections: Mapping[str, Mapping]) -> Augment:
     """The config's augmentations, each bound to its section's fields."""
     functions, probability = {}, {}
@@ -189,16 +221,7 @@ def make_augment(tasks: Mapping[str, Task], sections: Mapping[str, Mapping]) -> 
         if not 0 <= likely <= 1:
             raise Mistake(f"config.augment.{name}.probability is {likely}, not in 0..1")
         registry.check_fields(f"config.augment.{name}", function, given, options)
-        for field, value in options.items():
-            if not isinstance(value, str) and (
-                value < 0 or value == 0 and name in ABOVE_ZERO
-            ):
-                least = "above" if name in ABOVE_ZERO else "at least"
-                field = f"config.augment.{name}.{field}"
-                raise Mistake(f"{field} is {value}, must be {least} 0")
-        if name == "cutout":
-            shape = options.get("shape", "square")
-            registry.pick("config.augment.cutout.shape", shape, SHAPES)
+        check_values(name, function, options)
         functions[name] = partial(function, **options)
         probability[name] = float(likely)
     off = offset.learners(tasks)

@@ -42,7 +42,7 @@ def alternating_flip(key: PRNGKeyArray, face: dict) -> Matrix:
     """Mirror each face in every other epoch, so that two epochs show both sides.
 
     A random flip shows a face the same way in both with even odds (Jordan 2024,
-    airbench, 3.6).
+    airbench, 3.6). Which side comes first is drawn by row, alike for every seed.
     """
     first = jax.random.bernoulli(jax.random.fold_in(jax.random.key(0), face["row"]))
     flipped = (first + jnp.floor(face["epoch"])) % 2 == 1

@@ -200,6 +200,14 @@ def test_wrong_sections_are_told(sections, sentence):
     [
         ({"zoom": {"low": 0.0}}, "zoom.low is 0.0, must be above 0"),
         ({"crop": {"aspect": -1.0}}, "crop.aspect is -1.0, must be above 0"),
+        ({"crop": {"aspect": 0.5}}, "crop.aspect is 0.5, must be at least 1"),
+        ({"zoom_in": {"high": 0.5}}, "zoom_in.high is 0.5, must be at least 1"),
+        ({"zoom_out": {"low": 1.5}}, "zoom_out.low is 1.5, must be at most 1"),
+        ({"zoom": {"low": 1.3}}, "zoom.low is 1.3, above high, which is 1.1"),
+        (
+            {"policy": {"strength": ((5, 1.0), (0, 0.0))}},
+            r"policy.strength, \[5, 0\], do not rise",
+        ),
         ({"blur": {"sigma": -1.0}}, "blur.sigma is -1.0, must be at least 0"),
         ({"blur": {"sigma": "2"}}, "blur.sigma is '2', must be a finite number"),
         ({"flip": {"probability": "x"}}, "flip.probability is 'x', must be a finite"),
