@@ -56,14 +56,14 @@ def test_a_class_weight_multiplies_the_loss_of_its_faces():
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     weights = [0.625, 2.5, 0.25 * 0.625 + 0.5 * 2.5]
     options = {"label_smoothing": 0.3, "focal_gamma": 2.0, "class_weights": "inverse"}
-    task = Emotion(("a", "b", "c"), counts=(40, 10, 0), **options)
+    task = Emotion(("a", "b", "c"), **options).counted((40, 10, 0))
     loss, _ = loss_of(task, logits, votes, np.ones(3, bool), 24)
     focal = -((votes * 0.7 + 0.1) * (1 - p) ** 2 * np.log(p)).sum(1)
     np.testing.assert_allclose(loss, weights * focal, rtol=1e-5)
 
 
 def test_class_weights_given_as_numbers_are_taken_in_their_proportion():
-    task = Emotion(("a", "b"), class_weights=[3, 1], counts=[10, 30])
+    task = Emotion(("a", "b"), class_weights=[3, 1]).counted([10, 30])
     loss, _ = loss_of(task, np.zeros((2, 2)), np.eye(2), np.ones(2, bool), 24)
     # 3 and 1 weigh (3 * 10 + 1 * 30) / 40 = 1.5 a face.
     np.testing.assert_allclose(loss, np.log(2) * np.array([2, 2 / 3]), rtol=1e-5)

@@ -169,11 +169,15 @@ def test_counts_are_of_the_known_faces_of_all_splits():
         "second": split({"emotion": votes}, {"emotion": np.array([True, True])}),
         "no label": split({"emotion": hard}, {"emotion": np.zeros(4, bool)}),
     }
-    before = {"emotion": Emotion(("a", "b", "c"), weight=2.0), "keypoints": Keypoints()}
+    emotion = Emotion(("a", "b", "c"), weight=2.0, class_weights="inverse")
+    before = {"emotion": emotion, "keypoints": Keypoints()}
     after = tasks.with_counts(before, splits.values())
-    assert after["emotion"].counts == (3, 2, 0)  # 2 + 1.3, 1 + 0.7 and none
-    assert after["emotion"].weight == 2.0 and before["emotion"].counts == ()
+    # 2 + 1.3, 1 + 0.7 and none: 3, 2 and 0 faces, which weigh 1 on average.
+    assert after["emotion"].class_weights == pytest.approx((5 / 6, 5 / 4, 0))
+    assert after["emotion"].weight == 2.0 and emotion.class_weights == "inverse"
     assert after["keypoints"] == before["keypoints"]
+    none = tasks.with_counts(before, [splits["no label"]])
+    assert none["emotion"].class_weights == ""  # there is nothing to weigh
 
 
 LEARNED = tasks.make_tasks(

@@ -4,7 +4,6 @@ The table, the pipeline, the augmentation and the network's heads read only what
 declares, so a third one is one dataclass and a line in TASKS.
 """
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 
 import jax
@@ -64,7 +63,7 @@ def with_counts(tasks: Mapping[str, Task], splits: Iterable) -> dict[str, Task]:
     made = dict(tasks)
     for name, task in tasks.items():
         if task.kind == "classes":
-            made[name] = dataclasses.replace(task, counts=count(name))
+            made[name] = task.counted(count(name))
     return made
 
 

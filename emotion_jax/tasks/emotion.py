@@ -26,7 +26,6 @@ class Emotion(Task):
       classes: 5, 7, or the names themselves.
       focal_gamma: above 0, faces that are easy already count less.
       class_weights: "", "inverse", "effective", or a weight a class.
-      counts: faces of each class in training; `with_counts` counts them.
       teacher_temperature: softens both distributions (Hinton et al. 2015).
     """
 
@@ -35,7 +34,6 @@ class Emotion(Task):
     label_smoothing: float = 0.0
     focal_gamma: float = 0.0
     class_weights: str | Sequence[float] = ""
-    counts: Sequence[int] = ()
     teacher_temperature: float = 1.0
 
     section: ClassVar[str] = "emotion"
@@ -81,6 +79,14 @@ class Emotion(Task):
             return CLASSES[self.classes]
         return tuple(self.classes)
 
+    def counted(self, counts: Sequence[int]) -> "Emotion":
+        """The same task, its class weights as numbers for these faces of training."""
+        weights = ""
+        if self.class_weights and any(counts):
+            given = losses.class_weights(self.class_weights, np.array(counts, float))
+            weights = tuple(given.tolist())
+        return dataclasses.replace(self, class_weights=weights)
+
     def loss_of(
         self,
         output: Float[Array, "b k"],
@@ -92,8 +98,7 @@ class Emotion(Task):
         smooth = optax.smooth_labels(label, self.label_smoothing)
         value = losses.focal(output, smooth, self.focal_gamma)
         if self.class_weights:
-            counts = np.array(self.counts, float)
-            value *= label @ losses.class_weights(self.class_weights, counts)
+            value *= label @ jnp.array(self.class_weights)
         return value, known
 
     def lesson(

@@ -59,6 +59,10 @@ class Task(abc.ABC):
         one = isinstance(self.teachers, str) and self.teachers
         return (self.teachers,) if one else tuple(self.teachers)
 
+    def counted(self, counts: Sequence[int]) -> "Task":
+        """The same task, told how many faces of each class it is trained on."""
+        return self
+
     @abc.abstractmethod
     def loss_of(
         self,
