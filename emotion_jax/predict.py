@@ -185,15 +185,14 @@ def main(args: list[str]) -> None:
     crops, bad = inputs.read(flags.inputs, faces, sides, progress())
     if not crops:
         raise failure(bad, 0)
-    if lookup:
-        lookup.rows_of(crops)
+    asked = lookup.rows_of(crops, bad) if lookup else None
     found = combine(models, crops, flags.tta)
     out = flags.out
     (out / DRAWN).mkdir(parents=True, exist_ok=True)
     predictions.write_csv(out / TABLE, crops, found)
     predictions.write_json(out / LIST, crops, found, flags.checkpoint, bad)
     if lookup:
-        lookup.write(out / KAGGLE, crops, found)
+        lookup.write(out / KAGGLE, asked, crops, found)
     draw(out / DRAWN, crops, found)
     files = f"{TABLE}, {LIST}, " + f"{KAGGLE}, " * bool(lookup)
     count = "1 face" if len(crops) == 1 else f"{len(crops):,} faces"

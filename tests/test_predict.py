@@ -15,6 +15,7 @@ from emotion_jax.cli import run
 from emotion_jax.data import keypoints
 from emotion_jax.data.table import FIVE, POINTS
 from emotion_jax.data.write_csv import write_csv
+from emotion_jax.photo.detect import Found
 
 COORDINATES = list(keypoints.COORDINATES)
 
@@ -306,13 +307,95 @@ def test_a_submission_answers_each_row_of_the_lookup_table(nets, contest):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def submitted(contest, *args) -> list[float]:
+    """Each row's Location."""
+    predicted(
+        contest / "out",
+        *(contest / "test.csv", "--submission", contest / "ask.csv"),
+        *args,
+    )
+    with open(contest / "out" / "submission.csv") as file:
+        return [float(row["Location"]) for row in csv.DictReader(file)]
+
+
+def test_an_answer_lies_in_the_image_wherever_its_face_lies(nets, contest):
+    found = submitted(contest, "--checkpoint", nets["points"], "--faces=60,50,20,20")
+    with open(contest / "out" / "predictions.csv") as file:
+        rows = list(csv.DictReader(file))
+    asked = [(1, "nose_tip_y"), (0, "left_eye_center_x"), (1, "nose_tip_x")]
+    expected = [float(rows[i][name]) for i, name in asked]
+    assert 20 < min(expected) and max(expected) < 96
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.fixture
+def detected(monkeypatch):
+    """What the detector finds in each image, to be filled with lists of corners."""
+    found = []
+
+    def find(photo):
+        points = np.zeros((6, 2), np.float32)
+        corners = [np.array(c, np.float32) for c in found.pop(0)]
+        return [Found(c, points, 0.9 - 0.1 * i) for i, c in enumerate(corners)]
+
+    monkeypatch.setattr("emotion_jax.photo.detect.find", find)
+    monkeypatch.setattr("emotion_jax.photo.detect.check", lambda: None)
+    return found
+
+
+SURE, LESS = [[30, 30], [80, 80]], [[10, 10], [40, 40]]
+
+
+def test_the_surest_face_of_an_image_is_the_answer(nets, contest, detected):
+    args = ["--checkpoint", nets["points"], "--faces", "detect"]
+    detected += [[SURE], [SURE]]
+    expected = submitted(contest, *args)
+    detected += [[SURE, LESS], [SURE, LESS]]
+    assert submitted(contest, *args) == expected
+
+
+def test_an_image_without_a_face_is_told_before_anything_is_written(
+    nets, contest, detected, capsys
+):
+    detected += [[SURE], []]
+    args = [contest / "test.csv", "--checkpoint", nets["points"], "--faces", "detect"]
+    args += ["--submission", contest / "ask.csv", "--out", contest / "out"]
+    assert run(predict.main, list(map(str, args))) == 2
+    sentence = "asks for ImageId 9, which has no prediction (no face found); --faces wh"
+    assert sentence in capsys.readouterr().err and not (contest / "out").exists()
+
+
+def test_an_image_of_two_files_is_told_before_anything_is_written(
+    nets, contest, capsys
+):
+    files = [contest / "test.csv", contest / "more.csv"]
+    files[1].write_bytes(files[0].read_bytes())
+    args = [*files, "--checkpoint", nets["points"], "--out", contest / "out"]
+    args += ["--submission", contest / "ask.csv"]
+    assert run(predict.main, list(map(str, args))) == 2
+    sentence = f"asks for ImageId 5, which both {files[0]} and {files[1]} have"
+    assert sentence in capsys.readouterr().err and not (contest / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "net, sentence",
+    [("points", "rows below the header"), ("emotion", "no --checkpoint given was")],
+)
+def test_a_lookup_table_without_rows_is_told(nets, contest, net, sentence, capsys):
+    (contest / "ask.csv").write_text("RowId,ImageId,FeatureName,Location\n")
+    args = [contest / "test.csv", "--checkpoint", nets[net], "--out", contest / "out"]
+    args += ["--submission", contest / "ask.csv"]
+    assert run(predict.main, list(map(str, args))) == 2
+    assert sentence in capsys.readouterr().err and not (contest / "out").exists()
+
+
 @pytest.mark.parametrize(
     "net, old, new, sentence",
     [
         ("points", "1,9,", "1,8,", "asks for ImageId 8, which none of the CSVs"),
         ("points", "nose_tip_x", "nose_tip_z", "line 4: the network knows no"),
         ("points", "FeatureName", "Feature", "got no FeatureName"),
-        ("emotion", "", "", "it was not trained to keypoints"),
+        ("emotion", "", "", "asks for keypoints, which no --checkpoint given was"),
     ],
 )
 def test_a_lookup_table_that_cannot_be_answered_is_told(

@@ -5,12 +5,21 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MOST_PIXELS = 50_000_000
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+TURNS = {  # by EXIF's orientation; 1 is upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read_photo(file: Path) -> UInt8[np.ndarray, "h w 3"]:
@@ -25,11 +34,21 @@ def read_photo(file: Path) -> UInt8[np.ndarray, "h w 3"]:
     ):
         if image.width * image.height > MOST_PIXELS:
             raise ValueError(f"{image.width} x {image.height} pixels are too many")
-        turned = ImageOps.exif_transpose(image)
+        turned = upright(image)
         if turned.mode.startswith("I"):  # 16 bits; Pillow would clip them
             values = np.asarray(turned, np.float32) / 257
             turned = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
         return np.array(turned.convert("RGB"))
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image turned as its EXIF says, where that can be read."""
+    image.load()  # a PNG may have its EXIF behind its pixels
+    try:
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # Pillow raises all kinds for a damaged EXIF
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def middle(width: int, height: int) -> tuple[int, int, int, int]:

@@ -37,7 +37,8 @@ class Crop:
 
     Attributes:
       image: the photo's path, or PATH:ROW, or PATH:ImageId of a CSV that has them.
-      box: where it is in its image.
+      sides: width and height of its image.
+      box: where it is in there.
       gray: the pixels there, by the sides that networks take.
       number: its ImageId or row in a CSV, else None.
       score: the detector's, else None.
@@ -45,6 +46,7 @@ class Crop:
 
     file: Path
     image: str
+    sides: tuple[int, int]
     box: Box
     gray: dict[int, UInt8[np.ndarray, "side side 1"]]
     number: str | None = None
@@ -188,11 +190,12 @@ def cut_all(
     number: str | None = None,
 ) -> list[Crop]:
     """The faces of one image."""
-    crops, light = [], photo if photo.shape[2] == 1 else gray(photo[None])[0]
+    crops, (height, width) = [], photo.shape[:2]
+    light = photo if photo.shape[2] == 1 else gray(photo[None])[0]
     name = str(file) if number is None else f"{file}:{number}"
     name = name.encode(errors="replace").decode()  # not all that names files is text
     for box, score in faces.find(photo, usual):
         face = crop.cut(light, box)[None]
         small = {side: resize(face, side)[0] for side in sides}
-        crops.append(Crop(file, name, box, small, number, score))
+        crops.append(Crop(file, name, (width, height), box, small, number, score))
     return crops

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -78,32 +78,54 @@ class Lookup:
     point: np.ndarray  # int64[n]
     axis: np.ndarray  # int64[n]
 
-    def write(self, path: Path, crops: Sequence[Crop], found: Predictions) -> None:
+    def write(
+        self, path: Path, at: np.ndarray, crops: Sequence[Crop], found: Predictions
+    ) -> None:
         """RowId and Location, within the image, as Kaggle takes it."""
         import pandas
 
-        at = self.rows_of(crops)
         values = found.keypoints[at, self.point, self.axis].astype(np.float64)
-        sides = np.array([c.box[2] for c in crops], np.float64)[at]
+        sides = [crops[i].sides[axis] for i, axis in zip(at, self.axis, strict=True)]
         table = {"RowId": self.row, "Location": values.clip(0, sides)}
         with logs.whole(path) as partial:
             pandas.DataFrame(table).to_csv(partial, index=False, float_format="%.6f")
 
-    def rows_of(self, crops: Sequence[Crop]) -> np.ndarray:
-        """Each row's face, by its ImageId."""
-        index = {crop.number: i for i, crop in enumerate(crops)}
-        if missing := [image for image in self.image if image not in index]:
-            raise Mistake(
-                f"--submission {self.path} asks for ImageId {missing[0]}, which none "
-                "of the CSVs given has"
-            )
+    def rows_of(self, crops: Sequence[Crop], bad: Mapping[str, str]) -> np.ndarray:
+        """Each row's face, by its ImageId: the surest, which comes first."""
+        index, asked = {}, set(self.image)
+        for i, crop in enumerate(crops):
+            if crop.number in asked:
+                first = crops[index.setdefault(crop.number, i)].file
+                if first != crop.file:
+                    raise Mistake(
+                        f"--submission {self.path} asks for ImageId {crop.number}, "
+                        f"which both {first} and {crop.file} have"
+                    )
+        for image in self.image:
+            if image not in index:
+                raise self.missing(image, bad)
         return np.array([index[image] for image in self.image])
+
+    def missing(self, image: str, bad: Mapping[str, str]) -> Mistake:
+        """Why this image has no face."""
+        asks = f"--submission {self.path} asks for ImageId {image}, which "
+        for name, why in bad.items():
+            if name.lower().endswith(f".csv:{image}".lower()):
+                return Mistake(
+                    f"{asks}has no prediction ({why}); --faces whole takes every image"
+                )
+        return Mistake(f"{asks}none of the CSVs given has")
 
 
 def read_lookup(path: str, points: Sequence[str]) -> Lookup:
     """The file, for a network of these points."""
     import pandas
 
+    if not points:
+        raise Mistake(
+            f"--submission {path} asks for keypoints, which no --checkpoint given was "
+            "trained to"
+        )
     try:
         table = pandas.read_csv(path, dtype=str, keep_default_na=False)
     except OSError as error:
@@ -116,13 +138,14 @@ def read_lookup(path: str, points: Sequence[str]) -> Lookup:
             f"--submission {path}: expected the columns RowId, ImageId, FeatureName, "
             f"got no {absent[0]}"
         )
+    if table.empty:
+        raise Mistake(f"--submission {path}: expected rows below the header, got none")
     names = [f"{point}_{axis}" for point in points for axis in "xy"]
     known = table["FeatureName"].isin(names)
     if not known.all():
         line, name = int(np.argmin(known)) + 2, table["FeatureName"][~known].iloc[0]
         raise Mistake(
             f"--submission {path}, line {line}: the network knows no {name[:40]!r}"
-            + ("" if points else "; it was not trained to keypoints")
         )
     at = np.array([names.index(name) for name in table["FeatureName"]], np.int64)
     return Lookup(path, list(table["RowId"]), list(table["ImageId"]), at // 2, at % 2)

@@ -1,6 +1,7 @@
 """Laws of predict's inputs: every photo once, upright, and each row by its name."""
 
 import os
+import struct
 
 import numpy as np
 import pytest
@@ -33,6 +34,32 @@ def test_a_box_is_in_pixels_of_the_upright_photo(tmp_path):
     Image.fromarray(NOISE).save(tmp_path / "a.png", exif=exif)
     ((face,), _) = whole([tmp_path / "a.png"], "4,2,24,24")
     expected = np.rot90(NOISE, -1)[2:26, 4:28]
+    np.testing.assert_array_equal(face.gray[24][..., 0], expected)
+
+
+def entry(tag, kind, value, count=1):
+    """One of an EXIF block, its value in four bytes."""
+    return struct.pack("<HHI4s", tag, kind, count, value)
+
+
+TURNED = entry(0x0112, 3, b"\6\0")  # as above
+ODD = {
+    "a resolution as text": ([TURNED, entry(0x011A, 2, b"72\0", 3)], -1),
+    "its unit as text": ([TURNED, entry(0x0128, 2, b"2\0", 2)], -1),
+    "a maker as a fraction": ([entry(0x010F, 5, b"\0"), TURNED], -1),
+    "cut": ([], 0),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_exif_does_not_keep_a_photo_from_being_read(tmp_path, name):
+    entries, turns = ODD[name]
+    block = b"Exif\0\0II*\0"
+    if entries:
+        block += struct.pack("<IH", 8, len(entries)) + b"".join(entries) + bytes(4)
+    Image.fromarray(NOISE).save(tmp_path / "a.png", exif=block)
+    ((face,), bad) = whole([tmp_path / "a.png"], "2,2,24,24")
+    expected = np.rot90(NOISE, turns)[2:26, 2:26]
     np.testing.assert_array_equal(face.gray[24][..., 0], expected)
 
 
