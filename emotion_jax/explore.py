@@ -4,8 +4,8 @@
   python -m emotion_jax.explore --data keypoints=training.csv --split train --out looked
   python -m emotion_jax.explore --data folder=faces --config my.py --out looked
 
-DIR must be new or empty; it appears whole at the end, with index.html, which opens
-offline and loads nothing, the pictures in it as PNGs, and every number in explore.json.
+DIR must be new or empty; all of it appears at the end: index.html, which opens offline
+and loads nothing, the pictures in it as PNGs, and every number in explore.json.
 """
 
 import os
@@ -15,25 +15,41 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from emotion_jax import cli, data, logs
+from emotion_jax.config import check_config
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.prepare import prepare
-from emotion_jax.data.sections import options_of
+from emotion_jax.data.sections import check_side, load_train_and_val, options_of
 from emotion_jax.data.table import Raw
 from emotion_jax.errors import Mistake, Stopped
+from emotion_jax.registry import check_fields, check_type
 from emotion_jax.report import augmentations, cleaning, exploration
 from emotion_jax.report.survey import choose, survey
 from emotion_jax.tasks import make_tasks
 
 
 def check_out(out: Path) -> None:
-    """Raises unless a folder can appear there."""
+    """Raises unless a folder can appear there, or an empty one be filled."""
     if out.exists() and not out.is_dir():
         raise Mistake(f"--out {out} is a file")
     if out.exists() and any(out.iterdir()):
         raise Mistake(f"--out {out} is not empty; name a new folder")
-    above = next(parent for parent in out.absolute().parents if parent.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise Mistake(f"cannot write to --out {out}: {above} is no writable folder")
+    place = real(out)
+    there = next(path for path in (place, *place.parents) if os.path.lexists(path))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise Mistake(f"cannot write to --out {out}: {there} is no writable folder")
+
+
+def real(out: Path) -> Path:
+    """The folder that is meant: a link is followed, and `.` gets its name."""
+    return Path(os.path.realpath(out))
+
+
+def check(config: ConfigDict) -> None:
+    """Raises for what is wrong in the sections that are read."""
+    check_config(config)
+    make_augment(make_tasks(config.tasks), config.augment)
+    check_fields("config.data", load_train_and_val, 1, config.data)
+    check_side(config.data.side)
 
 
 def load(given: str, config: ConfigDict | None) -> Raw:
@@ -42,6 +58,7 @@ def load(given: str, config: ConfigDict | None) -> Raw:
     if config is None:
         return data.load(source, path, **options)
     section = config.data.sources.get(source, {})
+    check_type(f"config.data.sources.{source}.path", section.get("path", ""), str)
     path = path or section.get("path", "")
     options = options_of(section) | options
     return data.load(source, path, config.data.side, **options)
@@ -55,8 +72,11 @@ def write(out: Path, raw: Raw, split: str, config: ConfigDict | None) -> dict:
         augmented = prepare(raw, split, tasks, config.data.side)
     chosen = choose(raw, split)
     found = survey(chosen, split)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as part:
+    out = real(out)
+    # One that is there may be a mount, or someone's current folder: it stays itself.
+    near = out if out.exists() else out.parent
+    near.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=near) as part:
         folder = Path(part) / "whole"
         folder.mkdir()
         if augmented is not None:
@@ -65,7 +85,11 @@ def write(out: Path, raw: Raw, split: str, config: ConfigDict | None) -> dict:
         page = exploration.page(folder, chosen, found)
         (folder / "index.html").write_text(page, encoding="utf-8")
         logs.write_json(folder / "explore.json", found)
-        folder.replace(out)
+        if near != out:
+            folder.replace(out)
+        else:
+            for file in sorted(folder.iterdir(), key=lambda f: f.suffix == ".html"):
+                file.replace(out / file.name)
     return found
 
 
@@ -82,7 +106,7 @@ def main(args: list[str]) -> None:
     check_out(flags.out)
     config = cli.load_config(flags.config, []) if flags.config else None
     if config is not None:
-        make_augment(make_tasks(config.tasks), config.augment)  # or say what is wrong
+        check(config)
     raw = load(flags.data, config)
     try:
         found = write(flags.out, raw, flags.split, config)

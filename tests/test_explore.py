@@ -2,11 +2,13 @@
 
 import html
 import json
+import os
 import re
 import shutil
 
 import numpy as np
 import pytest
+import tiny
 from PIL import Image
 
 from emotion_jax import explore
@@ -182,6 +184,61 @@ def test_a_mistake_is_told_and_nothing_written(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("out", [".", "link", "dangling/deeper", "empty"])
+def test_an_empty_folder_is_filled_and_stays_itself(
+    sources, tmp_path, monkeypatch, out
+):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    (tmp_path / "dangling").symlink_to("new/folder")
+    monkeypatch.chdir(tmp_path / "empty" if out == "." else tmp_path)
+    before = os.stat(out).st_ino if os.path.exists(out) else None
+    args = ["--data", f"fer2013={sources / 'fer2013.csv'}", "--out", out]
+    assert run(explore.main, args) == 0
+    assert before in (None, os.stat(out).st_ino)
+    there = set(os.listdir(out))
+    assert {"index.html", "explore.json", "classes.png"} <= there
+    assert not any(name.startswith(".") for name in there)
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ({"model": None}, "config lacks the field 'model'"),
+        ({"tasks": None}, "config lacks the field 'tasks'"),
+        ({"data": {"sources": {}}}, "config.data lacks the field 'side'"),
+        ({"data": {"side": 0, "sources": {}}}, "config.data.side is 0, must be 16"),
+        (
+            {"data": {"side": 48, "sources": {"fer2013": {"path": 3}}}},
+            "config.data.sources.fer2013.path is 3, must be a string",
+        ),
+    ],
+)
+def test_what_a_config_lacks_is_told(sources, tmp_path, capsys, change, told):
+    made = tiny.config().to_dict() | change
+    made = {name: section for name, section in made.items() if section is not None}
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from ml_collections import ConfigDict\n\n\n"
+        f"def get_config():\n    return ConfigDict({made!r})\n"
+    )
+    args = ["--data", f"fer2013={sources / 'fer2013.csv'}", "--config", str(file)]
+    assert run(explore.main, [*args, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert told in error and "Traceback" not in error
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_files_name_need_not_be_text(sources, tmp_path):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.csv")
+    shutil.copy(sources / "fer2013.csv", path)
+    out = tmp_path / "out"
+    assert run(explore.main, ["--data", f"fer2013={path}", "--out", str(out)]) == 0
+    found = json.loads((out / "explore.json").read_text())
+    assert found["data"] == "fer2013=caf?.csv"
+    assert "fer2013=caf?.csv" in (out / "index.html").read_text("utf-8")
+
+
 def test_a_full_disk_leaves_nothing_half_written(
     sources, tmp_path, monkeypatch, capsys
 ):
@@ -191,9 +248,10 @@ def test_a_full_disk_leaves_nothing_half_written(
 
     monkeypatch.setattr(exploration, "page", page)
     data = f"folder={sources / 'faces'}"
-    assert run(explore.main, ["--data", data, "--out", str(tmp_path / "out")]) == 3
-    assert "No space left on device" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+    for out in (tmp_path / "out", tmp_path):
+        assert run(explore.main, ["--data", data, "--out", str(out)]) == 3
+        assert "No space left on device" in capsys.readouterr().err
+        assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.long

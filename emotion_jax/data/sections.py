@@ -29,6 +29,12 @@ def options_of_val(section: Mapping) -> dict:
     return {k: v for k, v in options.items() if k != "classes" or v}
 
 
+def check_side(side: int) -> None:
+    """Raises unless faces may be of this size."""
+    if side not in SIDES:
+        raise Mistake(f"config.data.side is {side}, must be {SIDES[0]} to {SIDES[-1]}")
+
+
 def load_train_and_val(
     tasks: Mapping[str, Task],
     *,
@@ -41,8 +47,7 @@ def load_train_and_val(
     A source with a file of its own for validation (`val`) gives that file whole, and
     then trains on its own `val` rows too; its `test` rows stay unseen in any case.
     """
-    if side not in SIDES:
-        raise Mistake(f"config.data.side is {side}, must be {SIDES[0]} to {SIDES[-1]}")
+    check_side(side)
     if not sources:
         raise Mistake(f"config.data.sources names none of {', '.join(data.SOURCES)}")
     if dedupe not in DEDUPE:
