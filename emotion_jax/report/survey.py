@@ -66,18 +66,13 @@ def choose(raw: Raw, split: str) -> Chosen:
         if isinstance(value, dict):
             value = {name: array[rows] for name, array in value.items()}
         found[field.name] = value[rows] if isinstance(value, np.ndarray) else value
-    found["classes"] = tuple(map(printable, raw.classes))
+    found["classes"] = tuple(map(tables.printable, raw.classes))
     parts = sorted(
         (str(name) for name in apart if name in there),
         key=lambda name: -there[name].sum(),
     )
     ordered = {name: there[name] for name in (*parts, *there)}
     return Chosen(Raw(**found), rows, ordered, tuple(parts))
-
-
-def printable(name: str) -> str:
-    """A folder's name may be bytes that are no text."""
-    return name.encode(errors="replace").decode()
 
 
 def survey(chosen: Chosen, split: str) -> dict:

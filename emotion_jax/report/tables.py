@@ -11,7 +11,13 @@ COLUMNS = {"classes": ("precision", "recall", "f1", "support"), "points": ("rmse
 
 def source(data: Split | Raw) -> str:
     """The data as a command line would name it, without the folder."""
-    return f"{data.source}={Path(data.path).name}" if data.path else data.source
+    name = printable(Path(data.path).name)
+    return f"{data.source}={name}" if data.path else data.source
+
+
+def printable(name: str) -> str:
+    """The name of a file or folder, which may be bytes that are no text."""
+    return name.encode(errors="replace").decode()
 
 
 def describe(split: Split) -> str:

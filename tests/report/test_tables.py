@@ -1,6 +1,7 @@
 """Laws of the tables: one line a number, one row a name, in columns."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -33,6 +34,11 @@ def split(path, n):
 def test_data_is_named_as_on_the_command_line_without_the_folder():
     assert tables.source(split("/home/me/fer2013.csv", 3)) == "fer2013=fer2013.csv"
     assert tables.source(split("", 3)) == "fer2013"
+
+
+def test_a_name_that_is_no_text_can_be_written():
+    path = os.fsdecode(b"/home/caf\xe9.csv")
+    assert tables.source(split(path, 3)) == "fer2013=caf?.csv"
 
 
 def test_a_split_is_described_by_data_name_and_size():
