@@ -59,6 +59,8 @@ class Format:
       needs: the packages that pip installs for it.
       takes: a flag that is this format's own.
       check: raises for what that flag says and `make` would find wrong.
+      names: patterns of what its files are called.
+      folder: one in --out that it writes to as well.
     """
 
     make: Callable[..., Files]
@@ -66,16 +68,28 @@ class Format:
     needs: tuple[str, ...] = ()
     takes: str | None = None
     check: Callable[[Any], None] = lambda given: None
+    names: tuple[str, ...] = ("model.*",)
+    folder: str = ""
 
 
 ONNX = ("onnx", "onnxruntime")
+SAVED = ("model.json", "*.pb", "variables.*")
+PAGE = ("*.html", "*.css", "*.js", "*.svg", "*.onnx", "*.json", "*.wasm", "*LICENSE*")
 FORMATS = {
     "stablehlo": Format(stablehlo.make, stablehlo.run),
     "onnx": Format(onnx.make, onnx.run, ONNX),
     "onnx-int8": Format(onnx_int8.make, onnx.run, ONNX, takes="data"),
-    "savedmodel": Format(savedmodel.make, savedmodel.run, ("tensorflow",)),
+    "savedmodel": Format(
+        savedmodel.make,
+        savedmodel.run,
+        ("tensorflow",),
+        names=SAVED,
+        folder="variables",
+    ),
     "tflite": Format(tflite.make, tflite.run, ("tensorflow", "ai_edge_litert")),
-    "web": Format(web.make, onnx.run, ONNX, takes="ort_web", check=web.check),
+    "web": Format(
+        web.make, onnx.run, ONNX, takes="ort_web", check=web.check, names=PAGE
+    ),
 }
 OWN = {"data": "looks at no faces", "ort_web": "makes no page"}
 
@@ -93,7 +107,9 @@ def check(flags: argparse.Namespace, format: Format) -> None:
         if getattr(flags, flag) and format.takes != flag:
             written = flag.replace("_", "-")
             raise Mistake(f"--format {name} {why}: leave --{written} out")
-    cli.check_folder("--out", out, ("model.*",))
+    cli.check_folder("--out", out, format.names)
+    if format.folder and isinstance(out, Path):  # a bucket has no folders
+        cli.check_folder("--out", out / format.folder, format.names)
     if format.takes:
         format.check(getattr(flags, format.takes))
 

@@ -153,6 +153,31 @@ def test_out_is_no_file(out, reason, tmp_path, capsys):
     assert (tmp_path / "out").read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    "format, taken, reason",
+    [
+        ("onnx", "model.onnx/", "model.onnx in it is a folder"),
+        ("savedmodel", "variables", "variables is no folder"),
+        ("savedmodel", "saved_model.pb/", "saved_model.pb in it is a folder"),
+        ("savedmodel", "variables/variables.index/", "variables.index in it is a"),
+        ("web", "index.html/", "index.html in it is a folder"),
+        ("web", "ort.wasm/", "ort.wasm in it is a folder"),
+    ],
+)
+def test_what_stands_in_the_way_is_told_at_once(
+    format, taken, reason, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    place = tmp_path / taken
+    if taken.endswith("/"):
+        place.mkdir(parents=True)
+    else:
+        place.write_text("mine")
+    args = ["--checkpoint", "nowhere", "--format", format, "--out", str(tmp_path)]
+    assert run(export.main, args) == 2
+    assert reason in capsys.readouterr().err
+
+
 def test_a_missing_package_is_told_with_pips_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     args = ["--checkpoint", "nowhere", "--format", "onnx", "--out", str(tmp_path)]

@@ -45,6 +45,12 @@ def made(runtime, tmp_path_factory):
     return out
 
 
+def test_every_file_is_looked_for_before_it_is_made(made):
+    names = [file for file in made.iterdir() if file.name != "package.json"]
+    patterns = export.FORMATS["web"].names
+    assert all(any(file.match(p) for p in patterns) for file in names), names
+
+
 def test_the_folder_holds_the_page_its_network_and_all_that_they_name(made, runtime):
     there = {file.name for file in made.iterdir()}
     html = (made / "index.html").read_text()
@@ -175,6 +181,88 @@ def test_a_face_is_cut_as_in_python_off_the_picture_too(resized):
     for case, (_, _, face) in zip(*resized, strict=True):
         part = gray(crop.cut(case["data"][..., :3], tuple(case["face"]))[None])
         assert face == resize(part, 24).ravel().tolist(), case["face"]
+
+
+STUBS = {
+    "package.json": '{"type": "module"}',
+    "reader.js": """
+export const start = async () => {};
+export class Reader { static open = async () => new Reader(); }""",
+    "detector.js": """
+export const frame = 0;
+export class Detector {
+  static open = async () => new Detector();
+  async find(image) {
+    if (image === "bad") throw new Error("out of memory");
+    return [image];
+  }
+}""",
+    "finder.js": "export class Finder { static open = async () => new Finder(); }",
+    "pixels.js": "export const crop = 0;",
+    "view.js": "export const tell = () => {};",
+}
+
+
+def play(folder: Path, script: str, play: str) -> list:
+    """What a script of the page tells a play around it, as JSON."""
+    for name, text in STUBS.items() | {(script, web.page()[script].decode())}:
+        (folder / name).write_text(text)
+    (folder / "play.js").write_text(play)
+    done = subprocess.run(
+        ["node", "play.js"], cwd=folder, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@with_node
+def test_a_picture_that_fails_is_answered_and_so_is_the_next(tmp_path):
+    said = play(
+        tmp_path,
+        "worker.js",
+        """
+const said = [];
+let send;
+Object.assign(globalThis, {
+  postMessage: (answer) => said.push(answer),
+  addEventListener: (kind, listener) => (send = listener),
+});
+await import("./worker.js");
+for (const image of ["good", "bad", "better"]) {
+  send({ data: { image, live: false } });
+}
+setTimeout(() => console.log(JSON.stringify(said)), 100);
+""",
+    )
+    told = [{"boxes": ["good"]}, {"wrong": "out of memory"}, {"boxes": ["better"]}]
+    assert said == [{}, *told]
+
+
+@with_node
+def test_the_same_photo_can_be_chosen_again(tmp_path):
+    read, value = play(
+        tmp_path,
+        "page.js",
+        """
+const element = () => ({
+  addEventListener(kind, listener) { this[kind] = listener; },
+  classList: {}, files: [],
+});
+const made = {};
+const read = [];
+Object.assign(globalThis, {
+  document: { getElementById: (id) => (made[id] ??= element()) },
+  OffscreenCanvas: class { getContext() {} },
+  addEventListener() {},
+  createImageBitmap: async (photo) => { read.push(photo); throw 0; },
+});
+await import("./page.js");
+Object.assign(made.file, { files: ["photo"], value: "photo" });
+made.file.change();
+console.log(JSON.stringify([read, made.file.value]));
+""",
+    )
+    assert (read, value) == (["photo"], "")
 
 
 def test_a_folder_without_the_runtime_is_told(tmp_path, capsys):

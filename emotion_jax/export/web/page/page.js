@@ -180,7 +180,12 @@ function lose(which) {
 }
 
 function listen() {
-  file.addEventListener("change", () => file.files.length && readPhoto(file.files[0]));
+  file.addEventListener("change", () => {
+    if (file.files.length) {
+      readPhoto(file.files[0]);
+      file.value = ""; // or the same photo, chosen again, would be no change
+    }
+  });
   button.addEventListener("click", () => {
     if (video.srcObject) {
       stop();

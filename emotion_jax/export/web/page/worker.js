@@ -4,14 +4,13 @@ import { Detector } from "./detector.js";
 import { start } from "./reader.js";
 
 const opening = start().then(Detector.open);
-let last = opening.then(
-  () => postMessage({}),
-  (error) => postMessage({ wrong: error.message }),
-);
+const fail = (error) => postMessage({ wrong: error.message || String(error) });
+let last = opening.then(() => postMessage({}), fail);
 
 addEventListener("message", ({ data: { image, live } }) => {
-  last = last.then(async () => {
+  const look = async () => {
     const detector = await opening;
     postMessage({ boxes: await detector.find(image, live) });
-  });
+  };
+  last = last.then(look).catch(fail); // or no later picture would get its turn
 });
