@@ -156,8 +156,8 @@ class Family:
         code, home = self.running.pop(name).returncode, Path(self.places[name])
         if checkpoint.step_folders(home / "checkpoints"):
             self.unpacked.append(name)
-        if code == 0 or (home / "done.json").exists():
-            self.done.add(name)  # of what came after its last step, the code tells
+        if code == 0:  # a done.json may be that of another plan
+            self.done.add(name)
         elif not self.stopping:
             self.failed.append(name)
         log = self.log(name).read_text(errors="replace").splitlines()

@@ -36,7 +36,7 @@ import tally
 
 from emotion_jax import cli, logs
 from emotion_jax.data.augment import make_augment
-from emotion_jax.errors import Mistake
+from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.models import make_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import Plan
@@ -78,6 +78,12 @@ def full(found: Sequence[dict]) -> list[dict]:
     return [row for row in found if len(row["seeds"]) == most]
 
 
+def check_any(runs: Sequence) -> None:
+    """Raises where there is nothing to tell of."""
+    if not any(runs):
+        raise Stopped("the time was up before the first run: give more --minutes")
+
+
 def sweep(
     lab: labs.Lab, space: spaces.Space, clock: search.Clock, *, best: bool, **limits
 ) -> None:
@@ -105,6 +111,7 @@ def sweep(
                     plain.run(seed)
             limits |= {"after": write, "spare": 2 if best else 0}
             search.search(study, space, lab.bench, clock, **limits)
+        check_any(tally.rows(lab))
         write()
     print((lab.out / "summary.md").read_text())
     if best:
@@ -153,6 +160,7 @@ def compare(
                 logs.say(f"seed {seed}: {tally.number(value)}  {words}")
     kept = lab.runs()
     runs = [[r for r in kept.get(b.key, []) if r["seed"] < seeds] for b in benches]
+    check_any(runs)
     return tally.compared(runs)
 
 

@@ -147,6 +147,14 @@ def test_a_failure_is_told_and_costs_its_pupils_alone(stand_in, capsys):
     assert "b is left out" in told and "c ends with 0" in told
 
 
+def test_a_refused_training_is_not_done_for_what_it_once_was(stand_in, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "done.json").write_text("{}")  # of another plan
+    plan = "a configs/fer5.py\nb configs/fer5.py --config.init_from={a}"
+    with pytest.raises(Stopped, match="failed: a, b; see"):
+        stand_in(plan, {"a": "raise SystemExit(2)", "b": ""}).run()
+
+
 def test_the_time_limit_lets_a_run_save_and_packs_it(
     stand_in, family, monkeypatch, tmp_path
 ):

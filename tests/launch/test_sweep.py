@@ -156,6 +156,15 @@ def test_a_sweep_writes_its_table_and_goes_on_where_it_ended(args, tmp_path, cap
     assert {p: p.stat().st_mtime_ns for p in runs} == runs
 
 
+@pytest.mark.parametrize("kind", [["--best"], ["--compare", "base"]])
+def test_no_time_for_a_run_is_a_sentence(args, kind, capsys):
+    import sweep
+
+    assert cli.run(sweep.main, [*args, "--minutes=0.00001", *kind]) == cli.STOPPED
+    told = capsys.readouterr().err
+    assert "the time was up before the first run" in told and "Traceback" not in told
+
+
 @pytest.mark.long
 def test_the_best_recipe_is_trained_into_a_workdir(args, tmp_path):
     import sweep
