@@ -44,16 +44,24 @@ def write_json(path: Path, value: object) -> None:
 
 def environment() -> dict[str, object]:
     """What the numbers of a run depend on beside its config."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False)
     return {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "platform": jax.default_backend(),
         "devices": [device.device_kind for device in jax.devices()],
         "processes": jax.process_count(),
-        "commit": commit.stdout.strip() or None,
+        "commit": commit(),
     }
+
+
+def commit() -> str | None:
+    """Of this code, or None outside a clone and where there is no git."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        found = subprocess.run(git, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return found.stdout.strip() or None
 
 
 def cut_back(path: Path, step: int) -> None:

@@ -38,6 +38,11 @@ def log(tmp_path):
     made.close()
 
 
+def test_a_machine_without_git_knows_no_commit(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert logs.environment()["commit"] is None
+
+
 def test_cut_back_keeps_the_lines_up_to_the_step(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text("".join(f'{{"step": {s}, "x": 0.5}}\n' for s in (1, 2, 2, 3, 4)))

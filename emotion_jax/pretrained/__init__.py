@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
+from emotion_jax import logs
 from emotion_jax.errors import Mistake
 
 HERE = Path(__file__).parent
@@ -90,7 +91,8 @@ def write(folder: Path, about: Mapping[str, Any], arrays: Arrays) -> None:
 
     told = dict(about) | {"sha256": digest(arrays, about)}
     folder.mkdir(exist_ok=True)
-    (folder / FILE).write_bytes(save(arrays, {"about": json.dumps(told)}))
+    with logs.whole(folder / FILE) as partial:
+        partial.write_bytes(save(arrays, {"about": json.dumps(told)}))
 
 
 def digest(arrays: Arrays, about: Mapping[str, Any]) -> str:

@@ -149,6 +149,22 @@ def test_no_bit_may_change_unseen(tmp_path, monkeypatch):
             pretrained.read("pretrained")
 
 
+def test_a_full_disk_leaves_the_weights_as_they_were(tmp_path, monkeypatch):
+    arrays = {"params/kernel": np.ones((2, 3), np.float16)}
+    pretrained.write(tmp_path, {"meta": {"side": 48}}, arrays)
+    path = tmp_path / pretrained.FILE
+    whole = path.read_bytes()
+
+    def half(path, content):
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(OSError):
+        pretrained.write(tmp_path, {"meta": {"side": 24}}, arrays)
+    assert path.read_bytes() == whole and list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize(
     "name", ["pretrained:emotion8", "pretrained:", "pretrained:../x"]
 )
