@@ -141,7 +141,7 @@ def parts(rig: rigs.Rig, repeats: int) -> dict[str, float]:
 
 def evaluation(rig: rigs.Rig, repeats: int, batch: int = 512) -> list[float]:
     """Images/s of the eval step, answers on the device."""
-    eval_step = step.make_eval_step(rig.network, rig.mesh)
+    eval_step = rig.eval_step()
     batch = -(-batch // rig.mesh.size) * rig.mesh.size
     image = np.resize(rig.split.faces["image"], (batch, rig.side, rig.side, 1))
     image = sharding.place(image, sharding.split(rig.mesh))

@@ -90,6 +90,11 @@ class Rig:
             jax.tree.map(lambda x: x.sharding, self.like),
         )
 
+    def eval_step(self) -> Callable:
+        """The real one: in float32, whatever the config trains in."""
+        model = {**self.config.model, "dtype": "float32"}
+        return step.make_eval_step(make_network(self.tasks, **model), self.mesh)
+
 
 def training(
     rig: Rig, name: str, repeats: int, calls: int = 1, scan: bool = False

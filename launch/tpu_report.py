@@ -30,7 +30,7 @@ import rig as rigs
 from jax.experimental import topologies
 from jax.sharding import Mesh
 
-from emotion_jax import cli, logs, sharding, step
+from emotion_jax import cli, logs, sharding
 from emotion_jax.errors import Mistake
 from emotion_jax.registry import pick
 
@@ -129,7 +129,7 @@ def compiled(rig: rigs.Rig, which: str):
             ),
             variables,
         )
-        lowered = step.make_eval_step(rig.network, rig.mesh).lower(variables, image)
+        lowered = rig.eval_step().lower(variables, image)
     return lowered.compile()
 
 
@@ -161,7 +161,7 @@ def main(args: list[str]) -> None:
         raise Mistake(f"--faces is {flags.faces}, must be at least 1")
     if flags.out:
         cli.check_folder("--out", flags.out)
-    if config.model.get("dtype", "auto") == "auto":  # as it would be on a TPU
+    if config.model.get("dtype", "auto") == "auto":  # as it would train on a TPU
         with config.unlocked():
             config.model.dtype = "bfloat16"
 
