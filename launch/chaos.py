@@ -157,6 +157,8 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=3, help="of a run, at most")
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args()
+    if min(flags.runs, flags.processes, flags.kills) < 1:
+        parser.error("--runs, --processes and --kills are at least 1")
     dice, bad = random.Random(flags.seed), 0
     with tempfile.TemporaryDirectory(prefix="chaos_") as scratch:
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{scratch}/compiled")

@@ -8,7 +8,6 @@ loop's own evaluation, what 8 bits cost, and milliseconds. What needs a package 
 not installed (TensorFlow, LiteRT, playwright and Chromium) is left out and named.
 """
 
-import argparse
 import csv
 import importlib.metadata
 import importlib.util
@@ -25,9 +24,10 @@ import browser
 import numpy as np
 from latency import SESSIONS, TIMES, milliseconds
 
-from emotion_jax import checkpoint, evaluate, step
+from emotion_jax import checkpoint, cli, evaluate, step
 from emotion_jax.data.pipeline import concatenate
 from emotion_jax.data.table import Split
+from emotion_jax.errors import Mistake
 from emotion_jax.evaluate import Evaluator, Outputs, Restored
 from emotion_jax.export import FORMATS, onnx_int8
 from emotion_jax.models import make_network
@@ -170,27 +170,30 @@ def ask(
     return found, speeds
 
 
-def main() -> None:
+def main(args: list[str]) -> None:
     """Prints the tables; exits 1 if any disagrees on a face's class."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--checkpoint", required=True)
-    parser.add_argument("--data", nargs="+", default=[], metavar="SOURCE=PATH")
-    parser.add_argument("--faces", type=int, default=500)
-    parser.add_argument("--ort-web", type=Path)
-    flags = parser.parse_args()
+    parser = cli.Parser("exports", __doc__)
+    parser.prog = "python launch/exports.py"
+    parser.add_argument("--checkpoint", required=True, metavar="X")
+    parser.add_argument("--data", **cli.SOURCES)
+    parser.add_argument("--faces", type=int, default=500, metavar="N")
+    parser.add_argument("--ort-web", type=Path, metavar="DIR")
+    flags = parser.parse(args)
     restored = evaluate.restore(flags.checkpoint)
     splits = evaluate.load_splits(restored, flags.data, None)
     rng, part = np.random.default_rng(0), flags.faces // len(splits)
     picks = [rng.permutation(len(split))[:part] for split in splits]
     some = [onnx_int8.take(split, rows) for split, rows in zip(splits, picks)]
     image = concatenate(some).faces["image"]
+    if len(image) < max(n for n, _ in TIMES):
+        raise Mistake(f"{len(image)} faces are too few: 256 at once are timed")
 
     print("# What every export answers, and how fast\n")
     faces = " and ".join(f"{len(s)} faces of {tables.source(s)}" for s in some)
-    print(f"`python launch/exports.py`: a network of {' and '.join(restored.tasks)} at")
-    print(f"{restored.meta.side} pixels, on {faces}.\n\n{machine()}\n")
+    command = " ".join(arg.rsplit("/", 1)[-1] for arg in args)
+    print(f"`python launch/exports.py {command}`: a network of")
+    print(f"{' and '.join(restored.tasks)} at {restored.meta.side} pixels, on {faces}.")
+    print(f"\n{machine()}\n")
     files = make_files(restored, flags.ort_web)
     found, speeds = ask(restored, files, image)
     expected = training_loop(restored, image)
@@ -244,4 +247,4 @@ def speed(measured: tuple[str, dict]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    cli.main(main)

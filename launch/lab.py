@@ -97,7 +97,7 @@ class Lab:
     def runs(self) -> dict[str, list[dict]]:
         """The runs of this config's recipes, in the order of their seeds, by key."""
         found: dict[str, list[dict]] = {}
-        for path in sorted((self.out / "runs").glob("*.json")):
+        for path in sorted((self.out / "runs").glob("[!.]*.json")):
             run = json.loads(path.read_text())
             if run["of"] == self.key:
                 found.setdefault(path.stem.split("-")[0], []).append(run)

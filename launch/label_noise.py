@@ -18,7 +18,8 @@ from noise_votes import Right, Voted
 
 from emotion_jax import cli, evaluate, inference
 from emotion_jax.data.image import resize
-from emotion_jax.data.table import POINTS
+from emotion_jax.data.table import FIVE, POINTS
+from emotion_jax.errors import Mistake
 from emotion_jax.report.intervals import PERCENTILES, resamples
 from emotion_jax.tasks.keypoints import FRAME
 
@@ -57,8 +58,10 @@ def share(right: Right) -> str:
 
 
 def probabilities(model: inference.Model, faces: Voted) -> np.ndarray:
-    """What the network says of these faces."""
-    return model.predict(faces.raw.image[faces.rows]).emotion
+    """What the network says of these faces, of the five classes alone."""
+    found = model.predict(faces.raw.image[faces.rows])
+    shares = found.emotion[:, [found.classes.index(name) for name in FIVE]]
+    return shares / shares.sum(1, keepdims=True)
 
 
 def within(faces: Voted, rows: np.ndarray) -> Voted:
@@ -252,6 +255,10 @@ def main(args: list[str]) -> None:
     flags = parser.parse(args)
     names = flags.emotion_network, flags.keypoint_network
     models = [inference.Model(name, "label_noise:") for name in names]
+    for name, model, task in zip(names, models, ("emotion", "keypoints"), strict=True):
+        known = model.restored.tasks.get(task)
+        if not known or task == "emotion" and not set(FIVE) <= set(known.names):
+            raise Mistake(f"{name} does not know what is asked of it: {task}")
     command = " ".join(arg.rsplit("/", 1)[-1] for arg in args)
     told = RECIPE.format(args=command, network=names[0], pointer=names[1])
     told += emotions(flags.fer2013, flags.votes, models[0])

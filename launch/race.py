@@ -7,6 +7,7 @@ the training binary's whole run, of a recipe chosen on val; Keras is looked at a
 each epoch, until the target or --minutes are reached. Needs TensorFlow.
 """
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -68,6 +69,14 @@ def summary(epochs: list[dict], target: float) -> dict:
     return there | {"epochs": epochs}
 
 
+def compared(ours: dict, keras: dict, target: float) -> dict[str, float]:
+    """How many times as long Keras took; nothing if ours did not come there."""
+    if ours["accuracy"] < target:
+        return {}
+    bound = "ratio" if keras["reached"] else "ratio_at_least"
+    return {bound: round(keras["seconds"] / ours["seconds_cold"], 1)}
+
+
 def main(args: list[str]) -> None:
     """The race."""
     parser = cli.Parser("race", __doc__)
@@ -83,6 +92,11 @@ def main(args: list[str]) -> None:
         raise Mistake(f"--data {flags.data} is no file")
     if not 0 < flags.target < 1 or flags.minutes <= 0:
         raise Mistake("--target is between 0 and 1, --minutes above 0")
+    with flags.data.open(errors="replace") as csv:
+        if "Usage" not in csv.readline():
+            raise Mistake(f"--data {flags.data} has no column Usage")
+    if importlib.util.find_spec("tensorflow") is None:
+        raise Mistake("Keras wants TensorFlow: pip install tensorflow")
     if flags.out:
         cli.check_folder("--out", flags.out)
 
@@ -92,12 +106,11 @@ def main(args: list[str]) -> None:
         config = ["--config", str(flags.config), *overrides]
         found["emotion_jax"] = ours(config, flags.data, Path(scratch))
     found["keras"] = keras(flags.data, flags.target, flags.minutes)
-    mine = found["emotion_jax"]["seconds_cold"]
-    bound = "ratio" if found["keras"]["reached"] else "ratio_at_least"
-    found[bound] = round(found["keras"]["seconds"] / mine, 1)
+    found |= compared(found["emotion_jax"], found["keras"], flags.target)
     for name, value in found.items():
         print(f"{name:12} {json.dumps(value)}")
     if flags.out:
+        flags.out.mkdir(parents=True, exist_ok=True)
         logs.write_json(flags.out / "race.json", found)
 
 

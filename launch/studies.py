@@ -21,7 +21,7 @@ import rig as rigs
 import tally
 
 from emotion_jax import cli, logs
-from emotion_jax.errors import Mistake
+from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.layers import make_gradient_norms
 from emotion_jax.registry import pick
 from emotion_jax.report import charts
@@ -183,21 +183,33 @@ STUDIES = {
 }
 
 
+def whole(runs: Mapping[str, Sequence[dict]]) -> dict[str, list[dict]]:
+    """The runs that did not diverge, of the recipes that have any."""
+    ended = {
+        name: [run for run in mine if run["value"] is not None]
+        for name, mine in runs.items()
+    }
+    if not any(ended.values()):
+        raise Stopped("every run diverged: a lower config.optim.learning_rate may help")
+    return {name: mine for name, mine in ended.items() if mine}
+
+
 def table(runs: Mapping[str, Sequence[dict]]) -> str:
     """A row a recipe; its difference from the first is by seed."""
-    first, body = next(iter(runs.values())), []
-    costs = [name for name in ("mflops", "step_ms") if name in first[0]]
+    first, body, ended = next(iter(runs.values())), [], whole(runs)
+    ran = next(iter(ended.values()))[0]
+    costs = [name for name in ("mflops", "step_ms") if name in ran]
     for name, mine in runs.items():
-        row = tally.row(mine)
+        row, good = tally.row(mine), ended.get(name, [])
         gap = "-" if mine is first else tally.told(tally.difference(first, mine))
         body.append(
             [
                 name,
                 tally.spread(row),
                 gap,
-                f"{np.mean([run['loss'][-1] for run in mine]):.3f}",
+                f"{np.mean([run['loss'][-1] for run in good]):.3f}" if good else "-",
                 f"{row['parameters']:,}",
-                *(f"{mine[0][cost]:.1f}" for cost in costs),
+                *(f"{good[0][cost]:.1f}" if good else "-" for cost in costs),
                 f"{np.mean(row['seconds']):.0f}",
             ]
         )
@@ -240,7 +252,7 @@ def main(args: list[str]) -> None:
             logs.say(f"seed {seed}: {name} {value}")
     path = flags.out / f"studies_{flags.study}"
     tally.write_table(path.with_suffix(".jsonl"), map(tally.row, runs.values()))
-    study.draw(path.with_suffix(".png"), runs)
+    study.draw(path.with_suffix(".png"), whole(runs))
     page = table(runs)
     logs.write_text(path.with_suffix(".md"), page + "\n")
     print(page)

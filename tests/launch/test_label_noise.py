@@ -1,12 +1,14 @@
 """Laws of the study of labels: what was put in is what is found."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from emotion_jax.data import synthetic
 from emotion_jax.data.table import FIVE, SEVEN, Raw
+from emotion_jax.errors import Mistake
 
 LAUNCH = Path(__file__).parents[2] / "launch"
 
@@ -153,3 +155,24 @@ def test_a_symmetric_face_leaves_nothing_on_its_mirror_image(study, labelled):
     noise = np.random.default_rng(0).normal(0, 0.5, (400, 15, 2)) @ [1, 1j]
     left, frontal = study[1].symmetric(even + noise)
     assert frontal > 100 and study[1].rms(left) == pytest.approx(0.5, rel=0.1)
+
+
+def test_of_seven_classes_a_network_is_asked_for_the_five(study):
+    import label_noise
+
+    said = np.array([[0.1, 0.0, 0.5, 0.0, 0.3, 0.0, 0.1]])
+    model = SimpleNamespace(
+        predict=lambda image: SimpleNamespace(emotion=said, classes=SEVEN)
+    )
+    faces = voted(study, COUNTS[:1], LABELS[:1])
+    found = label_noise.probabilities(model, faces)[0]
+    expected = {"anger": 0.25, "sad": 0.75}
+    assert found == pytest.approx([expected.get(name, 0) for name in FIVE])
+
+
+def test_a_network_that_does_not_know_the_task_is_told(study):
+    import label_noise
+
+    files = [f"--{name}=none.csv" for name in ("fer2013", "votes", "keypoints")]
+    with pytest.raises(Mistake, match="pretrained:emotion7 does not know .* keypoints"):
+        label_noise.main([*files, "--keypoint-network=pretrained:emotion7"])

@@ -61,6 +61,40 @@ def test_what_cannot_race_is_told(launch, csv, flags, told):
         race.main([*config, *(str(csv) if f == "CSV" else f for f in flags)])
 
 
+def test_what_is_missing_is_told_before_anything_trains(
+    launch, csv, tmp_path, monkeypatch
+):
+    import race
+
+    config = ["--config", str(ROOT / "configs" / "fer5.py")]
+    (tmp_path / "plain.csv").write_text("emotion,pixels\n")
+    with pytest.raises(Mistake, match="plain.csv has no column Usage"):
+        race.main([*config, "--data", str(tmp_path / "plain.csv")])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(Mistake, match="Keras wants TensorFlow"):
+        race.main([*config, "--data", str(csv)])
+
+
+def test_a_race_into_a_new_folder_is_written_with_its_ratio(
+    launch, csv, tmp_path, monkeypatch
+):
+    import race
+
+    won = {"seconds_cold": 10.0, "accuracy": 0.7}
+    lost = {"reached": True, "seconds": 45.0, "accuracy": 0.7, "epochs": []}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setattr(race, "ours", lambda *_: won)
+    monkeypatch.setattr(race, "keras", lambda *_: lost)
+    out = tmp_path / "new" / "results"
+    race.main(
+        ["--config", str(ROOT / "configs" / "fer5.py"), "--data", str(csv)]
+        + ["--out", str(out)]
+    )
+    assert json.loads((out / "race.json").read_text())["ratio"] == 4.5
+    assert race.compared(won, lost | {"reached": False}, 0.6) == {"ratio_at_least": 4.5}
+    assert race.compared(won | {"accuracy": 0.5}, lost, 0.6) == {}  # we came nowhere
+
+
 def test_a_target_that_is_not_reached_took_all_the_time(launch):
     import race
 

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from emotion_jax import cli
+from emotion_jax.errors import Stopped
 
 ROOT = Path(__file__).parents[2]
 SYNTHETIC = "--config.data.sources={'synthetic': {'faces': 80}}"
@@ -44,6 +45,24 @@ def test_a_table_has_a_row_a_recipe_and_its_difference_from_the_first():
     page = studies.table({"relu": runs(0.5, 0.6), "sigmoid": runs(0.3, 0.5)})
     assert "| relu | 0.5500 ± 0.0707 | - | 1.000 | 1,000 | 2 |" in page
     assert "| sigmoid | 0.4000 ± 0.1414 | -0.1500 (" in page
+
+
+def test_a_run_that_diverged_leaves_the_others_their_row():
+    import studies
+
+    found = {
+        "relu": runs(None, 0.6, step_ms=4.0, mflops=3.0),
+        "sigmoid": runs(None, None, loss=[2.0, None]),
+    }
+    del found["relu"][0]["step_ms"]  # as it is kept: nothing was measured of it
+    page = studies.table(found)
+    assert "| relu | - | - | 1.000 | 1,000 | 3.0 | 4.0 | 2 |" in page
+    assert "| sigmoid | - | - | - | 1,000 | - | - | 2 |" in page
+    assert {name: len(mine) for name, mine in studies.whole(found).items()} == {
+        "relu": 1
+    }
+    with pytest.raises(Stopped, match="every run diverged"):
+        studies.whole({"sigmoid": found["sigmoid"]})
 
 
 @pytest.mark.parametrize(

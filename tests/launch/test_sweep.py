@@ -54,6 +54,8 @@ def test_a_run_is_made_once_and_again_to_the_bit(lab):
     written = path.stat().st_mtime_ns
     assert lab.bench(recipe, number=3).run(1) == first
     assert path.stat().st_mtime_ns == written
+    path.with_name(f".123.{path.name}").write_text("half")  # another process's
+    assert lab.runs() == {bench.key: [first]}
     path.unlink()
     again = bench.run(1)
     assert again.pop("seconds") and first.pop("seconds") and again == first
