@@ -1,9 +1,9 @@
 """What users would pick instead: the same network, trained by PyTorch and by Keras.
 
 Each has its own usual input pipeline and its own usual augmentation (flip, affine
-warp, brightness, contrast, erasing), SGD with Nesterov momentum, and the precision
-that suits the platform: bfloat16 with channels last on a GPU. What they are given is
-a rig's batch size, side, blocks, width and classes; the points' head counts too.
+warp, brightness, contrast; PyTorch erases, too), SGD with Nesterov momentum, and the
+precision that suits the platform: bfloat16 with channels last on a GPU. What they are
+given is a rig's batch size, side, blocks, width and classes; the points' head counts.
 """
 
 import dataclasses
@@ -215,9 +215,9 @@ def keras(rig: rigs.Rig, repeats: int) -> dict:
     model = k.Model(image, x)
     model.compile(k.optimizers.SGD(0.01, momentum=0.9, nesterov=True), "mse")
     faces = tf.data.Dataset.from_tensor_slices((rig.split.faces["image"], targets(rig)))
-    faces = faces.shuffle(1024).repeat()  # filled anew for each fit
+    faces = faces.shuffle(1024).repeat()
     faces = faces.batch(rig.batch_size).prefetch(tf.data.AUTOTUNE)
-    steps = 4
+    steps = 32  # in each fit, which fills the shuffled 1,024 anew
 
     def run():
         model.fit(faces, steps_per_epoch=steps, epochs=1, verbose=0)
@@ -243,7 +243,7 @@ PEERS: dict[str, Callable[[rigs.Rig, int], dict]] = {
     "torch_resident": best,
     "keras": keras,
 }
-NEEDS = {name: "keras" if name == "keras" else "torch" for name in PEERS}
+NEEDS = dict.fromkeys(PEERS, ("torch",)) | {"keras": ("keras", "tensorflow")}
 
 
 def pick(names: Sequence[str] | None) -> list[str]:
@@ -254,7 +254,8 @@ def pick(names: Sequence[str] | None) -> list[str]:
         if name not in PEERS:
             raise unknown("peer", name, PEERS)
     wanted = list(names) or list(PEERS)
-    missing = {NEEDS[n] for n in wanted if importlib.util.find_spec(NEEDS[n]) is None}
+    needs = {package for name in wanted for package in NEEDS[name]}
+    missing = [name for name in needs if importlib.util.find_spec(name) is None]
     if missing:
         raise Mistake(f"--compare needs them: pip install {' '.join(sorted(missing))}")
     return wanted
