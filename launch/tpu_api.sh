@@ -21,8 +21,11 @@ create() {
 
 # One word: READY, PREEMPTED, ...; MISSING where there is none; else it fails.
 state() {
+    local found
     if $queued; then
-        ask "${tpus[@]}" queued-resources describe "$name" "${everywhere[@]}" "--format=value(state.state)"
+        found=$(ask "${tpus[@]}" queued-resources describe "$name" "${everywhere[@]}" "--format=value(state.state)") || return
+        [ "$found" != ACTIVE ] || found=READY
+        echo "$found"
     else
         ask "${tpus[@]}" tpu-vm describe "$name" "${everywhere[@]}" "--format=value(state)"
     fi

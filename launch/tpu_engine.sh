@@ -41,17 +41,23 @@ create() {
         --default-action-on-vm-failure=do-nothing
 }
 
+# Ends it all where gcloud cannot say.
 is_there() {
-    "${engine[@]}" "$@" --format=none >/dev/null 2>&1
+    local found
+    found=$(ask "${engine[@]}" "$@" --format=none) || exit 1
+    [ "$found" != MISSING ]
 }
 
 # One word: READY, TERMINATED, ...; MISSING where there is none; else it fails.
 state() {
-    local found
+    local found count
     if $several; then
         found=$(ask "${engine[@]}" instance-groups managed describe "$name" "${everywhere[@]}" \
             "--format=value(status.isStable)") || return
-        [ "$found" != True ] || [ "$(running)" = "$hosts" ] || found=PREEMPTED
+        if [ "$found" = True ]; then
+            count=$(running) || return
+            [ "$count" = "$hosts" ] || found=PREEMPTED
+        fi
     else
         found=$(ask "${engine[@]}" instances describe "$name" "${everywhere[@]}" "--format=value(status)") || return
     fi
@@ -62,10 +68,12 @@ state() {
     esac
 }
 
-# How many instances of the group there are.
+# How many instances of the group there are; fails where gcloud cannot say.
 running() {
-    "${engine[@]}" instance-groups managed list-instances "$name" "${everywhere[@]}" \
-        "--format=value(instanceStatus)" | grep -c RUNNING
+    local list
+    list=$("${engine[@]}" instance-groups managed list-instances "$name" "${everywhere[@]}" \
+        "--format=value(instanceStatus)") || return
+    grep -c RUNNING <<<"$list" || true
 }
 
 delete() {

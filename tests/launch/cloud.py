@@ -15,6 +15,11 @@ from pathlib import Path
 
 CLOUD = Path(os.environ["CLOUD"])
 STATE, HOSTS = CLOUD / "state", int(os.environ.get("CLOUD_HOSTS", "1"))
+QUEUED = {  # what a queue calls the states of its TPU
+    "CREATING": "WAITING_FOR_RESOURCES",
+    "READY": "ACTIVE",
+    "PREEMPTED": "SUSPENDED",
+}
 KINDS = ("create", "describe", "delete", "ssh", "scp", "storage")
 
 TRAINER = """#!/usr/bin/env bash
@@ -122,7 +127,7 @@ def main(args: list[str]) -> None:
     elif state == "MISSING":
         fail("NOT_FOUND: Resource 'projects/p/nodes/nanny' was not found")
     elif kind == "describe":
-        print(state)
+        print(QUEUED[state] if "queued-resources" in args else state)
         if state == "CREATING":
             STATE.write_text("READY")
     elif kind == "delete":

@@ -108,6 +108,14 @@ def test_several_hosts_are_one_run(tmp_path):
     assert log.count("done 8") == 2 and log.count("--coordinator auto") == 4
 
 
+def test_a_tpu_from_the_queue_is_trained_on_once_it_is_active(cloud):
+    code, told = end(cloud.babysit("create 1 slow\nstep 3 vanishes\n", "", "--queued"))
+    assert code == 0, told
+    assert cloud.text("bucket/log").endswith("done 8\n")
+    assert not (cloud.folder / "state").exists()
+    assert "is WAITING_FOR_RESOURCES" in told and "is SUSPENDED: deleting" in told
+
+
 @pytest.mark.parametrize(
     "codes, found, starts",
     [

@@ -52,6 +52,7 @@ DRY = {
     "gke_image": f"gke.sh {TPU} --cluster tpus --type v6e-16 --image faces:1 {FER}",
     "gpu": f"gpu.sh --gpus 0,1 {ODD}",
     "gpu_setup": "gpu.sh --setup",
+    "quickstart": "quickstart.sh '/data/a run'",
     "slurm": "slurm.sbatch --config configs/fer5.py --workdir 'runs/a b'",
 }
 
@@ -110,7 +111,7 @@ def test_a_script_helps_with_examples(name):
     found = bash(f"{name} --help")
     assert found.returncode == 0
     assert f"launch/{name}" in found.stdout
-    assert "--dry-run" in found.stdout or name in ("quickstart.sh", "test.sh")
+    assert "--dry-run" in found.stdout or name == "test.sh"
     assert "#" not in found.stdout.replace("#SBATCH", "")
 
 
@@ -179,6 +180,7 @@ def test_the_readme_names_every_script():
             "gs://BUCKET",
         ),
         ("gpu.sh", "the training's flags are needed"),
+        ("quickstart.sh --dryrun", "unknown flag --dryrun"),
         ("slurm.sbatch", "the training's flags are needed"),
     ],
 )
@@ -210,6 +212,34 @@ def test_a_program_that_is_missing_is_named(line, sentence, tmp_path):
     found = bash(line, env={"PATH": str(tmp_path)})
     assert found.returncode == 2 and re.search(sentence, found.stderr)
     assert found.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "said, code", [("The resource 'faces' was not found", 0), ("Please log in", 1)]
+)
+def test_a_group_is_deleted_only_if_google_says_so(said, code, tmp_path):
+    (tmp_path / "gcloud").write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 1\n')
+    (tmp_path / "gcloud").chmod(0o755)
+    env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    found = bash(DRY["delete_engine_16"], env=env)
+    assert found.returncode == code, found.stderr
+    assert (said in found.stderr) == bool(code)
+
+
+@pytest.mark.parametrize(
+    "counted, state",
+    [("echo RUNNING; echo RUNNING", "READY"), ("exit 1", "")]
+    + [("echo RUNNING; echo STOPPING", "PREEMPTED"), (":", "PREEMPTED")],
+)
+def test_a_group_is_preempted_only_if_it_could_be_counted(counted, state, tmp_path):
+    (tmp_path / "gcloud").write_text(
+        f"#!/bin/sh\ncase $* in *list-instances*) {counted} ;; *) echo True ;; esac\n"
+    )
+    (tmp_path / "gcloud").chmod(0o755)
+    env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    found = bash(DRY["status_engine_16"].replace(" status ", " state "), env=env)
+    assert (found.returncode == 0) == bool(state), found.stderr
+    assert found.stdout.strip() == state
 
 
 def test_slurm_queues_a_preempted_run_again(tmp_path):
