@@ -189,7 +189,7 @@ STUBS = {
 export const start = async () => {};
 export class Reader { static open = async () => new Reader(); }""",
     "detector.js": """
-export const frame = 0;
+export const frame = (box) => box;
 export class Detector {
   static open = async () => new Detector();
   async find(image) {
@@ -199,7 +199,11 @@ export class Detector {
 }""",
     "finder.js": "export class Finder { static open = async () => new Finder(); }",
     "pixels.js": "export const crop = 0;",
-    "view.js": "export const tell = () => {};",
+    "view.js": """
+export const said = [];
+export const tell = (sentence) => said.push(sentence);
+export const draw = () => {};
+export const list = () => {};""",
 }
 
 
@@ -238,31 +242,101 @@ setTimeout(() => console.log(JSON.stringify(said)), 100);
     assert said == [{}, *told]
 
 
-@with_node
-def test_the_same_photo_can_be_chosen_again(tmp_path):
-    read, value = play(
-        tmp_path,
-        "page.js",
-        """
+BROWSER = """
+import { Finder } from "./finder.js";
+import { said } from "./view.js";
 const element = () => ({
   addEventListener(kind, listener) { this[kind] = listener; },
   classList: {}, files: [],
 });
 const made = {};
-const read = [];
+const pen = { drawImage() {}, getImageData() {} };
 Object.assign(globalThis, {
   document: { getElementById: (id) => (made[id] ??= element()) },
-  OffscreenCanvas: class { getContext() {} },
+  OffscreenCanvas: class { getContext = () => pen; },
   addEventListener() {},
-  createImageBitmap: async (photo) => { read.push(photo); throw 0; },
 });
 await import("./page.js");
+const soon = () => new Promise((resolve) => setTimeout(resolve, 20));
+"""
+
+
+@with_node
+def test_the_same_photo_can_be_chosen_again(tmp_path):
+    read, value = play(
+        tmp_path,
+        "page.js",
+        BROWSER
+        + """
+const read = [];
+globalThis.createImageBitmap = async (photo) => { read.push(photo); throw 0; };
 Object.assign(made.file, { files: ["photo"], value: "photo" });
 made.file.change();
 console.log(JSON.stringify([read, made.file.value]));
 """,
     )
     assert (read, value) == (["photo"], "")
+
+
+@with_node
+def test_a_photo_that_fails_is_told_of_unless_a_newer_one_is_shown(tmp_path):
+    """Whether it cannot be opened, or its faces cannot be looked for."""
+    said = play(
+        tmp_path,
+        "page.js",
+        BROWSER
+        + """
+const fail = []; // all that waits, in its order
+const wait = () => new Promise((_, reject) => fail.push(reject));
+globalThis.createImageBitmap = ({ name }) => (name === "unreadable" ? wait() : {});
+Finder.prototype.find = wait;
+for (const name of ["unreadable", "unlucky", "last"]) {
+  made.file.files = [{ name }];
+  made.file.change();
+  await soon();
+}
+for (const reject of fail) {
+  reject(new Error("oh"));
+  await soon();
+}
+console.log(JSON.stringify(said));
+""",
+    )
+    assert said[2:] == 3 * ["Reading the photo."] + ["That did not work: oh"]
+
+
+@with_node
+@pytest.mark.parametrize(
+    "fault, sentence",
+    [
+        ("made.video.play = wrong;", "The camera does not start: oh"),
+        ("Finder.prototype.find = wrong;", "That did not work: oh"),
+        ("pen.getImageData = () => { throw new Error('oh'); };", "not work: oh"),
+    ],
+)
+def test_a_camera_that_fails_is_off(fault, sentence, tmp_path):
+    *said, on = play(
+        tmp_path,
+        "page.js",
+        BROWSER
+        + """
+let on = true;
+const track = { stop() { on = false; }, addEventListener() {} };
+const stream = { getTracks: () => [track] };
+const getUserMedia = async () => stream;
+const value = { mediaDevices: { getUserMedia } };
+Object.defineProperty(globalThis, "navigator", { value });
+Object.assign(made.video, { play() {}, requestVideoFrameCallback() {} });
+const wrong = async () => { throw new Error("oh"); };
+"""
+        + fault
+        + """
+made.camera.click();
+await soon();
+console.log(JSON.stringify([...said, on]));
+""",
+    )
+    assert sentence in said[-1] and not on
 
 
 def test_a_folder_without_the_runtime_is_told(tmp_path, capsys):

@@ -59,16 +59,20 @@ function count(found) {
   return found.length === 1 ? "One face." : `${found.length} faces.`;
 }
 
-async function readPhoto(photo) {
+/** Ends what is being done, and begins another thing. */
+function begin(what, ...more) {
   stop();
-  const mine = (turn += 1);
+  const mine = turn;
+  what(mine, ...more).catch(({ message }) => lose(mine, `That did not work: ${message}`));
+}
+
+async function readPhoto(mine, photo) {
   view.tell("Reading the photo.");
   let picture;
   try {
     picture = await createImageBitmap(photo, { imageOrientation: "from-image" });
   } catch {
-    view.tell(`${photo.name} is no picture that this browser can read.`, true);
-    return;
+    return lose(mine, `${photo.name} is no picture that this browser can read.`);
   }
   if (mine !== turn) {
     return;
@@ -91,9 +95,7 @@ const REASONS = {
   NotReadableError: "Another program is using the camera.",
 };
 
-async function readCamera() {
-  stop();
-  const mine = (turn += 1);
+async function readCamera(mine) {
   if (!navigator.mediaDevices) {
     view.tell("A camera can only be used over https or on localhost.", true);
     return;
@@ -108,18 +110,23 @@ async function readCamera() {
     }
     video.srcObject = stream;
     button.textContent = "Stop camera";
-    stream.getTracks()[0].addEventListener("ended", () => lose(mine)); // unplugged
+    const unplugged = () => lose(mine, "The camera is gone.");
+    stream.getTracks()[0].addEventListener("ended", unplugged);
     await video.play();
   } catch (error) {
-    if (mine === turn) {
-      const reason = REASONS[error.name] ?? `The camera does not start: ${error.message}`;
-      view.tell(reason, true);
-    }
-    return;
+    const reason = REASONS[error.name] ?? `The camera does not start: ${error.message}`;
+    return lose(mine, reason);
   }
-  const shoot = () => take(video, video.videoWidth, video.videoHeight);
   const live = { image: shoot(), boxes: [] };
-  follow(live, mine);
+  await Promise.all([follow(live, mine), watch(live, mine)]);
+}
+
+function shoot() {
+  return take(video, video.videoWidth, video.videoHeight);
+}
+
+/** Reads and shows one frame of the camera after another. */
+async function watch(live, mine) {
   const times = [];
   while (mine === turn) {
     live.image = shoot();
@@ -172,17 +179,18 @@ function end(stream) {
   stream.getTracks().forEach((track) => track.stop());
 }
 
-function lose(which) {
+/** Gives up what is being done, and says why; a newer one does not care. */
+function lose(which, sentence) {
   if (which === turn) {
     stop();
-    view.tell("The camera is gone.", true);
+    view.tell(sentence, true);
   }
 }
 
 function listen() {
   file.addEventListener("change", () => {
     if (file.files.length) {
-      readPhoto(file.files[0]);
+      begin(readPhoto, file.files[0]);
       file.value = ""; // or the same photo, chosen again, would be no change
     }
   });
@@ -191,15 +199,12 @@ function listen() {
       stop();
       view.tell("The camera is off.");
     } else {
-      readCamera();
+      begin(readCamera);
     }
-  });
-  addEventListener("unhandledrejection", ({ reason }) => {
-    view.tell(`That did not work: ${reason.message}`, true);
   });
   addEventListener("paste", ({ clipboardData }) => {
     if (clipboardData.files.length) {
-      readPhoto(clipboardData.files[0]);
+      begin(readPhoto, clipboardData.files[0]);
     }
   });
   addEventListener("dragover", (event) => {
@@ -213,7 +218,7 @@ function listen() {
     event.preventDefault();
     stage.classList.remove("over");
     if (event.dataTransfer.files.length) {
-      readPhoto(event.dataTransfer.files[0]);
+      begin(readPhoto, event.dataTransfer.files[0]);
     }
   });
 }
