@@ -220,13 +220,13 @@ sheet.draw(OUT / "sheet.png", test, outputs, restored.tasks)
 display(Image(OUT / "sheet.png"))
 
 # %% [markdown]
-# A face and its mirror image show the same emotion. Asking twice and taking the mean
-# (test-time augmentation) costs a second pass, and is often a little better. Drawn
-# faces know how strong their expression is, so we can ask whether faint ones are
-# harder.
+# A face shows the same emotion when it is mirrored, or moved by a pixel. Asking for ten
+# such views, five places and the mirror image of each, and taking the mean (test-time
+# augmentation) costs ten passes, and is often a little better. Drawn faces know how
+# strong their expression is, so we can ask whether faint ones are harder.
 
 # %%
-print(f"accuracy {found['emotion/accuracy']:.3f}, asked twice", end=" ")
+print(f"accuracy {found['emotion/accuracy']:.3f}, asked ten times", end=" ")
 print(f"{found['emotion/accuracy@tta']:.3f}")
 thirds = [found.get(f"emotion/accuracy@{w}") for w in ("weak", "medium", "strong")]
 if source == "synthetic":
