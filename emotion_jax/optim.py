@@ -29,6 +29,8 @@ def with_lookahead(
 
     if every < 1:
         raise Mistake(f"config.optim.lookahead.every is {every}, must be at least 1")
+    if not 0 < pull <= 1:
+        raise Mistake(f"config.optim.lookahead.pull is {pull}, must be in (0, 1]")
 
     def init(params):
         return tx.init(params), params, jnp.zeros((), jnp.int32)
@@ -62,11 +64,13 @@ def by_group(groups: Sequence[tuple[str, float]]) -> Transformation:
         and no match means 1.
     """
 
-    for pattern, _ in groups:
+    for pattern, scale in groups:
         try:
             re.compile(pattern)
         except re.error as error:
             raise Mistake(f"config.optim.groups has {pattern!r}: {error}") from None
+        if scale < 0:
+            raise Mistake(f"config.optim.groups has {scale}, must be at least 0")
 
     def factor(path: str) -> float:
         return next((f for p, f in groups if re.search(p, path)), 1.0)
@@ -139,6 +143,16 @@ def scaled_rate(rate: float, batch_size: int, base_batch_size: int) -> float:
     return rate * batch_size / base_batch_size if base_batch_size else rate
 
 
+def check_decays(name: str, options: Mapping) -> None:
+    """Raises unless the optimizer's averages forget."""
+    for field in ("momentum", "b1", "b2", "beta"):
+        value = options.get(field, 0.5)
+        divides = name == "schedule_free" and field == "b1"
+        if not 0 <= value < 1 or divides and value == 0:
+            where = "(0, 1)" if divides else "[0, 1)"
+            raise Mistake(f"config.optim.options.{field} is {value}, not in {where}")
+
+
 def make_optimizer(
     plan: Plan,
     *,
@@ -206,6 +220,7 @@ def make_optimizer(
     )
     make = registry.pick("optimizer", name, OPTIMIZERS)
     tx = registry.call("config.optim.options", make, rate, weight_decay, **options)
+    check_decays(name, options)
     if clip_norm > 0:
         tx = optax.chain(optax.clip_by_global_norm(clip_norm), tx)
     if groups:

@@ -30,7 +30,10 @@ class Plan:
         unit = {"%": self.total / 100, "epoch": self.epoch, "step": 1}
         match = re.fullmatch(r"([0-9.]+) ?(%|epochs?|steps?|)", str(duration).strip())
         try:
-            steps = round(float(match[1]) * unit[match[2].rstrip("s") or "step"])
+            number, of = float(match[1]), match[2].rstrip("s") or "step"
+            steps = round(number * unit[of])
+            if of == "step" and number % 1 or of == "%" and number > 100:
+                steps = MOST_STEPS
         except (TypeError, ValueError, OverflowError):
             steps = MOST_STEPS
         if steps >= MOST_STEPS:

@@ -23,10 +23,17 @@ def warmed_up(peak: float, warmup: int, after: Schedule) -> Schedule:
     )
 
 
+def check_share(field: str, value: float) -> None:
+    """Raises unless a field is a share of the peak."""
+    if not 0 <= value <= 1:
+        raise Mistake(f"config.optim.schedule.{field} is {value}, must be in [0, 1]")
+
+
 def cosine(
     peak: float, plan: Plan, warmup: Duration = 0, floor: float = 0.0
 ) -> Schedule:
     """Half a cosine from the peak to `floor` times it (Loshchilov & Hutter 2017)."""
+    check_share("floor", floor)
     warmup = plan.to_steps(warmup)
     decay = optax.cosine_decay_schedule(peak, max(plan.total - warmup, 1), floor)
     return warmed_up(peak, warmup, decay)
@@ -36,6 +43,7 @@ def linear(
     peak: float, plan: Plan, warmup: Duration = 0, floor: float = 0.0
 ) -> Schedule:
     """A straight line from the peak to `floor` times it."""
+    check_share("floor", floor)
     warmup = plan.to_steps(warmup)
     length = max(plan.total - warmup, 1)
     return warmed_up(peak, warmup, optax.linear_schedule(peak, floor * peak, length))
@@ -49,6 +57,8 @@ def one_cycle(
     floor: float = 4e-6,
 ) -> Schedule:
     """Cosines up from `start` and down to `floor` of the peak (Smith & Topin 2018)."""
+    check_share("start", start)
+    check_share("floor", floor)
     warmup = max(plan.to_steps(warmup), 1)
 
     def up(n):

@@ -33,7 +33,7 @@ from emotion_jax.data.pipeline import make_feed
 from emotion_jax.data.sections import load_train_and_val, set_paths
 from emotion_jax.errors import Mistake
 from emotion_jax.evaluate import Evaluator, Validation, finish
-from emotion_jax.models import make_network
+from emotion_jax.models import check_name, make_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import Plan, make_plan
 from emotion_jax.registry import call
@@ -67,6 +67,7 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     mesh = sharding.make_mesh()
     tasks = make_tasks(config.tasks)
     augment = make_augment(tasks, config.augment)
+    check_name(**config.model)
     network = call("config.model", make_network, tasks, **config.model)
     teach = distill.load(tasks, mesh)
     train, val = call("config.data", load_train_and_val, tasks, **config.data)

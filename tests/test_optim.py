@@ -225,6 +225,17 @@ OPTIONS, SCHEDULE = "config.optim.options", "config.optim.schedule"
         ),
         ({"lookahead": {"every": 0}}, "lookahead.every is 0, must be at least 1"),
         ({"groups": (("(", 0.0),)}, "config.optim.groups has '(': missing )"),
+        ({"groups": (("trunk", -1.0),)}, "config.optim.groups has -1.0, must be at"),
+        ({"lookahead": {"pull": 0.0}}, "lookahead.pull is 0.0, must be in (0, 1]"),
+        ({"options": {"momentum": 1.0}}, f"{OPTIONS}.momentum is 1.0, not in [0, 1)"),
+        (
+            {"name": "adamw", "options": {"b2": 1.0}},
+            f"{OPTIONS}.b2 is 1.0, not in [0, 1)",
+        ),
+        (
+            {"name": "schedule_free", "options": {"b1": 0.0}},
+            f"{OPTIONS}.b1 is 0.0, not in (0, 1)",
+        ),
     ],
 )
 def test_a_wrong_field_is_told_with_the_nearest_right_one(fields, sentence):

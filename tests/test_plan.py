@@ -46,6 +46,9 @@ def test_a_duration_in_steps(duration, steps):
         ".",
         2**31,
         "9" * 400,
+        "300%",  # of a run there is no more than all
+        0.1,  # "10%" was meant
+        "1.5 steps",
     ],
 )
 def test_what_is_no_duration_is_a_mistake(duration):

@@ -133,6 +133,20 @@ def test_a_warmup_that_is_no_duration_is_a_mistake(name):
         SCHEDULES[name](PEAK, PLAN, warmup="soon")
 
 
+@pytest.mark.parametrize(
+    "name, field, value",
+    [
+        ("cosine", "floor", -1.0),
+        ("linear", "floor", 1.5),
+        ("one_cycle", "floor", -1.0),
+        ("one_cycle", "start", -3.0),
+    ],
+)
+def test_a_share_of_the_peak_is_between_0_and_1(name, field, value):
+    with pytest.raises(Mistake, match=f"schedule.{field} is {value}, must be in"):
+        SCHEDULES[name](PEAK, PLAN, **{field: value})
+
+
 def test_a_piecewise_rate_never_turns_negative():
     with pytest.raises(Mistake, match="schedule.factor is -0.5, must be at least 0"):
         SCHEDULES["piecewise"](PEAK, PLAN, factor=-0.5)

@@ -122,6 +122,20 @@ def make_network(
     return Network(trunk, heads, dropout, learned, off, simclr)
 
 
+def check_name(*, name: str = "", **options) -> None:
+    """Raises if a config's `model` section contradicts its name, as resnet18's blocks.
+
+    Not part of make_network: what was trained so is still read.
+    """
+    for field, fixed in getattr(MODELS.get(name), "keywords", {}).items():
+        given = options.get(field, fixed)
+        if (tuple(given) if isinstance(given, list) else given) != fixed:
+            raise Mistake(
+                f"{name} has {field}={fixed}, but config.model.{field} is {given}: set "
+                "it alike, or take config.model.name=resnet"
+            )
+
+
 def make_head(task: Task) -> nn.Module:
     """The head that a task names."""
     make = registry.pick("head", task.head, HEADS)

@@ -190,6 +190,8 @@ class ResNet(nn.Module):
                 "config.model.stochastic_depth is a rate below 1 and squeeze_excite at "
                 f"least 0, got {self.stochastic_depth} and {self.squeeze_excite}"
             )
+        if not 0 <= self.momentum < 1:
+            raise Mistake(f"config.model.momentum is {self.momentum}, not in [0, 1)")
         super().__post_init__()
 
     def stage_width(self, stage: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from emotion_jax.errors import Mistake
-from emotion_jax.models import Network, make_network
+from emotion_jax.models import Network, check_name, make_network
 from emotion_jax.tasks import make_tasks
 
 BOTH = make_tasks({"emotion": {}, "keypoints": {}})
@@ -157,6 +157,7 @@ def test_a_learned_weight_is_a_parameter_that_training_is_told():
         ({"name": "resnet", "dtype": "float8"}, "known: float32, bfloat16"),
         ({"name": "resnet", "dropout": 1.0}, r"dropout is 1.0, must be in \[0, 1\)"),
         ({"name": "resnet", "squeeze_excite": -1}, "least 0, got 0.0 and -1"),
+        ({"name": "resnet", "momentum": 1.0}, r"momentum is 1.0, not in \[0, 1\)"),
         ({"name": "course", "width": 8}, r"unknown .* 'width' \(known: dtype\)"),
         ({"name": "course", "parent": None}, "unknown field of config.model 'parent'"),
     ],
@@ -164,6 +165,15 @@ def test_a_learned_weight_is_a_parameter_that_training_is_told():
 def test_a_wrong_model_section_is_told(options, sentence):
     with pytest.raises(Mistake, match=sentence):
         make_network(BOTH, **options)
+
+
+def test_a_name_that_the_section_contradicts_is_told():
+    check_name(name="resnet18", width=32, blocks=[2, 2, 2, 2])
+    check_name(name="resnet", blocks=(1, 1))
+    with pytest.raises(
+        Mistake, match=r"resnet18 has blocks=\(2, 2, 2, 2\), but .* \(1"
+    ):
+        check_name(name="resnet18", blocks=(1, 1, 1, 1))
 
 
 def test_a_wrong_head_is_told():
