@@ -11,7 +11,6 @@ are after the temperature that was fitted on `val` and lies in the checkpoint.
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -34,7 +33,7 @@ from emotion_jax import (
 )
 from emotion_jax.data.pipeline import concatenate
 from emotion_jax.data.prepare import default_split, prepare
-from emotion_jax.data.sections import options_of, options_of_val
+from emotion_jax.data.sections import options_of, options_of_val, same_file
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
 from emotion_jax.models import make_network
@@ -229,7 +228,7 @@ def load_splits(
     own, splits = restored.meta.config["data"]["sources"], []
     for source, path, options in data.parse_sources(wanted or own):
         section, name = own.get(source, {}), split
-        if source in own and same_file(path, section.get("path", "")):
+        if source in own and (not path or same_file(path, section.get("path", ""))):
             path = section.get("path", "")
             options = options_of(section, trained) | options
             if name == "val" and (second := section.get("val")):
@@ -249,12 +248,6 @@ def load_splits(
             "--labels trained: the run was trained on the original labels of this data"
         )
     return splits
-
-
-def same_file(path: str, own: str) -> bool:
-    """Whether what --data names, if it names a path, is the run's own file."""
-    real, own = (os.path.realpath(os.path.expanduser(p)) for p in (path, own))
-    return not path or real == own
 
 
 def numbers_of(restored: Restored, split: Split, tta: bool) -> tuple[Outputs, Numbers]:

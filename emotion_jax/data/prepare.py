@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32, Int64, UInt64
 
 from emotion_jax import cli, data
 from emotion_jax.data import prepared, twins
@@ -41,6 +41,7 @@ def prepare(
     side: int,
     dedupe: bool | str = False,
     trained: bool = False,
+    unseen: UInt64[np.ndarray, " m"] | None = None,
 ) -> Split:
     """The faces of one split of which something is known, as the model takes them.
 
@@ -48,6 +49,7 @@ def prepare(
       dedupe: whether a row goes if it has an exact twin among the held-out rows, or a
         "near" one; held-out rows stay, so that evaluation splits are never touched.
       trained: take the labels that training does, where the source has such.
+      unseen: hashes of another file's faces, whose exact twins are treated alike.
     """
     rows = split_rows(raw, split)
     own = raw.trained if trained else {}
@@ -59,7 +61,10 @@ def prepare(
     useful = np.zeros(len(rows), bool)
     for mask in known.values():
         useful |= mask.any(axis=tuple(range(1, mask.ndim)))
-    leaks = useful & _leaks(raw, near=dedupe == "near")[rows]
+    leaks = _leaks(raw, near=dedupe == "near")
+    if unseen is not None:
+        leaks |= np.isin(raw.hashes, unseen)
+    leaks = useful & leaks[rows]
     if dedupe:
         useful &= ~leaks
     if not useful.any():

@@ -1,12 +1,14 @@
 """A config's `data` section as splits: each source once for training, once for val."""
 
+import os
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from emotion_jax import data
 from emotion_jax.data.csv_table import SIDES
-from emotion_jax.data.prepare import DEDUPE, prepare
+from emotion_jax.data.prepare import DEDUPE, prepare, splits
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
 from emotion_jax.registry import check_fields, check_type
@@ -27,6 +29,12 @@ def options_of_val(section: Mapping) -> dict:
     """Likewise for its second file, which may have other classes."""
     options = options_of(section) | {"classes": section.get("val_classes")}
     return {k: v for k, v in options.items() if k != "classes" or v}
+
+
+def same_file(one: str, other: str) -> bool:
+    """Whether two paths, as flags give them, are of one file."""
+    real, same = (os.path.realpath(os.path.expanduser(p)) for p in (one, other))
+    return real == same
 
 
 def check_side(side: int) -> None:
@@ -60,8 +68,13 @@ def load_train_and_val(
         options = options_of(section, trained=True)
         raw = data.load(name, section.get("path", ""), side, **options)
         if second := section.get("val", ""):
+            if same_file(second, section.get("path", "")):
+                raise Mistake(f"{name}: {second} is both to train and to validate on")
             own = data.load(name, second, side, **options_of_val(section))
-            train[name] = prepare(raw, "train+val", tasks, side, dedupe, trained=True)
+            there = splits(raw).get("val", np.zeros(1, bool)).any()
+            split = "train+val" if there else "train"
+            seen_by = {"trained": True, "unseen": own.hashes}
+            train[name] = prepare(raw, split, tasks, side, dedupe, **seen_by)
             val[name] = prepare(own, "all", tasks, side)
         else:
             train[name] = prepare(raw, "train", tasks, side, dedupe, trained=True)

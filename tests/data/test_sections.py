@@ -1,5 +1,7 @@
 """Laws of a config's `data` section: who trains on what, and who must not see it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tiny
@@ -95,21 +97,66 @@ def test_a_second_file_is_validation_whole(folder, tmp_path):
 
 
 def test_each_of_two_files_has_its_own_numbers_for_classes(folder):
-    path = str(folder / "course.csv")
-    section = {"path": path, "classes": 7, "val": path}
+    path, other = str(folder / "course.csv"), folder / "copy.csv"
+    other.write_text((folder / "course.csv").read_text())
+    section = {"path": path, "classes": 7, "val": str(other)}
     train, val = load({"fer2013": section})
     assert val["fer2013"].faces["labels"]["emotion"].sum(0).tolist() == [12] * 5
     # Of seven classes 2 is fear, which this network does not know.
     assert set(train["fer2013"].rows % 5) == {0, 1, 3, 4}
 
 
-def test_then_the_first_files_val_rows_train_and_its_test_rows_stay_unseen(folder):
+@pytest.fixture
+def other(tmp_path) -> Path:
+    """Twelve other faces."""
+    rng = np.random.default_rng(1)
+    faces = [" ".join(map(str, rng.integers(0, 256, 256))) for _ in range(12)]
+    rows = [f"{i % 5},{face}" for i, face in enumerate(faces)]
+    (tmp_path / "other.csv").write_text("\n".join(["emotion, pixels", *rows, ""]))
+    return tmp_path / "other.csv"
+
+
+def test_then_the_first_files_val_rows_train_and_its_test_rows_stay_unseen(
+    folder, other
+):
     path = str(folder / "course.csv")
-    train, _ = load({"fer2013": {"path": path, "val": path}})
+    train, _ = load({"fer2013": {"path": path, "val": str(other)}})
     alone, own = load({"fer2013": {"path": path}})
     both = np.union1d(alone["fer2013"].rows, own["fer2013"].rows)
     np.testing.assert_array_equal(train["fer2013"].rows, both)
     assert len(alone["fer2013"]) < len(train["fer2013"]) < 60
+
+
+def test_a_first_file_without_val_rows_trains_on_what_it_has(folder, other):
+    alone, _ = load({"fer2013": {"path": str(folder / "course.csv")}})
+    lines = (folder / "course.csv").read_text().splitlines()
+    few = other.with_name("few.csv")
+    kept = [lines[1 + row] for row in alone["fer2013"].rows]  # all of them in train
+    few.write_text("\n".join([lines[0], *kept, ""]))
+    train, val = load({"fer2013": {"path": str(few), "val": str(other)}})
+    assert (train["fer2013"].name, len(train["fer2013"])) == ("train", len(kept))
+    assert len(val["fer2013"]) == 12
+
+
+def test_twins_in_the_second_file_are_told_and_dropped(folder, other):
+    path = str(folder / "course.csv")
+    first = {"fer2013": {"path": path, "val": str(other)}}
+    before, _ = load(first)
+    twin = (
+        (folder / "course.csv").read_text().splitlines()[1 + before["fer2013"].rows[0]]
+    )
+    other.write_text(other.read_text() + twin + "\n")
+    told, _ = load(first)
+    assert told["fer2013"].twins == 1 and len(told["fer2013"]) == len(before["fer2013"])
+    dropped, val = load(first, dedupe=True)
+    np.testing.assert_array_equal(dropped["fer2013"].rows, before["fer2013"].rows[1:])
+    assert dropped["fer2013"].dropped == 1 and len(val["fer2013"]) == 13
+
+
+def test_one_file_cannot_be_both(folder):
+    path = str(folder / "course.csv")
+    with pytest.raises(Mistake, match="course.csv is both to train and to validate on"):
+        load({"fer2013": {"path": path, "val": f"{folder}/./course.csv"}})
 
 
 def test_each_source_gives_its_own_splits_with_what_it_knows(folder):
