@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt8, UInt64
 
 from emotion_jax import logs
 from emotion_jax.data import twins
@@ -42,27 +42,32 @@ def read(path: str, side: int = 96, skip_bad: bool = False) -> Raw:
     """
     root = Path(path)
     files = find_files(root)
-    faces, bad = [], []
+    faces, hashes, bad = [], [], []
     for file in files:
         try:
-            faces.append(read_gray(file, side))
+            square = read_gray(file)
         except UNREADABLE as error:
             bad.append((file, reason(error)))
+            continue
+        faces.append(resize(square, side))
+        hashes.append(twins.hash_images(square))  # before any side: splits go by it
     if bad:
         tell_bad(root, bad, skip_bad, len(files))
     unread = {file for file, _ in bad}
     files = [file for file in files if file not in unread]
     names = sorted({file.parent.name for file in files})
     label = np.array([names.index(file.parent.name) for file in files])
-    image = np.stack(faces)[..., None]
+    hashes = np.concatenate(hashes)
     return Raw(
         source="folder",
         path=path,
-        image=image,
+        image=np.concatenate(faces),
         labels={"emotion": np.eye(len(names), dtype=np.float32)[label]},
         known={"emotion": np.ones(len(files), bool)},
         classes=tuple(names),
-        usage=usage_of(root, files, image),
+        usage=usage_of(root, files, hashes),
+        original_hashes=hashes,
+        left_out=len(bad),
     )
 
 
@@ -73,19 +78,26 @@ def find_files(root: Path) -> list[Path]:
         raise Mistake(f"folder={root} {there}; expected a folder of class folders.")
     try:
         depth = "*/*/*" if split_folders(root) else "*/*"
-        for folder in root.glob(depth.removesuffix("/*")):  # glob passes over these
+        for folder in visible(root, depth.removesuffix("/*")):
+            # glob passes over these
             if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        files = [f for f in root.glob(depth) if f.suffix.lower() in SUFFIXES]
-        visible = [f for f in files if f.is_file() and not f.name.startswith(".")]
+        files = [f for f in visible(root, depth) if f.suffix.lower() in SUFFIXES]
+        files = [f for f in files if f.is_file()]
     except OSError as error:
         raise Mistake(f"folder={root} cannot be read: {error.strerror}.") from None
-    if not visible:
+    if not files:
         raise Mistake(
             f"folder={root} holds no images; expected {root}/CLASS/NAME.png, or "
             f"{root}/train/CLASS/NAME.png ({', '.join(SUFFIXES)})."
         )
-    return sorted(visible)
+    return sorted(files)
+
+
+def visible(root: Path, depth: str) -> list[Path]:
+    """What matches and is not hidden, nor in a hidden folder of this one."""
+    found = [(path, path.relative_to(root).parts) for path in root.glob(depth)]
+    return [path for path, parts in found if not any(p[0] == "." for p in parts)]
 
 
 def split_folders(root: Path) -> bool:
@@ -94,14 +106,16 @@ def split_folders(root: Path) -> bool:
     return bool(folders) and all(name.lower() in SPLITS for name in folders)
 
 
-def read_gray(file: Path, side: int) -> UInt8[np.ndarray, "side side"]:
-    """One image: turned as its camera says, gray, the middle square, at this side."""
+def read_gray(file: Path) -> UInt8[np.ndarray, "1 side side 1"]:
+    """One image: turned as its camera says, gray, its middle square."""
     photo = gray(read_photo(file)[None])
     x, y, width, height = middle(photo.shape[2], photo.shape[1])
-    return resize(photo[:, y : y + height, x : x + width], side)[0, ..., 0]
+    return photo[:, y : y + height, x : x + width]
 
 
-def usage_of(root: Path, files: list[Path], image) -> np.ndarray | None:
+def usage_of(
+    root: Path, files: list[Path], hashes: UInt64[np.ndarray, " n"]
+) -> np.ndarray | None:
     """Each file's split where the folders name them, else None.
 
     Without a validation folder, a fixed tenth of the training faces, those without
@@ -111,7 +125,6 @@ def usage_of(root: Path, files: list[Path], image) -> np.ndarray | None:
         return None
     usage = np.array([SPLITS[file.parts[-3].lower()] for file in files])
     if "val" not in usage:
-        hashes = twins.hash_images(image)
         val = (usage == "train") & (hashes % 10 == 0) & twins.alone(hashes)
         usage = np.where(val, "val", usage)
     return usage

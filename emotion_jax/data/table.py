@@ -59,10 +59,16 @@ class Raw:
     # What training takes in place of `labels`, by task; a row of zeros is left out.
     trained: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     trained_as: str = "original"  # what those labels are called
+    # uint64[n], of what `image` was resampled from, so that splits are those of any
+    # side; None where it is as it was.
+    original_hashes: np.ndarray | None = None
+    left_out: int = 0  # files that could not be read
 
     @functools.cached_property
     def hashes(self) -> np.ndarray:
         """uint64[n]: equal for rows of the same image."""
+        if self.original_hashes is not None:
+            return self.original_hashes
         return twins.hash_images(self.image)
 
 

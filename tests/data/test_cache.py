@@ -18,6 +18,7 @@ RAW = Raw(
     extra={"intensity": np.array([0.5, 1.0])},
     trained={"emotion": np.full((2, 2), 0.5, np.float32)},
     trained_as="votes",
+    original_hashes=np.arange(2, dtype=np.uint64),
 )
 
 
@@ -179,3 +180,10 @@ def test_a_listing_ends_three_levels_down_and_goes_no_circles(tmp_path):
     (tmp_path / "a" / "up").symlink_to("..")
     names = [name for name, _, _ in cache.listing(str(tmp_path))]
     assert names == ["0.png", "a/0.png", "a/b/0.png", "a/up/0.png"]
+
+
+def test_a_table_that_something_was_left_out_of_is_not_kept(folder):
+    build = Builder(dataclasses.replace(RAW, left_out=1))
+    for _ in range(2):
+        assert_same(cache.cached(("a",), build), build.raw)
+    assert build.calls == 2 and list(folder.iterdir()) == []

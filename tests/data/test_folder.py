@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from emotion_jax import data
-from emotion_jax.data import folder, image
+from emotion_jax.data import folder, image, twins
 from emotion_jax.data.prepare import prepare, resize, split_rows
 from emotion_jax.errors import Mistake
+from emotion_jax.report import survey
 from emotion_jax.tasks import make_tasks
 
 
@@ -168,3 +169,45 @@ def test_a_second_start_remembers_the_folder_until_it_changes(two, monkeypatch):
     save(two / "calm" / "7.png", seed=7)
     with pytest.raises(TypeError):
         data.load("folder", str(two), 20)
+
+
+@pytest.mark.parametrize("inner", ["", "train/"])
+def test_splits_are_the_same_at_every_side(tmp_path, inner):
+    for i in range(60):
+        save(tmp_path / f"{inner}calm/{i:02}.png", size=(20, 16), seed=i)
+    at_8, at_12 = (folder.read(str(tmp_path), side=side) for side in (8, 12))
+    assert at_8.image.shape[1] != at_12.image.shape[1]
+    for name in ("train", "val"):
+        rows = split_rows(at_8, name)
+        np.testing.assert_array_equal(rows, split_rows(at_12, name))
+    found = survey.choose(at_8, "val").raw
+    np.testing.assert_array_equal(found.hashes, at_8.hashes[rows])
+
+
+def test_an_image_of_the_side_asked_for_is_hashed_as_in_any_other_source(two):
+    raw = folder.read(str(two), side=20)
+    np.testing.assert_array_equal(raw.hashes, twins.hash_images(raw.image))
+
+
+@pytest.mark.parametrize(
+    "shown, hidden",
+    [
+        ("calm", ".thumbs"),
+        ("train/calm", ".ipynb_checkpoints/x"),
+        ("train/calm", "train/.thumbs"),
+    ],
+)
+def test_hidden_folders_are_passed_over(tmp_path, shown, hidden):
+    for name in (shown, hidden):
+        save(tmp_path / name / "0.png")
+    raw = folder.read(str(tmp_path), side=20)
+    assert raw.classes == ("calm",) and len(raw.image) == 1
+
+
+def test_what_was_left_out_is_told_and_tried_again_each_time(damaged, monkeypatch):
+    monkeypatch.setenv("EMOTION_JAX_CACHE", str(damaged.parent / "cache"))
+    told = []
+    monkeypatch.setattr(folder.logs, "say", told.append)
+    for times in (1, 2):
+        assert len(data.load("folder", str(damaged), 20, skip_bad=True).image) == 6
+        assert len(told) == times * 12
