@@ -185,6 +185,8 @@ def load_config(path: str, overrides: list[str]) -> ConfigDict:
         values(["", *typed])
     except (flags.Error, ValueError, TypeError) as error:
         raise Mistake(str(error).splitlines()[0]) from error
+    except (MemoryError, RecursionError):
+        raise Mistake("an override is nested too deep") from None
     return values.config
 
 
@@ -222,12 +224,15 @@ def set_new(config: ConfigDict, override: str) -> bool:
         raise Mistake(
             f"{path}.{field} is a section: give a dict, or name a field of it"
         )
-    with config.unlocked(), config.ignore_type():
-        at = config
-        for part in sections:
-            at[part] = at.get(part, ConfigDict())
-            at = at[part]
-        at[field] = ConfigDict(value) if isinstance(value, dict) else value
+    try:
+        with config.unlocked(), config.ignore_type():
+            at = config
+            for part in sections:
+                at[part] = at.get(part, ConfigDict())
+                at = at[part]
+            at[field] = ConfigDict(value) if isinstance(value, dict) else value
+    except (ValueError, AttributeError) as error:  # of a name that no field may have
+        raise Mistake(f"{override}: {error}") from error
     return True
 
 
@@ -235,5 +240,5 @@ def literal(text: str) -> object:
     """A Python literal; what is none is a string."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text  # the last two: nested too deep

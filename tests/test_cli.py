@@ -196,6 +196,10 @@ def test_an_unknown_config_file_is_told_with_the_nearest(tmp_path):
         ("seed", "--config.seed lacks its value: write --config.seed=VALUE"),
         ("seed.x=1", "config.seed has no fields of its own, got --config.seed.x=1"),
         ("seed.x.y=1", "config.seed has no fields of its own"),
+        ("model={'a.b': 2}", "--config.model={'a.b': 2}: ConfigDict does not accept"),
+        ("model.blocks={{}}", "--config.model.blocks={{}}: unhashable type"),
+        (f"model.blocks={'-' * 9999}1", "an override is nested too deep"),
+        ("model.x={'__class__': 2}", "'__class__ cannot be overridden.'"),
     ],
 )
 def test_a_wrong_override_is_a_mistake(write, override, sentence):
@@ -274,3 +278,9 @@ def test_a_folder_where_a_file_is_to_be_is_a_mistake_and_another_is_none(tmp_pat
     cli.check_folder("--out", tmp_path, ("*.html", "report.*"))
     with pytest.raises(Mistake, match="metrics.json in it is a folder$"):
         cli.check_folder("--out", tmp_path, ("*.html", "*.json"))
+
+
+@pytest.mark.parametrize("text", ["{{}}", "-" * 9999 + "1", "(" * 999])
+def test_what_python_can_make_no_literal_of_is_a_word(write, text):
+    config = cli.load_config(write(CONFIG), [f"--config.model.new={text}"])
+    assert config.model.new == text

@@ -1,7 +1,7 @@
 """Points that do not fit their face: labels worth a look.
 
 The shapes of faces are taken as normal: mean and covariance of all coordinates, over
-the faces that know every point, the twentieth that fits worst left out. Then each
+the faces that know every point, the quarter that fits worst left out. Then each
 point is predicted from the others of its face, whichever of them are known, and a
 label is suspicious that lies much further from there than this point does as a rule.
 """

@@ -108,7 +108,7 @@ def _read(path: str) -> Votes:
             f"{', '.join(COLUMNS)}, got no {missing[0]}."
         )
     text = table[list(COLUMNS)].to_numpy(str)
-    wrong = ~(np.char.isdigit(text) & (np.char.str_len(text) <= 3))
+    wrong = ~(np.char.isdecimal(text) & (np.char.str_len(text) <= 3))
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         raise Mistake(

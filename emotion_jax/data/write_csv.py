@@ -75,7 +75,7 @@ def main(args: list[str]) -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse(args)
-    cli.check_folder("DIR", flags.out)
+    cli.check_folder("DIR", flags.out, ("*.csv",))
     write_csv(flags.out, flags.faces, flags.seed)
     names = "fer2013.csv, icml_face_data.csv and keypoints.csv"
     print(f"{flags.faces} faces (seed {flags.seed}): {names} in {flags.out}")

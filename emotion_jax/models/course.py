@@ -66,6 +66,7 @@ class CourseTrunk(nn.Module):
             for block in range(3):
                 name = f"stage{stage}_block{block + 1}"
                 x = CourseBlock(widths, block == 0, self.dtype, name=name)(x, train)
+        check_side(image.shape[1], x, 1)
         return x
 
 
@@ -77,11 +78,7 @@ class CourseHead(Head):
         dense = partial(nn.Dense, kernel_init=GLOROT)
         points = self.kind == "points"
         window = (2, 2) if points else (4, 4)
-        if min(features.shape[1:3]) < window[0]:
-            raise Mistake(
-                f"the course's networks take 96x96 faces; {side}x{side} are too small: "
-                "set config.data.side=96"
-            )
+        check_side(side, features, window[0])
         x = nn.avg_pool(features.astype(jnp.float32), window, window)
         x = x.reshape(x.shape[0], -1)
         if not points:
@@ -91,6 +88,15 @@ class CourseHead(Head):
             x = nn.Dropout(rate, deterministic=not train)(x)
         x = nn.relu(dense(2 * len(self.names), name="output")(x))
         return x.reshape(-1, len(self.names), 2)
+
+
+def check_side(side: int, features: Float[Array, "b h w c"], least: int) -> None:
+    """Raises unless faces of this side leave so many places a side to the head."""
+    if min(features.shape[1:3]) < least:
+        raise Mistake(
+            f"the course's networks take 96x96 faces; {side}x{side} are too small: "
+            "set config.data.side=96"
+        )
 
 
 def keras_norm(train: bool, dtype: DTypeLike, name: str | None = None) -> BatchNorm:

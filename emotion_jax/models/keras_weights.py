@@ -85,7 +85,7 @@ def read_layers(path: str | Path) -> dict[str, dict[str, np.ndarray]]:
     try:
         with h5py.File(path, "r") as file:
             file.get("model_weights", file).visititems(take)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # h5py raises all kinds for a damaged file
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise Mistake(f"{path} is no file of Keras weights: {reason}") from None
     return layers

@@ -169,6 +169,7 @@ def test_files_that_do_not_belong_together(write, files, sentence):
         ((",NF", ",no"), "is no file of FER.* votes: expected .* got no NF"),
         ((",10,", ",x,"), "line 2: expected happiness to be a number .* got 'x'"),
         ((",10,", ",-1,"), "line 2: expected happiness .* got '-1'"),
+        ((",10,", ",²,"), "line 2: expected happiness .* got '²'"),
         ((",10,", ",10,1,"), "is no CSV file: .*line 3|expected"),
         ((HEADER, ""), "no file of FER.* votes|is no CSV file"),
     ],

@@ -66,3 +66,9 @@ def test_the_command_refuses_too_few_faces_in_a_sentence(tmp_path, capsys):
     assert run(write_csv.main, [str(tmp_path / "none"), "--faces", "3"]) == 2
     assert "at least 10 faces" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_where_a_file_is_to_be_is_a_sentence(tmp_path, capsys):
+    (tmp_path / "fer2013.csv").mkdir()
+    assert run(write_csv.main, [str(tmp_path), "--faces", "10"]) == 2
+    assert "fer2013.csv in it is a folder" in capsys.readouterr().err

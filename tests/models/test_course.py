@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from emotion_jax.errors import Mistake
 from emotion_jax.models import make_network
 from emotion_jax.models.course import CourseBlock, CourseHead, CourseTrunk, keras_norm
 from emotion_jax.tasks import make_tasks
@@ -161,3 +162,11 @@ def test_the_head_of_classes_is_a_layer_on_the_mean_of_sixteen_places():
     layer = variables["params"]["output"]
     expected = features[:, :4, :4].mean((1, 2)) @ layer["kernel"] + layer["bias"]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("head", ["pooled", "flat", "course"])
+def test_faces_too_small_are_a_sentence_whatever_the_head(head):
+    network = make_network(make_tasks({"emotion": {"head": head}}), name="course")
+    image = jax.ShapeDtypeStruct((1, 16, 16, 1), jnp.float32)
+    with pytest.raises(Mistake, match="take 96x96 faces; 16x16 are too small: set"):
+        jax.eval_shape(network.init, jax.random.key(0), image)

@@ -167,3 +167,16 @@ def all_names():
             for block in ("conv", "identity_1", "identity_2"):
                 for branch in ("a", "b", "c", *(["copy"] if block == "conv" else [])):
                     yield f"{kind}_{stage}_{block}_{branch}"
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("torn\nat 3"), KeyError("torn"), OSError()]
+)
+def test_whatever_h5py_raises_is_a_sentence(tmp_path, monkeypatch, error):
+    def fail(*args):
+        raise error
+
+    write(tmp_path / "a.h5", {})
+    monkeypatch.setattr(h5py.File, "visititems", fail)
+    with pytest.raises(Mistake, match="a.h5 is no file of Keras weights: .*(torn|OSE)"):
+        keras_weights.read(tmp_path / "a.h5")
