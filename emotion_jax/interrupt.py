@@ -24,6 +24,7 @@ class Signals:
     def __init__(self):
         self.several = jax.process_count() > 1
         self.noted: signal.Signals | None = None
+        self.interrupted = False  # if SIGTERM came first, it is `noted` that stays
         self.before = {}
 
     def __enter__(self) -> "Signals":
@@ -38,8 +39,9 @@ class Signals:
 
     def note(self, number: int, frame) -> None:
         """The handler."""
-        if number == signal.SIGINT and self.noted == signal.SIGINT:
+        if number == signal.SIGINT and self.interrupted:
             raise KeyboardInterrupt
+        self.interrupted |= number == signal.SIGINT
         self.noted = self.noted or signal.Signals(number)
         if self.several:
             os.kill(os.getpid(), signal.SIGTERM)  # JAX tells the others

@@ -14,14 +14,18 @@ from emotion_jax.errors import Mistake
 class Profile:
     """Traces some steps into WORKDIR/profile, for TensorBoard and ui.perfetto.dev."""
 
-    def __init__(self, workdir: Path, *, steps: str = ""):
-        """`steps` is "100:110", both included; "" traces nothing."""
+    def __init__(self, workdir: Path, total: int, *, steps: str = ""):
+        """`steps`, of the run's `total`, is "100:110", both included; "" is none."""
         match = re.fullmatch(r"(\d+):(\d+)", steps)
         if steps and not (match and 0 < int(match[1]) <= int(match[2])):
             raise Mistake(
                 f"config.profile.steps is {steps!r}, must be FIRST:LAST, as 100:110"
             )
         self.first, self.last = map(int, match.groups()) if match else (0, 0)
+        if self.first > total:
+            raise Mistake(
+                f"config.profile.steps is {steps!r}, and the run ends at step {total}"
+            )
         self.folder, self.on = workdir / "profile", False
 
     def over(self, batches: Iterable, start: int) -> Iterator:

@@ -90,7 +90,9 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     check_length(checkpoints, plan)
     validation.check_headline(checkpoints.best)
     log = call("config.log", logs.RunLog, workdir, plan, **config.log)
-    profile = call("config.profile", probe.Profile, workdir, **config.profile)
+    profile = call(
+        "config.profile", probe.Profile, workdir, plan.total, **config.profile
+    )
     init = step.make_init(network, optimizer, config.seed, side)
     like = abstract(init, mesh, config.fsdp)
     given = {} if checkpoints.steps() else warm_start.load(config.init_from, like, mesh)

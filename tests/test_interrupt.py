@@ -37,6 +37,15 @@ def test_a_second_interrupt_is_obeyed_at_once():
             os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_so_it_is_after_a_sigterm():
+    with Signals() as signals:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(os.getpid(), number)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        assert signals.noted == signal.SIGTERM
+
+
 def test_the_handlers_of_before_are_put_back():
     before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
     with Signals():

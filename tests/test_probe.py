@@ -30,7 +30,9 @@ def trace_of(workdir) -> list[dict]:
 
 
 def test_a_trace_holds_the_steps_asked_for_and_no_others(tmp_path):
+    # Nothing compiles among the traced steps: a trace holds a million events at most.
     fields = {"profile.steps": "3:4", "train.steps": 6, "eval.every": "6"}
+    fields["checkpoint.every"] = "6"
     train_and_evaluate(tiny.config(**fields), tmp_path)
     steps = {
         str(event["args"]["step_num"])
@@ -42,7 +44,7 @@ def test_a_trace_holds_the_steps_asked_for_and_no_others(tmp_path):
 
 
 def test_a_run_that_ends_among_the_traced_steps_writes_them(tmp_path):
-    profile = probe.Profile(tmp_path, steps="2:9")
+    profile = probe.Profile(tmp_path, 50, steps="2:9")
     with profile:
         for _, _batch in zip(range(3), profile.over(iter("abcd"), 0)):
             jnp.ones(3).sum().block_until_ready()
@@ -50,7 +52,7 @@ def test_a_run_that_ends_among_the_traced_steps_writes_them(tmp_path):
 
 
 def test_without_steps_batches_pass_and_nothing_is_written(tmp_path):
-    with probe.Profile(tmp_path) as profile:
+    with probe.Profile(tmp_path, 50) as profile:
         assert list(profile.over("abc", 5)) == ["a", "b", "c"]
     assert not list(tmp_path.iterdir())
 
@@ -58,7 +60,7 @@ def test_without_steps_batches_pass_and_nothing_is_written(tmp_path):
 @pytest.mark.parametrize("steps", ["5", "5:", "7:6", "0:3", "a:b", "1:2:3"])
 def test_steps_that_are_no_range_are_a_mistake(steps, tmp_path):
     with pytest.raises(Mistake, match="must be FIRST:LAST, as 100:110"):
-        probe.Profile(tmp_path, steps=steps)
+        probe.Profile(tmp_path, 50, steps=steps)
 
 
 def test_the_operation_that_makes_a_nan_is_named(debugging):
@@ -94,3 +96,9 @@ def test_the_table_has_every_parameter_its_shape_and_its_place():
 def test_a_switch_that_is_neither_on_nor_off_is_a_mistake():
     with pytest.raises(Mistake, match="config.debug is 'yse', must be True or False"):
         probe.debug("yse")
+
+
+def test_steps_that_the_run_never_comes_to_are_a_mistake(tmp_path):
+    probe.Profile(tmp_path, 50, steps="50:60")
+    with pytest.raises(Mistake, match="is '51:60', and the run ends at step 50"):
+        probe.Profile(tmp_path, 50, steps="51:60")
