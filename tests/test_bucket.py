@@ -254,7 +254,7 @@ def test_what_ends_a_run_is_told_once_it_is_sent(store, monkeypatch, error, kind
 
 
 @pytest.mark.long
-def test_processes_that_share_no_disk_share_a_bucket(store, whole):
+def test_processes_that_share_no_disk_share_a_bucket(store, whole, tmp_path):
     """The first saves the whole state, whatever its layout; all of them go on."""
     code = (
         "import stand_in, sys, tiny; from emotion_jax import cli, processes;"
@@ -285,13 +285,15 @@ def test_processes_that_share_no_disk_share_a_bucket(store, whole):
             for i in range(2)
         ]
         assert [process.wait(120) for process in running] == [0, 0]
+    reported = shutil.copytree(whole, tmp_path / "reported")
+    evaluate.finish(reported)
     alone = [x["train/loss"] for x in log_of(whole) if "train/loss" in x]
     for name in ("run", "fresh"):
         ours = [x["train/loss"] for x in log_of(store / name) if "train/loss" in x]
         assert ours == pytest.approx(alone, rel=2e-4)
         found, other = (
             json.loads((run / "eval" / "val" / "metrics.json").read_text())
-            for run in (store / name, whole)
+            for run in (store / name, reported)
         )
         assert found["keypoints/rmse_px"] == pytest.approx(
             other["keypoints/rmse_px"], rel=1e-3
