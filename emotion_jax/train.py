@@ -67,8 +67,8 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     mesh = sharding.make_mesh()
     tasks = make_tasks(config.tasks)
     augment = make_augment(tasks, config.augment)
-    check_name(**config.model)
     network = call("config.model", make_network, tasks, **config.model)
+    check_name(**config.model)
     teach = distill.load(tasks, mesh)
     train, val = call("config.data", load_train_and_val, tasks, **config.data)
     tasks, side = with_counts(tasks, train.values()), config.data.side
