@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from emotion_jax.errors import Mistake, Stopped
+from emotion_jax.errors import Mistake, Stopped, first_line
 
 RECORDS = ("config.json", "env.json", "metrics.jsonl", "done.json", "report.html")
 MARK = "_CHECKPOINT_METADATA"  # Orbax writes it last, and so does a copy
@@ -218,5 +218,4 @@ def told(what: str, kind: type[Exception]) -> Iterator[None]:
     except ImportError as error:  # of gcsfs, where the extra gcs is not installed
         raise Mistake(f"{what}: {error}") from error
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise kind(f"{what}: {lines[0][:200]}") from error
+        raise kind(f"{what}: {first_line(error)}") from error

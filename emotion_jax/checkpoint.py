@@ -20,7 +20,7 @@ from jax.sharding import Mesh
 from orbax.checkpoint import checkpoint_managers as policies
 
 from emotion_jax import bucket, logs, pretrained, processes, sharding
-from emotion_jax.errors import FULL, Mistake, Stopped
+from emotion_jax.errors import FULL, Mistake, Stopped, first_line
 from emotion_jax.plan import Plan
 from emotion_jax.scores import lower_is_better
 from emotion_jax.step import TrainState
@@ -81,6 +81,12 @@ class Checkpoints:
         self.keep, self.best = keep, best
         if keep < 1:
             raise Mistake(f"config.checkpoint.keep is {keep}, must be at least 1")
+        newest = max(self.steps(), default=0)
+        if newest > plan.total:
+            raise Mistake(
+                f"the run has come to step {newest}, and config.train asks for "
+                f"{plan.total}: ask for more, or take another --workdir"
+            )
 
     def open(self, like: TrainState) -> TrainState | None:
         """Makes the folder; the newest whole state, on the devices of `like`, if any.
@@ -192,7 +198,7 @@ def try_to_load(folder: Path, like: TrainState) -> tuple[TrainState | None, str]
     except Mistake:
         raise
     except Exception as error:  # Orbax and TensorStore raise all kinds
-        return None, first_line(error)
+        return None, first_line(error, 120)
 
 
 def check_arrays(folder: Path, like: TrainState) -> None:
@@ -223,12 +229,6 @@ def set_aside(folder: Path, problem: str) -> None:
     told = bucket.origin(folder)
     logs.say(f"{told} is damaged ({problem}); set aside as {aside.name}")
     folder.rename(aside)
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, short enough to be told."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:120]
 
 
 def rank(metrics: Mapping[str, float], best: str) -> float:
@@ -298,7 +298,7 @@ def read(
         except Mistake:
             raise
         except Exception as error:  # Orbax and TensorStore raise all kinds
-            problem = f"{bucket.origin(folder)} is damaged ({first_line(error)})"
+            problem = f"{bucket.origin(folder)} is damaged ({first_line(error, 120)})"
             logs.say(f"{problem}; left out")
     raise Mistake(f"{flag} {checkpoint}: {problem}, and there is no other")
 

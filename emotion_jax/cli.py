@@ -14,7 +14,14 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from emotion_jax import bucket, platform, processes, registry
-from emotion_jax.errors import FULL, Interrupted, Mistake, Preempted, Stopped
+from emotion_jax.errors import (
+    FULL,
+    Interrupted,
+    Mistake,
+    Preempted,
+    Stopped,
+    first_line,
+)
 
 # The arguments of a flag that takes any number of SOURCE=PATH, however written.
 SOURCES = {"nargs": "+", "action": "extend", "default": [], "metavar": "SOURCE=PATH"}
@@ -78,9 +85,9 @@ def tell(sentence: object, code: int) -> int:
 class Parser(argparse.ArgumentParser):
     """A binary's flags; a wrong one is a Mistake, with the nearest right one."""
 
-    def __init__(self, module: str, doc: str):
+    def __init__(self, command: str, doc: str):
         super().__init__(
-            f"python -m emotion_jax.{module}",
+            command,
             description=doc,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
@@ -103,10 +110,10 @@ class Parser(argparse.ArgumentParser):
             "--config", required=True, metavar="configs/NAME.py", help="the run"
         )
         self.epilog = "Any field of the config can be set: --config.train.batch_size=64"
-        overrides = [arg for arg in args if arg.startswith("--config.")]
-        found, rest = self.parse_known_args([a for a in args if a not in overrides])
+        given = overrides(args)
+        found, rest = self.parse_known_args([a for a in args if a not in given])
         self.refuse(rest)
-        return found, load_config(found.config, overrides)
+        return found, load_config(found.config, given)
 
     def refuse(self, rest: list[str]) -> None:
         """Raises for what no flag took."""
@@ -115,6 +122,11 @@ class Parser(argparse.ArgumentParser):
                 known = [f for f in self._option_string_actions if f.startswith("--")]
                 raise registry.unknown("flag", arg.split("=")[0], known)
             raise Mistake(f"{arg!r} belongs to no flag; see {self.prog} --help")
+
+
+def overrides(args: list[str]) -> list[str]:
+    """Those of a command's arguments that set a field of its config."""
+    return [arg for arg in args if arg.startswith("--config.")]
 
 
 def find_config(path: str) -> Path:
@@ -184,7 +196,7 @@ def load_config(path: str, overrides: list[str]) -> ConfigDict:
         )
         values(["", *typed])
     except (flags.Error, ValueError, TypeError) as error:
-        raise Mistake(str(error).splitlines()[0]) from error
+        raise Mistake(first_line(error)) from error
     except (MemoryError, RecursionError):
         raise Mistake("an override is nested too deep") from None
     return values.config

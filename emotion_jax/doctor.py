@@ -24,6 +24,8 @@ from importlib import metadata
 from pathlib import Path
 
 # At the top only what comes with Python: the rest may be what is broken.
+from emotion_jax.errors import first_line
+
 MODULES = {
     "absl-py": "absl",
     "orbax-checkpoint": "orbax.checkpoint",
@@ -194,11 +196,6 @@ def examine(workdir_name: str) -> None:
             print(json.dumps((name, "failed", first_line(error))), flush=True)
 
 
-def first_line(error: object) -> str:
-    """What it says, in a line."""
-    return (str(error).strip().splitlines() or ["no reason is told"])[0][:200]
-
-
 def look(workdir_name: str, patience: float) -> list[Row]:
     """Everything found, in a process that may break or hang without this one."""
     code = "import sys; from emotion_jax import doctor; doctor.examine(sys.argv[1])"
@@ -208,7 +205,8 @@ def look(workdir_name: str, patience: float) -> list[Row]:
         done = subprocess.run(command, capture_output=True, timeout=patience)
         out, whole = done.stdout, done.returncode == 0
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        end = f"broke off with code {done.returncode}", first_line("".join(last))
+        reason = "".join(last)[:200] or "no reason is told"
+        end = f"broke off with code {done.returncode}", reason
     except subprocess.TimeoutExpired as error:
         out, whole = error.stdout or b"", False
         end = f"no answer within {patience:g} s", SILENT

@@ -2,7 +2,12 @@
 
 import errno
 
-FULL = (errno.ENOSPC, errno.EDQUOT)  # of an OSError, where a disk is full
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of an OSError: a disk is full
+
+
+def first_line(error: object, most: int = 200) -> str:
+    """What an error says, short enough to be told; its kind if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
 
 
 class Mistake(ValueError):

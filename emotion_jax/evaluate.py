@@ -25,6 +25,7 @@ from emotion_jax import (
     checkpoint,
     cli,
     data,
+    files,
     logs,
     pretrained,
     registry,
@@ -275,12 +276,12 @@ def write(
     from emotion_jax.report import card, evaluation, sheet
 
     out.mkdir(parents=True, exist_ok=True)
-    logs.write_json(out / "metrics.json", record(split, found))
+    files.write_json(out / "metrics.json", record(split, found))
     temperature = restored.evaluator.temperature
     sheet.draw(out / "faces.png", split, outputs, restored.tasks, temperature)
-    logs.write_text(out / "model_card.md", card.card(restored, [(split, found)]))
+    files.write_text(out / "model_card.md", card.card(restored, [(split, found)]))
     page = evaluation.page(out, restored, split, outputs, found)
-    logs.write_text(out / "report.html", page)
+    files.write_text(out / "report.html", page)
 
 
 def finish(workdir: Path) -> None:
@@ -308,7 +309,7 @@ def finish(workdir: Path) -> None:
 
 def main(args: list[str]) -> None:
     """The evaluation binary."""
-    parser = cli.Parser("evaluate", __doc__)
+    parser = cli.Parser("python -m emotion_jax.evaluate", __doc__)
     add = parser.add_argument
     add("--checkpoint", required=True, metavar="X", help=cli.CHECKPOINT)
     add("--data", **cli.SOURCES, help="default: the run's own sources")

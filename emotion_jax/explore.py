@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from emotion_jax import cli, data, logs
+from emotion_jax import cli, data, files
 from emotion_jax.config import check_config
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.prepare import prepare
@@ -84,7 +84,7 @@ def write(out: Path, raw: Raw, split: str, config: ConfigDict | None) -> dict:
             augmentations.draw_faces(path, augmented, tasks, config.augment.to_dict())
         page = exploration.page(folder, chosen, found)
         (folder / "index.html").write_text(page, encoding="utf-8")
-        logs.write_json(folder / "explore.json", found)
+        files.write_json(folder / "explore.json", found)
         if near != out:
             folder.replace(out)
         else:
@@ -95,7 +95,7 @@ def write(out: Path, raw: Raw, split: str, config: ConfigDict | None) -> dict:
 
 def main(args: list[str]) -> None:
     """The binary."""
-    parser = cli.Parser("explore", __doc__)
+    parser = cli.Parser("python -m emotion_jax.explore", __doc__)
     add = parser.add_argument
     add("--data", required=True, metavar="SOURCE[=PATH]", help="the faces")
     add("--split", default="all", help="or several, as train+val; default: all")

@@ -1,45 +1,22 @@
 """What a run tells: JSON lines, TensorBoard events, and lines that a person reads."""
 
-import contextlib
 import json
 import math
-import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
 import jax
 
+from emotion_jax import files
 from emotion_jax.errors import Stopped
 from emotion_jax.plan import Plan
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-
-
-@contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Another name to write to, which becomes `path` if all of it was written."""
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes the file whole or not at all."""
-    with whole(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
-def write_json(path: Path, value: object) -> None:
-    """Likewise."""
-    write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def environment() -> dict[str, object]:
@@ -75,7 +52,7 @@ def cut_back(path: Path, step: int) -> None:
                 kept.append(line)
         except (ValueError, KeyError, TypeError):
             break  # a kill may have cut the last line
-    with whole(path) as partial:
+    with files.whole(path) as partial:
         partial.write_text("".join(line + "\n" for line in kept))
 
 

@@ -141,7 +141,7 @@ def check_out(out: Path, given: Sequence[str]) -> None:
 
 def main(args: list[str]) -> None:
     """The binary."""
-    parser = cli.Parser("predict", __doc__)
+    parser = cli.Parser("python -m emotion_jax.predict", __doc__)
     add = parser.add_argument
     add("inputs", nargs="+", metavar="PHOTO_OR_FOLDER_OR_CSV")
     add(

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 
-from emotion_jax.errors import Mistake, Stopped
+from emotion_jax.errors import Mistake, Stopped, first_line
 
 JOIN_WITHIN_S = 300  # of each other
 LOST_AFTER_S = 30  # without a sign of life
@@ -64,7 +64,7 @@ def start(coordinator: str | None, processes: int | None, process: int | None) -
             initialization_timeout=JOIN_WITHIN_S,
         )
     except (ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise Mistake(f"the processes did not find each other: {reason}") from error
 
 

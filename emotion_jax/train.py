@@ -31,11 +31,10 @@ from emotion_jax.config import check_config
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import make_feed
 from emotion_jax.data.sections import load_train_and_val, set_paths
-from emotion_jax.errors import Mistake
 from emotion_jax.evaluate import Evaluator, Validation, finish
-from emotion_jax.models import check_name, make_network
+from emotion_jax.models import new_network
 from emotion_jax.optim import make_optimizer
-from emotion_jax.plan import Plan, make_plan
+from emotion_jax.plan import make_plan
 from emotion_jax.registry import call
 from emotion_jax.report import tables
 from emotion_jax.tasks import make_tasks, with_counts
@@ -67,8 +66,7 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     mesh = sharding.make_mesh()
     tasks = make_tasks(config.tasks)
     augment = make_augment(tasks, config.augment)
-    network = call("config.model", make_network, tasks, **config.model)
-    check_name(**config.model)
+    network = new_network(tasks, config.model)
     teach = distill.load(tasks, mesh)
     train, val = call("config.data", load_train_and_val, tasks, **config.data)
     tasks, side = with_counts(tasks, train.values()), config.data.side
@@ -87,7 +85,6 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
         home.shared,
         **config.checkpoint,
     )
-    check_length(checkpoints, plan)
     validation.check_headline(checkpoints.best)
     log = call("config.log", logs.RunLog, workdir, plan, **config.log)
     profile = call(
@@ -136,16 +133,6 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
         finish(workdir)
 
 
-def check_length(checkpoints: Checkpoints, plan: Plan) -> None:
-    """Raises if the run has come further than the config now asks for."""
-    newest = max(checkpoints.steps(), default=0)
-    if newest > plan.total:
-        raise Mistake(
-            f"the run has come to step {newest}, and config.train asks for "
-            f"{plan.total}: ask for more, or take another --workdir"
-        )
-
-
 def say_what_runs(like, meta: Meta, plan, start: int, mesh) -> None:
     """The lines above the progress: network, faces, splits, steps, devices."""
     if jax.config.jax_debug_nans:
@@ -160,7 +147,7 @@ def say_what_runs(like, meta: Meta, plan, start: int, mesh) -> None:
 
 def main(args: list[str]) -> None:
     """The training binary."""
-    parser = cli.Parser("train", __doc__)
+    parser = cli.Parser("python -m emotion_jax.train", __doc__)
     parser.add_argument(
         "--workdir", required=True, metavar="DIR", help="what it keeps; or gs://..."
     )

@@ -21,7 +21,7 @@ from emotion_jax.checkpoint import abstract
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import Feed, make_feed
 from emotion_jax.data.table import Split
-from emotion_jax.models import make_network
+from emotion_jax.models import new_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import make_plan
 from emotion_jax.registry import call
@@ -58,7 +58,7 @@ class Trial:
         self.tasks = with_counts(make_tasks(config.tasks), train.values())
         self.teach = distill.load(self.tasks, self.mesh)
         augment = make_augment(self.tasks, config.augment)
-        self.network = call("config.model", make_network, self.tasks, **config.model)
+        self.network = new_network(self.tasks, config.model)
         self.plan = call("config.train", make_plan, train, 0, **config.train)
         if self.network.simclr:
             self.network.simclr.check(config.augment, self.plan.batch_size)

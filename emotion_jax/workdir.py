@@ -19,7 +19,8 @@ from ml_collections import ConfigDict
 from emotion_jax import sharding
 from emotion_jax.cli import check_folder
 from emotion_jax.errors import FULL, Mistake
-from emotion_jax.logs import environment, write_json
+from emotion_jax.files import write_json
+from emotion_jax.logs import environment
 from emotion_jax.schedules import knows_no_end
 from emotion_jax.step import TrainState
 

@@ -26,7 +26,7 @@ import peers
 import rig as rigs
 from jax.experimental.compilation_cache import compilation_cache
 
-from emotion_jax import cli, logs, sharding, step
+from emotion_jax import cli, files, logs, sharding, step
 from emotion_jax.data.augment import make_augment
 from emotion_jax.errors import Mistake
 
@@ -195,8 +195,7 @@ SECTIONS = {  # a full process is slower: the host's own time comes first
 
 def main(args: list[str]) -> None:
     """The benchmark."""
-    parser = cli.Parser("benchmark", __doc__)
-    parser.prog = "python launch/benchmark.py"
+    parser = cli.Parser("python launch/benchmark.py", __doc__)
     add = parser.add_argument
     add("--batch-size", type=int, default=0, metavar="N", help="default: the config's")
     add("--repeats", type=int, default=5, metavar="N")
@@ -225,7 +224,7 @@ def main(args: list[str]) -> None:
     def keep() -> None:  # at once: what comes next may not end
         if flags.out:
             flags.out.mkdir(parents=True, exist_ok=True)
-            logs.write_json(flags.out / name, found)
+            files.write_json(flags.out / name, found)
 
     for part, measure in SECTIONS.items():
         if part in flags.only:

@@ -172,8 +172,7 @@ def ask(
 
 def main(args: list[str]) -> None:
     """Prints the tables; exits 1 if any disagrees on a face's class."""
-    parser = cli.Parser("exports", __doc__)
-    parser.prog = "python launch/exports.py"
+    parser = cli.Parser("python launch/exports.py", __doc__)
     parser.add_argument("--checkpoint", required=True, metavar="X")
     parser.add_argument("--data", **cli.SOURCES)
     parser.add_argument("--faces", type=int, default=500, metavar="N")

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import jax
 
-from emotion_jax import checkpoint, cli, logs, sharding
+from emotion_jax import checkpoint, cli, files, sharding
 from emotion_jax.data import parse_source
 from emotion_jax.errors import Mistake, Preempted, Stopped
 
@@ -117,7 +117,7 @@ def pack(workdir: Path, folder: Path) -> Path:
             if (workdir / name).exists():
                 shutil.copy(workdir / name, slim / name)
         target = folder / f"{workdir.name}.tgz"
-        with logs.whole(target) as partial, tarfile.open(partial, "w:gz") as tar:
+        with files.whole(target) as partial, tarfile.open(partial, "w:gz") as tar:
             tar.add(slim, workdir.name)
     return target
 
@@ -231,8 +231,7 @@ class Family:
 
 def main(args: list[str]) -> None:
     """The family."""
-    parser = cli.Parser("family", __doc__)
-    parser.prog = "python launch/family.py"
+    parser = cli.Parser("python launch/family.py", __doc__)
     add = parser.add_argument
     add("--plan", type=Path, required=True, metavar="FILE", help="its runs")
     add("--out", type=Path, required=True, metavar="DIR", help="the workdirs")

@@ -22,7 +22,7 @@ import numpy as np
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
-from emotion_jax import cli, data, logs, sharding
+from emotion_jax import cli, data, files, logs, sharding
 from emotion_jax.data.prepare import HELD_OUT
 from emotion_jax.data.sections import (
     TRAINED,
@@ -160,7 +160,7 @@ class Bench:
         path = self.lab.out / "runs" / f"{self.key}-{seed}.json"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            logs.write_json(path, self.make(seed))
+            files.write_json(path, self.make(seed))
         return json.loads(path.read_text())
 
     def make(self, seed: int) -> dict:

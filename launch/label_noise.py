@@ -244,8 +244,7 @@ def floor(
 
 def main(args: list[str]) -> None:
     """Prints the tables."""
-    parser = cli.Parser("label_noise", __doc__)
-    parser.prog = "python launch/label_noise.py"
+    parser = cli.Parser("python launch/label_noise.py", __doc__)
     add = parser.add_argument
     add("--fer2013", required=True, metavar="CSV")
     add("--votes", required=True, metavar="CSV", help="FER+'s fer2013new.csv")

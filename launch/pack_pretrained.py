@@ -24,6 +24,7 @@ from emotion_jax import (
     cli,
     data,
     evaluate,
+    files,
     logs,
     pretrained,
     sharding,
@@ -169,14 +170,13 @@ def pack(restored: Restored, name: str, on: Sequence[tuple[str, str]]) -> Path:
         sha256=pretrained.digest(arrays, about),
         compared=", ".join(full),
     )
-    logs.write_text(folder / pretrained.CARD, card.card(ships, results) + said)
+    files.write_text(folder / pretrained.CARD, card.card(ships, results) + said)
     return folder
 
 
 def main(args: list[str]) -> None:
     """The packing."""
-    parser = cli.Parser("pack_pretrained", __doc__)
-    parser.prog = "python launch/pack_pretrained.py"
+    parser = cli.Parser("python launch/pack_pretrained.py", __doc__)
     add = parser.add_argument
     add("checkpoint", metavar="X", help="a workdir, or a step in it")
     add("name", help="pretrained, pretrained:keypoints, pretrained:emotion7")

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from emotion_jax import cli, logs
+from emotion_jax import cli, files, logs
 from emotion_jax.errors import Mistake, Stopped
 
 KERAS = Path(__file__).with_name("course_keras.py")
@@ -79,14 +79,13 @@ def compared(ours: dict, keras: dict, target: float) -> dict[str, float]:
 
 def main(args: list[str]) -> None:
     """The race."""
-    parser = cli.Parser("race", __doc__)
-    parser.prog = "python launch/race.py"
+    parser = cli.Parser("python launch/race.py", __doc__)
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="CSV", help="FER2013, with Usage")
     add("--target", type=float, default=0.6, metavar="A", help="accuracy to reach")
     add("--minutes", type=float, default=60.0, metavar="M", help="at most, for Keras")
     add("--out", type=Path, metavar="DIR", help="where race.json goes")
-    overrides = [arg for arg in args if arg.startswith("--config.")]
+    overrides = cli.overrides(args)
     flags, _ = parser.parse_with_config(args)
     if not flags.data.is_file():
         raise Mistake(f"--data {flags.data} is no file")
@@ -111,7 +110,7 @@ def main(args: list[str]) -> None:
         print(f"{name:12} {json.dumps(value)}")
     if flags.out:
         flags.out.mkdir(parents=True, exist_ok=True)
-        logs.write_json(flags.out / "race.json", found)
+        files.write_json(flags.out / "race.json", found)
 
 
 if __name__ == "__main__":

@@ -62,8 +62,10 @@ class Rig:
     def inputs_like(self) -> tuple:
         """The shapes and shardings of what the resident feed hands a step."""
         split, whole = sharding.split(self.mesh), sharding.whole(self.mesh)
-        order = {name: np.zeros(self.batch_size, np.float32) for name in ("epoch",)}
-        order["row"] = np.zeros(self.batch_size, np.int32)
+        order = {
+            "epoch": np.zeros(self.batch_size, np.float32),
+            "row": np.zeros(self.batch_size, np.int32),
+        }
 
         def shapes(tree, layout):
             return jax.tree.map(

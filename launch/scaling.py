@@ -21,7 +21,7 @@ import jax
 import rig as rigs
 from ml_collections import ConfigDict
 
-from emotion_jax import cli, logs, sharding, step
+from emotion_jax import cli, files, logs, sharding, step
 from emotion_jax.errors import Mistake
 
 DEVICES = (1, 2, 4, 8)
@@ -117,8 +117,7 @@ def in_processes(config: ConfigDict, faces: int) -> list[dict]:
 
 def main(args: list[str]) -> None:
     """The count."""
-    parser = cli.Parser("scaling", __doc__)
-    parser.prog = "python launch/scaling.py"
+    parser = cli.Parser("python launch/scaling.py", __doc__)
     add = parser.add_argument
     add("--faces", type=int, default=128, metavar="N", help="a device, in one step")
     add("--out", type=Path, metavar="DIR", help="where the JSON goes")
@@ -145,7 +144,7 @@ def main(args: list[str]) -> None:
         name = Path(flags.config).stem + ("_fsdp" if config.fsdp else "")
         path = flags.out / f"scaling_{name}.json"
         flags.out.mkdir(parents=True, exist_ok=True)
-        logs.write_json(path, found)
+        files.write_json(path, found)
         print(f"written to {path}")
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import rig as rigs
 import tally
 
-from emotion_jax import cli, logs
+from emotion_jax import cli, files, logs
 from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.layers import make_gradient_norms
 from emotion_jax.registry import pick
@@ -220,14 +220,13 @@ def table(runs: Mapping[str, Sequence[dict]]) -> str:
 
 def main(args: list[str]) -> None:
     """A study."""
-    parser = cli.Parser("studies", __doc__)
-    parser.prog = "python launch/studies.py"
+    parser = cli.Parser("python launch/studies.py", __doc__)
     add = parser.add_argument
     add("study", metavar="STUDY", help=", ".join(STUDIES))
     add("--data", **cli.SOURCES, help="where the config's source is")
     add("--out", type=Path, required=True, metavar="DIR", help="what it keeps")
     add("--seeds", type=int, default=3, metavar="N", help="runs of a recipe")
-    overrides = [arg for arg in args if arg.startswith("--config.")]
+    overrides = cli.overrides(args)
     flags = parser.parse([arg for arg in args if arg not in overrides])
     study = pick("study", flags.study, STUDIES)
     if flags.seeds < 1:
@@ -254,7 +253,7 @@ def main(args: list[str]) -> None:
     tally.write_table(path.with_suffix(".jsonl"), map(tally.row, runs.values()))
     study.draw(path.with_suffix(".png"), whole(runs))
     page = table(runs)
-    logs.write_text(path.with_suffix(".md"), page + "\n")
+    files.write_text(path.with_suffix(".md"), page + "\n")
     print(page)
 
 

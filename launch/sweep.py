@@ -34,10 +34,10 @@ import search
 import spaces
 import tally
 
-from emotion_jax import cli, logs
+from emotion_jax import cli, files, logs
 from emotion_jax.data.augment import make_augment
 from emotion_jax.errors import Mistake, Stopped
-from emotion_jax.models import make_network
+from emotion_jax.models import new_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import Plan
 from emotion_jax.registry import call
@@ -100,7 +100,7 @@ def sweep(
     def write() -> None:
         with lock:
             tally.write_table(lab.out / "table.jsonl", tally.rows(lab))
-            logs.write_text(lab.out / "summary.md", summary(lab, study))
+            files.write_text(lab.out / "summary.md", summary(lab, study))
 
     with search.quiet():
         name = f"{lab.key} {labs.digest(space)}"
@@ -128,7 +128,7 @@ def check_space(lab: labs.Lab, space: spaces.Space) -> None:
         config = lab.config(recipe)
         tasks = make_tasks(config.tasks)
         make_augment(tasks, config.augment)
-        call("config.model", make_network, tasks, **config.model)
+        new_network(tasks, config.model)
         call("config.optim", make_optimizer, plan, **config.optim)
 
 
@@ -166,8 +166,7 @@ def compare(
 
 def main(args: list[str]) -> None:
     """The sweep."""
-    parser = cli.Parser("sweep", __doc__)
-    parser.prog = "python launch/sweep.py"
+    parser = cli.Parser("python launch/sweep.py", __doc__)
     add = parser.add_argument
     add("--data", **cli.SOURCES, help="where a source of the config is")
     add("--val", **cli.SOURCES, help="a second file, to choose on")
@@ -179,7 +178,7 @@ def main(args: list[str]) -> None:
     add("--jobs", type=int, default=1, metavar="N", help="recipes at a time")
     add("--best", action="store_true", help="train the best one, into OUT/best-...")
     add("--compare", nargs="+", default=[], metavar="RECIPE", help="no search: these")
-    overrides = [arg for arg in args if arg.startswith("--config.")]
+    overrides = cli.overrides(args)
     flags, config = parser.parse_with_config(args)
     if min(flags.seeds, flags.jobs) < 1 or min(flags.trials, flags.minutes) < 0:
         raise Mistake("--seeds and --jobs are at least 1, --trials and --minutes 0")
@@ -190,7 +189,7 @@ def main(args: list[str]) -> None:
     clock = search.Clock(flags.minutes)
     if flags.compare:
         page = compare(lab, [recipe_of(r) for r in flags.compare], flags.seeds, clock)
-        logs.write_text(flags.out / "compare.md", page + "\n")
+        files.write_text(flags.out / "compare.md", page + "\n")
         return print(page)
     space = spaces.space_of(flags.space or spaces.default_names(config.tasks))
     limits = {name: getattr(flags, name) for name in ("trials", "seeds", "jobs")}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lab as labs
 
-from emotion_jax import logs
+from emotion_jax import files
 
 
 def row(runs: Sequence[dict]) -> dict:
@@ -51,7 +51,7 @@ def rows(lab: labs.Lab) -> list[dict]:
 
 def write_table(path: Path, found: Iterable[Mapping]) -> None:
     """A JSON line a row."""
-    logs.write_text(path, "".join(json.dumps(row) + "\n" for row in found))
+    files.write_text(path, "".join(json.dumps(row) + "\n" for row in found))
 
 
 def difference(one: Sequence[dict], other: Sequence[dict]) -> dict | None:

@@ -30,8 +30,8 @@ import rig as rigs
 from jax.experimental import topologies
 from jax.sharding import Mesh
 
-from emotion_jax import cli, logs, sharding
-from emotion_jax.errors import Mistake
+from emotion_jax import cli, files, logs, sharding
+from emotion_jax.errors import Mistake, first_line
 from emotion_jax.registry import pick
 
 
@@ -67,7 +67,7 @@ def make_mesh(topology: str) -> Mesh:
     try:
         described = topologies.get_topology_desc(topology, "tpu")
     except Exception as error:  # whatever libtpu raises
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise Mistake(f"--topology {topology} is none: {reason}") from None
     return sharding.make_mesh(described.devices)
 
@@ -148,8 +148,7 @@ def quiet():
 
 def main(args: list[str]) -> None:
     """The report."""
-    parser = cli.Parser("tpu_report", __doc__)
-    parser.prog = "python launch/tpu_report.py"
+    parser = cli.Parser("python launch/tpu_report.py", __doc__)
     add = parser.add_argument
     add("--topology", default="v5e:2x2", metavar="CHIP:SHAPE")
     add("--faces", type=int, default=512, metavar="N", help="a chip, in one step")
@@ -183,7 +182,7 @@ def main(args: list[str]) -> None:
     if flags.out:
         name = f"tpu_{flags.topology.replace(':', '_')}_{Path(flags.config).stem}.json"
         flags.out.mkdir(parents=True, exist_ok=True)
-        logs.write_json(flags.out / name, found)
+        files.write_json(flags.out / name, found)
         print(f"written to {flags.out / name}")
 
 

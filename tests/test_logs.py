@@ -73,17 +73,6 @@ def test_cutting_back_what_is_not_there_is_no_error(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_json_is_written_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "done.json"
-    logs.write_json(path, {"step": 1})
-    with pytest.raises(TypeError):
-        logs.write_json(path, {"step": 2, "x": object()})
-    assert json.loads(path.read_text()) == {"step": 1}
-    logs.write_json(path, {"step": 3})
-    assert json.loads(path.read_text()) == {"step": 3}
-    assert list(tmp_path.iterdir()) == [path]
-
-
 @pytest.mark.parametrize(
     "seconds, text",
     [

@@ -52,8 +52,6 @@ def test_tasks_come_in_one_order_with_their_fields():
     made = tasks.make_tasks({"keypoints": {"weight": 0.5}, "emotion": {"classes": 7}})
     assert list(made) == ["emotion", "keypoints"]
     assert made["emotion"].names == SEVEN and made["keypoints"].weight == 0.5
-    assert tasks.label_shape(made["emotion"]) == (7,)
-    assert tasks.label_shape(made["keypoints"]) == (15, 2)
 
 
 def test_a_config_may_name_its_own_classes():

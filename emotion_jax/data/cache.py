@@ -11,12 +11,12 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-import tempfile
 from collections.abc import Callable
 
 import numpy as np
 
 from emotion_jax.data.table import Raw
+from emotion_jax.files import whole
 
 VERSION = 2  # raise it whenever a reader's result changes
 MAX_BYTES = 2_000_000_000
@@ -90,17 +90,12 @@ def _load(entry: pathlib.Path) -> Raw | None:
 
 def _save(entry: pathlib.Path, raw: Raw) -> None:
     """All or nothing: another process never sees half an entry."""
-    handle, name = tempfile.mkstemp(prefix="table-", suffix=".tmp", dir=entry.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **pack(raw))
-        os.replace(name, entry)
-    finally:
-        pathlib.Path(name).unlink(missing_ok=True)
+    with whole(entry) as partial, partial.open("wb") as file:
+        np.savez(file, **pack(raw))
 
 
 def _prune(folder: pathlib.Path) -> None:
-    entries = [(path.stat(), path) for path in folder.glob("table-*")]
+    entries = [(path.stat(), path) for path in folder.glob("*table-*")]
     total = sum(status.st_size for status, _ in entries)
     for status, path in sorted(entries, key=lambda entry: entry[0].st_mtime):
         if total > MAX_BYTES:

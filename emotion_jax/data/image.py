@@ -9,6 +9,14 @@ from PIL import ExifTags, Image
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+# What `gray` and `resize` do, and step.py after them, in words that exports carry.
+PREPROCESSING = (
+    "Gray: 0.299 R + 0.587 G + 0.114 B, rounded (Pillow's L). Then resized to {side} x "
+    "{side}, bilinear with half-pixel centres, antialiased when shrinking (Pillow's "
+    "BILINEAR). The model takes these uint8 values; inside, x becomes (x / 255 - 0.5) "
+    "* 4. Points are in pixels of this image, the centre of its top-left pixel at "
+    "(0, 0)."
+)
 MOST_PIXELS = 50_000_000
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 TURNS = {  # by EXIF's orientation; 1 is upright

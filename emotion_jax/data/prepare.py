@@ -1,37 +1,20 @@
 """From a source's faces to a model's: splits, twins, classes and side, once for all."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt64
 
 from emotion_jax import cli, data
 from emotion_jax.data import prepared, twins
+from emotion_jax.data.fer2013 import USAGES
 from emotion_jax.data.image import resize
 from emotion_jax.data.table import POINTS, Faces, Raw, Split
 from emotion_jax.errors import Mistake
+from emotion_jax.tasks import Task
 
-FER2013 = {"Training", "PublicTest", "PrivateTest"}
-# What `gray` and `resize` of image.py do, and step.py after them, in words that
-# exports carry.
-PREPROCESSING = (
-    "Gray: 0.299 R + 0.587 G + 0.114 B, rounded (Pillow's L). Then resized to {side} x "
-    "{side}, bilinear with half-pixel centres, antialiased when shrinking (Pillow's "
-    "BILINEAR). The model takes these uint8 values; inside, x becomes (x / 255 - 0.5) "
-    "* 4. Points are in pixels of this image, the centre of its top-left pixel at "
-    "(0, 0)."
-)
 HELD_OUT = {"PublicTest", "PrivateTest", "test"}
 DEDUPE = (False, True, "near")
-
-
-@runtime_checkable
-class Task(Protocol):
-    """What `prepare` asks of a task."""
-
-    kind: str  # "classes" or "points"
-    names: Sequence[str]  # of the classes or points, in the model's order
 
 
 def prepare(
@@ -143,7 +126,7 @@ def splits(raw: Raw) -> dict[str, Bool[np.ndarray, " n"]]:
         masks = {"train": tenth > 1, "val": tenth == 0, "test": tenth == 1}
         return masks | everything
     own = {str(name): raw.usage == name for name in np.unique(raw.usage)}
-    if not FER2013 & own.keys():
+    if not own.keys() & USAGES:
         return own | everything
     training = raw.usage == "Training"
     val = training & (raw.hashes % 10 == 0) & twins.alone(raw.hashes)
@@ -242,7 +225,7 @@ def _name(raw: Raw) -> str:
 
 def main(args: list[str]) -> None:
     """The binary: keeps a source's faces where they need no path and no parsing."""
-    parser = cli.Parser("data.prepare", prepared.__doc__)
+    parser = cli.Parser("python -m emotion_jax.data.prepare", prepared.__doc__)
     parser.add_argument("data", metavar="SOURCE=PATH", help="the file that you have")
     parser.add_argument(
         "--overwrite", action="store_true", help="replace what is there"

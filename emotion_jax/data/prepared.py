@@ -12,7 +12,6 @@ facial_keypoints there, and `synthetic` synthetic_faces.
 """
 
 import contextlib
-import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ import numpy as np
 from emotion_jax import logs
 from emotion_jax.data import cache
 from emotion_jax.data.table import Raw
-from emotion_jax.errors import Mistake, Stopped
+from emotion_jax.errors import FULL, Mistake, Stopped, first_line
 
 VERSION = "1.0.0"
 NAMES = {
@@ -32,7 +31,6 @@ NAMES = {
     "synthetic": "synthetic_faces",
 }
 OWN = ("image", "row", "emotion", "keypoints", "keypoints_known", "person")
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def folder(source: str) -> Path:
@@ -54,7 +52,7 @@ def read(source: str) -> Raw:
     try:
         return read_folder(source, home)
     except Exception as error:  # TFDS, ArrayRecord and protobuf each have their own
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise Mistake(
             f"{home} is damaged ({reason}); prepare it again with --overwrite."
         ) from error

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from emotion_jax import registry
 from emotion_jax.data.table import SEVEN, Raw
-from emotion_jax.errors import Mistake
+from emotion_jax.errors import Mistake, first_line
 
 # The file's columns: FER2013's seven in their order, then what is none of them.
 NAMES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
@@ -100,8 +100,7 @@ def _read(path: str) -> Votes:
     except OSError as error:
         raise Mistake(f"{path}: cannot be read: {error.strerror}.") from None
     except ValueError as error:  # of pandas: no table; of Python: no text
-        reason = str(error).strip().splitlines()[0]
-        raise Mistake(f"{path} is no CSV file: {reason}.") from None
+        raise Mistake(f"{path} is no CSV file: {first_line(error)}.") from None
     if missing := [name for name in ("Usage", *COLUMNS) if name not in table]:
         raise Mistake(
             f"{path} is no file of FER+ votes: expected the columns Usage, "

@@ -12,13 +12,12 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from emotion_jax import cli, logs
+from emotion_jax import cli, files
 from emotion_jax.data.synthetic import read
 from emotion_jax.data.table import POINTS
 
-# The numbers that the two emotion files give to FIVE, and FER2013's names of splits.
+# FER2013's numbers of FIVE (the course numbers them as we do), and its split names.
 FER2013 = (0, 1, 4, 3, 5)
-COURSE = (0, 1, 2, 3, 4)
 USAGE = {"train": "Training", "val": "PublicTest", "test": "PrivateTest"}
 
 
@@ -41,7 +40,7 @@ def write_csv(out: Path, faces: int = 1000, seed: int = 0) -> None:
     write_rows(
         out / "icml_face_data.csv",
         ["emotion, pixels"]
-        + [f"{COURSE[k]},{image}" for k, image in zip(emotion, small, strict=True)],
+        + [f"{k},{image}" for k, image in zip(emotion, small, strict=True)],
     )
     write_rows(
         out / "keypoints.csv",
@@ -62,13 +61,13 @@ def pixels(image: UInt8[np.ndarray, "h w 1"], side: int) -> str:
 
 def write_rows(path: Path, rows: list[str]) -> None:
     """Whole or not at all."""
-    with logs.whole(path) as partial:
+    with files.whole(path) as partial:
         partial.write_text("\n".join(rows) + "\n")
 
 
 def main(args: list[str]) -> None:
     """The binary."""
-    parser = cli.Parser("data.write_csv", __doc__)
+    parser = cli.Parser("python -m emotion_jax.data.write_csv", __doc__)
     parser.add_argument("out", type=Path, metavar="DIR", help="made, if not there")
     parser.add_argument(
         "--faces", type=int, default=1000, metavar="N", help="default: 1000"

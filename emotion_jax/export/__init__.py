@@ -32,7 +32,6 @@ A file of the same name in --out is replaced, whole; other files there stay.
 import argparse
 import dataclasses
 import importlib.util
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +43,7 @@ from emotion_jax import bucket, cli, logs, registry
 from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.evaluate import Outputs, Restored, restore
 from emotion_jax.export import onnx, onnx_int8, savedmodel, stablehlo, tflite, web
+from emotion_jax.files import whole
 
 Files = dict[str, bytes]
 
@@ -134,20 +134,16 @@ def write(files: Files, out: Path) -> None:
     try:
         for name, content in files.items():
             place = out / name
-            partial = place.with_name(f".{place.name}.{os.getpid()}")
-            try:
-                place.parent.mkdir(parents=True, exist_ok=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with whole(place) as partial:
                 partial.write_bytes(content)
-                partial.replace(place)
-            finally:
-                partial.unlink(missing_ok=True)
     except OSError as error:
         raise Stopped(f"could not write to --out {out}: {error.strerror}") from error
 
 
 def main(args: list[str]) -> None:
     """The export binary."""
-    parser = cli.Parser("export", __doc__)
+    parser = cli.Parser("python -m emotion_jax.export", __doc__)
     add = parser.add_argument
     add("--checkpoint", required=True, metavar="X", help=cli.CHECKPOINT)
     add("--format", required=True, help=", ".join(FORMATS))

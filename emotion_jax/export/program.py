@@ -8,7 +8,7 @@ import jax
 from jaxtyping import Array, Float, UInt8
 
 from emotion_jax import __version__, step
-from emotion_jax.data.prepare import PREPROCESSING
+from emotion_jax.data.image import PREPROCESSING
 from emotion_jax.evaluate import Restored
 
 

@@ -122,11 +122,21 @@ def make_network(
     return Network(trunk, heads, dropout, learned, off, simclr)
 
 
-def check_name(*, name: str = "", **options) -> None:
-    """Raises if a config's `model` section contradicts its name, as resnet18's blocks.
+def new_network(tasks: Mapping[str, Task], model: Mapping) -> Network:
+    """The network that a run starts with, from its config's `model` section.
 
-    Not part of make_network: what was trained so is still read.
+    Raises:
+      Mistake: a field is unknown or out of range, or contradicts the name, as another
+        `blocks` does resnet18. Of the last make_network does not complain: what was
+        trained so is still read.
     """
+    network = registry.call("config.model", make_network, tasks, **model)
+    check_name(**model)
+    return network
+
+
+def check_name(*, name: str = "", **options) -> None:
+    """Raises if a config's `model` section contradicts its name."""
     for field, fixed in getattr(MODELS.get(name), "keywords", {}).items():
         given = options.get(field, fixed)
         if (tuple(given) if isinstance(given, list) else given) != fixed:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emotion_jax.errors import Mistake
+from emotion_jax.errors import Mistake, first_line
 
 SUFFIXES = (".h5", ".hdf5")
 STEM = {"conv1": "trunk/stem", "bn_conv1": "trunk/stem_norm"}
@@ -86,6 +86,6 @@ def read_layers(path: str | Path) -> dict[str, dict[str, np.ndarray]]:
         with h5py.File(path, "r") as file:
             file.get("model_weights", file).visititems(take)
     except Exception as error:  # h5py raises all kinds for a damaged file
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise Mistake(f"{path} is no file of Keras weights: {reason}") from None
     return layers

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from emotion_jax import logs
+from emotion_jax import files
 from emotion_jax.errors import Mistake
 
 HERE = Path(__file__).parent
@@ -91,7 +91,7 @@ def write(folder: Path, about: Mapping[str, Any], arrays: Arrays) -> None:
 
     told = dict(about) | {"sha256": digest(arrays, about)}
     folder.mkdir(exist_ok=True)
-    with logs.whole(folder / FILE) as partial:
+    with files.whole(folder / FILE) as partial:
         partial.write_bytes(save(arrays, {"about": json.dumps(told)}))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from emotion_jax import logs
+from emotion_jax import files
 from emotion_jax.report import mosaic
 
 SHORTEST, LONGEST = 480, 1600  # longer side of the picture, in pixels
@@ -50,7 +50,7 @@ def draw(
     picture = picture.convert("RGBA")
     for mark in marks:
         draw_mark(picture, mark, names, scale)
-    with logs.whole(path) as partial:
+    with files.whole(path) as partial:
         picture.convert("RGB").save(partial, "JPEG", quality=92)
 
 

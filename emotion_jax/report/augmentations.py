@@ -123,7 +123,7 @@ def draw_faces(path: Path, split: Split, tasks: Mapping[str, Task], section: Map
 
 def main(args: list[str]) -> None:
     """The binary."""
-    parser = cli.Parser("report.augmentations", __doc__)
+    parser = cli.Parser("python -m emotion_jax.report.augmentations", __doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
     parser.add_argument("--config", metavar="configs/NAME.py", help="its augmentation")
     flags = parser.parse(args)

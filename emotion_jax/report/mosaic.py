@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64, UInt8
 from PIL import Image
 
-from emotion_jax import logs
-from emotion_jax.data.prepare import resize
+from emotion_jax import files
+from emotion_jax.data.image import resize
 from emotion_jax.data.table import POINTS, Raw
 
 GROUND, INK, CROSS = "#1c1c1e", "#d6d6db", "#ff3b30"
@@ -99,7 +99,7 @@ def draw(
         look = {"marker": "+", "color": CROSS, "markersize": tile / 26}
         everywhere = np.ones(crosses.shape[:2], bool)
         draw_points(axis, crosses, everywhere, corners, scale, tile, look)
-    with logs.whole(path) as partial:
+    with files.whole(path) as partial:
         with any_script():
             figure.savefig(partial)
         with Image.open(partial, formats=["PNG"]) as opened:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from emotion_jax import logs
-from emotion_jax.data.prepare import PREPROCESSING
-from emotion_jax.errors import Mistake
+from emotion_jax import files
+from emotion_jax.data.image import PREPROCESSING
+from emotion_jax.errors import Mistake, first_line
 from emotion_jax.inference import Predictions
 from emotion_jax.photo.inputs import Crop
 
@@ -30,7 +30,7 @@ def write_csv(path: Path, crops: Sequence[Crop], found: Predictions) -> None:
         for p, name in enumerate(found.points):
             for axis, values in zip("xy", found.keypoints[:, p].T, strict=True):
                 columns[f"{name}_{axis}"] = values
-    with logs.whole(path) as partial:
+    with files.whole(path) as partial:
         pandas.DataFrame(columns).to_csv(partial, index=False, float_format="%.6f")
 
 
@@ -63,7 +63,7 @@ def write_json(
         "not_done": bad,
     }
     lines = ",\n".join(json.dumps(face) for face in faces)
-    with logs.whole(path) as partial:
+    with files.whole(path) as partial:
         head = json.dumps(about, indent=2).removesuffix("\n}")
         partial.write_text(f'{head},\n  "faces": [\n{lines}\n]\n}}\n')
 
@@ -87,7 +87,7 @@ class Lookup:
         values = found.keypoints[at, self.point, self.axis].astype(np.float64)
         sides = [crops[i].sides[axis] for i, axis in zip(at, self.axis, strict=True)]
         table = {"RowId": self.row, "Location": values.clip(0, sides)}
-        with logs.whole(path) as partial:
+        with files.whole(path) as partial:
             pandas.DataFrame(table).to_csv(partial, index=False, float_format="%.6f")
 
     def rows_of(self, crops: Sequence[Crop], bad: Mapping[str, str]) -> np.ndarray:
@@ -131,7 +131,7 @@ def read_lookup(path: str, points: Sequence[str]) -> Lookup:
     except OSError as error:
         raise Mistake(f"--submission {path} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise Mistake(f"--submission {path} is no CSV file: {reason}") from None
     if absent := [n for n in ("RowId", "ImageId", "FeatureName") if n not in table]:
         raise Mistake(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emotion_jax import logs
+from emotion_jax import files
 from emotion_jax.data.table import Split
 from emotion_jax.report import mosaic
 from emotion_jax.scores import softmax
@@ -57,5 +57,5 @@ def draw(
     else:
         title += "what the network says, how sure it is, and where it is wrong"
     figure.suptitle(title, fontsize=9)
-    with mosaic.any_script(), logs.whole(path) as partial:
+    with mosaic.any_script(), files.whole(path) as partial:
         figure.savefig(partial, dpi=120)

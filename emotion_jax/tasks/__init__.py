@@ -33,11 +33,6 @@ def make_tasks(sections: Mapping[str, Mapping]) -> dict[str, Task]:
     }
 
 
-def label_shape(task: Task) -> tuple[int, ...]:
-    """The shape of one face's label."""
-    return (len(task.names),) if task.kind == "classes" else (len(task.names), 2)
-
-
 def mirrored(names: tuple[str, ...]) -> tuple[int, ...]:
     """For each point, the one that takes its place when the face is mirrored."""
     swap = {"left": "right", "right": "left"}

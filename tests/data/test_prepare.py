@@ -1,6 +1,5 @@
 import dataclasses
 import hashlib
-import types
 
 import numpy as np
 import pytest
@@ -8,12 +7,11 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from emotion_jax.data import prepare, twins
-from emotion_jax.data.table import FIVE, POINTS, SEVEN, Raw
+from emotion_jax.data.table import FIVE, SEVEN, Raw
 from emotion_jax.errors import Mistake
+from emotion_jax.tasks import Emotion, Keypoints
 
-EMOTION = types.SimpleNamespace(kind="classes", names=FIVE)
-EMOTION7 = types.SimpleNamespace(kind="classes", names=SEVEN)
-KEYPOINTS = types.SimpleNamespace(kind="points", names=POINTS)
+EMOTION, EMOTION7, KEYPOINTS = Emotion(), Emotion(classes=7), Keypoints()
 
 
 def make_raw(num_faces=400, twin_rows=(), classes=SEVEN, seed=0, **fields):

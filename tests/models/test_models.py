@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from emotion_jax.errors import Mistake
-from emotion_jax.models import Network, check_name, make_network
+from emotion_jax.models import Network, make_network, new_network
 from emotion_jax.tasks import make_tasks
 
 BOTH = make_tasks({"emotion": {}, "keypoints": {}})
@@ -167,13 +167,15 @@ def test_a_wrong_model_section_is_told(options, sentence):
         make_network(BOTH, **options)
 
 
-def test_a_name_that_the_section_contradicts_is_told():
-    check_name(name="resnet18", width=32, blocks=[2, 2, 2, 2])
-    check_name(name="resnet", blocks=(1, 1))
+def test_a_new_network_is_refused_where_its_section_contradicts_its_name():
+    new_network(BOTH, {"name": "resnet18", "width": 8, "blocks": [2, 2, 2, 2]})
+    new_network(BOTH, {"name": "resnet", "width": 8, "blocks": (1, 1)})
+    wrong = {"name": "resnet18", "blocks": (1, 1, 1, 1)}
     with pytest.raises(
         Mistake, match=r"resnet18 has blocks=\(2, 2, 2, 2\), but .* \(1"
     ):
-        check_name(name="resnet18", blocks=(1, 1, 1, 1))
+        new_network(BOTH, wrong)
+    make_network(BOTH, **wrong)  # as one that was trained before is read
 
 
 def test_a_wrong_head_is_told():
