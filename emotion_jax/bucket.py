@@ -10,6 +10,7 @@ bucket holds whole checkpoints, and a log that is no shorter than they are.
 
 import atexit
 import contextlib
+import os
 import re
 import shutil
 import tempfile
@@ -32,7 +33,9 @@ class Url(str):
 
 def place(name: str | Path) -> Path | Url:
     """The folder that a flag names, on this machine or in a bucket."""
-    return Url(name) if "://" in str(name) else Path(name)
+    if not name:  # as of a shell's variable that is not set
+        raise Mistake("a folder's name is empty")
+    return Url(name) if "://" in str(name) else Path(os.path.expanduser(name))
 
 
 class Folder:

@@ -257,10 +257,11 @@ def step_folders(directory: Path) -> list[Path]:
 
 def candidates(checkpoint: str, flag: str = "--checkpoint") -> list[Path]:
     """The folders that X names: one step's own, or a workdir's, the best first."""
-    if isinstance(bucket.place(checkpoint), bucket.Url):
+    place = bucket.place(checkpoint)
+    if isinstance(place, bucket.Url):
         path = bucket.fetched(checkpoint, flag)
     else:
-        path = Path(os.path.expanduser(checkpoint)).absolute()
+        path = place.absolute()
     isdir = os.path.isdir  # unlike Path's, it never raises
     if isdir(path / "meta") and isdir(path / "state"):
         return [path]

@@ -142,6 +142,14 @@ def find_config(path: str) -> Path:
     raise registry.unknown("config file", path, names)
 
 
+def here(name: str) -> Path:
+    """A flag's folder, for argparse: where a bucket will not do."""
+    place = bucket.place(name)
+    if isinstance(place, bucket.Url):
+        raise argparse.ArgumentTypeError(f"{name} is in a bucket, and must be here")
+    return place
+
+
 def check_folder(
     flag: str, folder: Path | bucket.Url, files: Sequence[str] = ()
 ) -> None:
@@ -189,6 +197,9 @@ def load_config(path: str, overrides: list[str]) -> ConfigDict:
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise Mistake(f"{path} is no config: {reason}") from error
     typed = [override for override in overrides if not set_new(config, override)]
+    for override in typed:
+        if not has_field(config, override):
+            raise Mistake(f"{override} is undone by another, of its whole section")
     values = flags.FlagValues()
     try:
         config_flags.DEFINE_config_dict(
@@ -209,6 +220,16 @@ def read_config(file: Path) -> ConfigDict:
         got = type(config).__name__
         raise TypeError(f"get_config() returns a {got}, not a ConfigDict")
     return config
+
+
+def has_field(config: ConfigDict, override: str) -> bool:
+    """Whether the field that an override names is there."""
+    at = config
+    for part in override.removeprefix("--config.").partition("=")[0].split("."):
+        if not isinstance(at, ConfigDict) or part not in at:
+            return False
+        at = at[part]
+    return True
 
 
 def set_new(config: ConfigDict, override: str) -> bool:
@@ -243,7 +264,7 @@ def set_new(config: ConfigDict, override: str) -> bool:
                 at[part] = at.get(part, ConfigDict())
                 at = at[part]
             at[field] = ConfigDict(value) if isinstance(value, dict) else value
-    except (ValueError, AttributeError) as error:  # of a name that no field may have
+    except (ValueError, AttributeError, TypeError) as error:  # no field's name
         raise Mistake(f"{override}: {error}") from error
     return True
 

@@ -34,3 +34,10 @@ def check_config(config: Mapping) -> None:
     check_fields("config", Fields, 0, config)
     if config["seed"] < 0:
         raise Mistake(f"config.seed is {config['seed']}, must be at least 0")
+    balance = config["feed"].get("balance")
+    for name in balance if isinstance(balance, Mapping) else ():
+        if name in config["tasks"] and config["tasks"][name].get("class_weights"):
+            raise Mistake(
+                f"config.feed.balance and config.tasks.{name}.class_weights both level "
+                "the classes: take one"
+            )

@@ -41,7 +41,7 @@ from emotion_jax.models import make_network
 from emotion_jax.plan import Plan
 from emotion_jax.report import tables
 from emotion_jax.report.intervals import intervals
-from emotion_jax.scores import Numbers, fit_temperature
+from emotion_jax.scores import Numbers, fit_temperature, ranks
 from emotion_jax.step import make_eval_step
 from emotion_jax.tasks import Task, make_tasks, offset
 from emotion_jax.views import Outputs
@@ -179,7 +179,7 @@ class Validation:
             for name, task in tasks.items()
         }
         found = self.evaluator.report(outputs, self.split)
-        found = {k: v for k, v in found.items() if "/bias_" not in k}  # 0 is the best
+        found = {key: value for key, value in found.items() if ranks(key)}
         if key not in found:
             raise registry.unknown("number in config.checkpoint.best", key, found)
         if found[key] is None:
@@ -232,7 +232,12 @@ def load_splits(
         if source in own and (not path or same_file(path, section.get("path", ""))):
             path = section.get("path", "")
             options = options_of(section, trained) | options
-            if name == "val" and (second := section.get("val")):
+            if "val" in (name or "").split("+") and (second := section.get("val")):
+                if name != "val":
+                    raise Mistake(
+                        f"--split {name}: the run trained on the val rows of {path} "
+                        f"too, and validated on {second}: take one split at a time"
+                    )
                 if wanted:
                     raise Mistake(
                         f"the run trained on the val rows of {path} too, and validated "

@@ -100,7 +100,7 @@ def main(args: list[str]) -> None:
     add("--data", required=True, metavar="SOURCE[=PATH]", help="the faces")
     add("--split", default="all", help="or several, as train+val; default: all")
     add("--config", metavar="configs/NAME.py", help="show its augmentation too")
-    add("--out", type=Path, required=True, metavar="DIR", help="new or empty")
+    add("--out", type=cli.here, required=True, metavar="DIR", help="new or empty")
     flags = parser.parse(args)
 
     check_out(flags.out)

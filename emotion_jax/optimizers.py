@@ -15,6 +15,16 @@ def kernels(params):
     return jax.tree.map(lambda p: jnp.ndim(p) > 1, params)
 
 
+def inner_kernels(params):
+    """A mask of the kernels but those of the heads' last layers."""
+    return jax.tree_util.tree_map_with_path(is_inner_kernel, params)
+
+
+def is_inner_kernel(path, p) -> bool:
+    """Whether the parameter at this path is one."""
+    return jnp.ndim(p) > 1 and "output" not in jax.tree_util.keystr(path)
+
+
 def sgd(rate: Schedule, weight_decay: float, momentum: float = 0.9) -> Transformation:
     """Nesterov momentum; the decay is coupled, as usual with SGD."""
     return optax.chain(
@@ -41,8 +51,17 @@ def lion(
 def lamb(
     rate: Schedule, weight_decay: float, b1: float = 0.9, b2: float = 0.999
 ) -> Transformation:
-    """Adam, its steps scaled to each array's norm (You et al. 2020): large batches."""
-    return optax.lamb(rate, b1, b2, weight_decay=weight_decay, mask=kernels)
+    """Adam, its steps scaled to each kernel's norm (You et al. 2020): large batches.
+
+    As in their code not those of biases and scales; nor of the heads' last layers,
+    which start at zero and would hardly leave it.
+    """
+    return optax.chain(
+        optax.scale_by_adam(b1, b2, eps=1e-6),
+        optax.add_decayed_weights(weight_decay, kernels),
+        optax.masked(optax.scale_by_trust_ratio(), inner_kernels),
+        optax.scale_by_learning_rate(rate),
+    )
 
 
 def muon(
@@ -62,7 +81,7 @@ def muon(
         """Which axes of a parameter make its matrix; None leaves it to Adam."""
 
         def axes(path, p):
-            if jnp.ndim(p) < 2 or "output" in jax.tree_util.keystr(path):
+            if not is_inner_kernel(path, p):
                 return None
             return contrib.MuonDimensionNumbers(tuple(range(p.ndim - 1)), (p.ndim - 1,))
 

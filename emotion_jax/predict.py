@@ -161,7 +161,7 @@ def main(args: list[str]) -> None:
     add("--tta", action="store_true", help="average over views: mirrored, moved")
     add(
         "--out",
-        type=Path,
+        type=cli.here,
         default=Path("predictions"),
         metavar="DIR",
         help="default: predictions",

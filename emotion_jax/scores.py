@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float, Int
 
 ECE_BINS = 15
 LOWER_IS_BETTER = ("ece", "nll", "rmse_px", "nme", "failure_10", "loss")
+# Counts; a temperature; a bias, of which 0 is the best.
+RANK_NOTHING = ("n", "support", "confusion", "temperature", "bias_x_px", "bias_y_px")
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures
 COVERAGES = (50, 80, 90)  # percent of the faces that are answered
 MOST_CLASSES = 20  # of which every pair is counted
@@ -17,6 +19,11 @@ Numbers = dict[str, float | int | None]
 def lower_is_better(key: str) -> bool:
     """Whether a smaller value of this metric (`task/name...`) is the better one."""
     return key.split("/")[1].split("@")[0] in LOWER_IS_BETTER
+
+
+def ranks(key: str) -> bool:
+    """Whether a network is the better the more, or the less, of this metric it has."""
+    return key.split("/")[1].split("@")[0] not in RANK_NOTHING
 
 
 def softmax(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:

@@ -1,6 +1,7 @@
 """Laws of the command line: every early end is a sentence and a code."""
 
 import sys
+from pathlib import Path
 
 import pytest
 from ml_collections import ConfigDict
@@ -200,6 +201,7 @@ def test_an_unknown_config_file_is_told_with_the_nearest(tmp_path):
         ("model={'a.b': 2}", "--config.model={'a.b': 2}: ConfigDict does not accept"),
         ("model.blocks={{}}", "--config.model.blocks={{}}: unhashable type"),
         (f"model.blocks={'-' * 9999}1", "an override is nested too deep"),
+        ("model={None: {}}", "--config.model={None: {}}: "),
         ("model.x={'__class__': 2}", "'__class__ cannot be overridden.'"),
     ],
 )
@@ -207,6 +209,20 @@ def test_a_wrong_override_is_a_mistake(write, override, sentence):
     with pytest.raises(Mistake) as error:
         cli.load_config(write(CONFIG), [f"--config.{override}"])
     assert sentence in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "field, section",
+    [
+        ("model.width=64", "model={'name': 'resnet'}"),
+        ("model.width=64", "model={}"),
+    ],
+)
+def test_a_field_whose_section_is_replaced_is_a_mistake(write, field, section):
+    path, first, then = write(CONFIG), f"--config.{field}", f"--config.{section}"
+    with pytest.raises(Mistake, match=f"{first} is undone by another"):
+        cli.load_config(path, [first, then])
+    assert cli.load_config(path, [then, first, "--config.rate=1.0"]).model.width == 64
 
 
 @pytest.mark.parametrize(
@@ -249,6 +265,17 @@ def test_a_full_disk_is_the_surroundings(capsys):
 def test_a_sentence_is_one_line_whatever_a_file_is_called(capsys):
     cli.tell(Mistake("a\nb cannot be read"), 2)
     assert capsys.readouterr().err == "emotion_jax: a\\nb cannot be read\n"
+
+
+def test_a_folder_that_must_be_here_is_in_no_bucket_and_has_a_name(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert cli.here("~/out") == Path("/home/me/out")
+    parser = cli.Parser("python -m emotion_jax.predict", "")
+    parser.add_argument("--out", type=cli.here)
+    with pytest.raises(Mistake, match="gs://b/out is in a bucket, and must be here"):
+        parser.parse(["--out", "gs://b/out"])
+    with pytest.raises(Mistake, match="argument --out"):
+        parser.parse(["--out", ""])
 
 
 def test_a_folder_that_can_be_written_to_passes_and_is_not_made(tmp_path):

@@ -35,3 +35,13 @@ def test_a_section_besides_is_told_with_the_nearest():
 def test_a_seed_below_zero_is_a_mistake():
     with pytest.raises(Mistake, match="config.seed is -1, must be at least 0"):
         check_config(tiny.config(seed=-1))
+
+
+def test_classes_are_levelled_once():
+    """Weighed for the file and drawn alike, the rarest would count too much."""
+    config = tiny.config()
+    config.feed.balance = {"emotion": 0.5}
+    check_config(config)
+    config.tasks.emotion.class_weights = "inverse"
+    with pytest.raises(Mistake, match="feed.balance and .*class_weights both level"):
+        check_config(config)

@@ -77,7 +77,8 @@ def lion(p, decay, gradients):
 def lamb(p, decay, gradients):
     for rate, (m, v) in zip(RATES, moments(gradients, 0.8, 0.95)):
         step = m / (np.sqrt(v) + 1e-6) + decay * p
-        p = p - rate * np.linalg.norm(p) / np.linalg.norm(step) * step
+        ratio = np.linalg.norm(p) / np.linalg.norm(step) if p.ndim > 1 else 1.0
+        p = p - rate * ratio * step
     return p
 
 
@@ -96,6 +97,17 @@ def test_three_steps_are_the_papers_and_only_kernels_decay(paper, options):
         start = np.float64(PARAMS[name])
         expected = paper(start, decay, [np.float64(g[name]) for g in GRADIENTS])
         np.testing.assert_allclose(found[name], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_what_starts_at_zero_leaves_it_at_the_rate(name):
+    """Heads, biases and a block's last scale do: they must not wait to have a norm."""
+    shapes = {"output": (4, 3), "bias": (3,), "scale": (4,)}
+    zero = jax.tree.map(jnp.zeros_like, random_tree(0, **shapes))
+    options = {"momentum": 0.0} if name == "sgd" else {}
+    found, _ = walk(make(name, options=options), zero, [random_tree(1, **shapes)])
+    for moved in jax.tree.leaves(found):
+        assert np.abs(moved).max() > 0.01  # the rate is 0.1
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw", "lion", "muon", "schedule_free"])

@@ -260,6 +260,8 @@ def test_where_nothing_can_be_done_nothing_is_written(nets, damaged, capsys):
         (["--checkpoint", "{both}", "--faces=90,0,9,9"], "--faces 90,0,9,9 is not in"),
         (["--checkpoint", "{both}", "--out", "/dev/null/x"], "cannot write to --out"),
         (["--checkpoint", "{both}", "--submission", "no.csv"], "cannot be read"),
+        (["--checkpoint", "{both}", "--out", "gs://b/out"], "is in a bucket"),
+        (["--checkpoint", ""], "a folder's name is empty"),
         ([], "--checkpoint"),
     ],
 )
@@ -272,6 +274,13 @@ def test_mistakes_are_told_and_nothing_is_written(
     told = capsys.readouterr().err
     assert sentence in told and "Traceback" not in told
     assert not (tmp_path / "out").exists()
+
+
+def test_an_input_without_a_name_is_a_mistake(nets, tmp_path, capsys):
+    """As of a shell's variable that is not set; it is not the current folder."""
+    out = str(tmp_path / "out")
+    assert run(predict.main, ["", "--checkpoint", nets["both"], "--out", out]) == 2
+    assert "a photo, folder or CSV is empty" in capsys.readouterr().err
 
 
 @pytest.fixture

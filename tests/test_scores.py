@@ -290,3 +290,22 @@ def test_without_a_known_point_every_number_is_none():
 )
 def test_errors_should_be_small_and_scores_large(key, lower):
     assert scores.lower_is_better(key) is lower
+
+
+@pytest.mark.parametrize(
+    "key, expected",
+    [
+        ("emotion/accuracy", True),
+        ("emotion/f1/sad", True),
+        ("emotion/nll@raw", True),
+        ("keypoints/nme", True),
+        ("keypoints/rmse_px/nose_tip", True),
+        ("emotion/n", False),
+        ("emotion/n@notwins", False),
+        ("emotion/support/sad", False),
+        ("emotion/temperature", False),
+        ("keypoints/bias_x_px", False),
+    ],
+)
+def test_counts_and_biases_rank_no_network(key, expected):
+    assert scores.ranks(key) == expected

@@ -34,6 +34,8 @@ CODE = tuple(part.__file__ for part in (synthetic, anatomy, drawing, studio))
 def load(source: str, path: str = "", side: int | None = None, /, **options) -> Raw:
     """Reads a source, or remembers it if the same bytes were read before.
 
+    Of a folder: files of the same names, sizes and dates.
+
     Args:
       side: the model's, for readers that resample; others give their own.
     """

@@ -39,8 +39,8 @@ class Policy:
     Attributes:
       count: apply this many of them to each face, drawn anew (RandAugment, Cubuk et al.
         2020); 0 is all of them. Flips and mixing are not counted.
-      strength: pairs of an epoch and a factor of every probability, joined by straight
-        lines: ((0, 0.0), (5, 1.0)) grows over five epochs.
+      strength: pairs of an epoch and a factor of every probability but the flips',
+        joined by straight lines: ((0, 0.0), (5, 1.0)) grows over five epochs.
     """
 
     count: int = 0
@@ -127,7 +127,7 @@ class Augment:
         matrix, side = still, face["image"].shape[0]
         for name, function in functions.items():
             drawn = function(key_of(key, name), face)
-            matrix = choose(applies[name], drawn, still) @ matrix
+            matrix = geometry.compose(choose(applies[name], drawn, still), matrix)
         matrix = geometry.centred(matrix, side)
         labels, known = dict(face["labels"]), dict(face["known"])
         for name, task in self.tasks.items():

@@ -76,13 +76,18 @@ def gray(images: UInt8[np.ndarray, "n h w 3"]) -> UInt8[np.ndarray, "n h w 1"]:
 def resize(
     images: UInt8[np.ndarray, "n h w 1"], side: int
 ) -> UInt8[np.ndarray, "n side side 1"]:
-    """Pillow's BILINEAR: half-pixel centres, antialiased when shrinking."""
+    """Pillow's BILINEAR: half-pixel centres, antialiased when shrinking.
+
+    Across and then down; left alone, Pillow 13 goes down first at times.
+    """
     if images.shape[1:3] == (side, side):
         return images
     resized = np.empty((len(images), side, side, 1), np.uint8)
     for old, new in zip(images, resized, strict=True):
         image = Image.fromarray(old[..., 0])
-        new[..., 0] = image.resize((side, side), Image.Resampling.BILINEAR)
+        for size in ((side, image.height), (side, side)):
+            image = image.resize(size, Image.Resampling.BILINEAR)
+        new[..., 0] = image
     return resized
 
 

@@ -65,7 +65,9 @@ def batch_indices(
             inside = positions[positions // size == epoch] % size
             rows.append(group[epoch_order(seed, number, epoch, size)[inside]])
         epochs.append(positions / size)
-    return np.concatenate(rows).astype(np.int32), np.float32(np.concatenate(epochs))
+    exact = np.concatenate(epochs)
+    within = np.nextafter(np.float32(np.floor(exact) + 1), np.float32(0))
+    return np.concatenate(rows).astype(np.int32), np.minimum(np.float32(exact), within)
 
 
 def batch_counts(batch_size: int, weights: tuple[float, ...]) -> tuple[int, ...]:
@@ -86,15 +88,24 @@ def batch_counts(batch_size: int, weights: tuple[float, ...]) -> tuple[int, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """Which rows of the concatenated table each step takes."""
+    """Which rows of the concatenated table each step takes.
+
+    Attributes:
+      shuffled: whether a batch's groups are shuffled among one another, as those of one
+        class must be where neighbours are mixed.
+    """
 
     seed: int
     groups: Sequence[np.ndarray]
     counts: Sequence[int]
+    shuffled: bool = False
 
     def __call__(self, step: int) -> dict[str, np.ndarray]:
         """Each face's `row`, int32[b], and `epoch`, float32[b], the one it is in."""
         rows, epochs = batch_indices(step, self.seed, self.groups, self.counts)
+        if self.shuffled:  # as if it were an epoch of one group more
+            order = epoch_order(self.seed, len(self.groups), step, len(rows))
+            rows, epochs = rows[order], epochs[order]
         return {"row": rows, "epoch": epochs}
 
 
@@ -191,7 +202,8 @@ def make_feed(
             groups.append(offset + rows)
             weights.append(share * weight)
         offset += len(split)
-    order = Order(seed, groups, batch_counts(plan.batch_size, tuple(weights)))
+    counts = batch_counts(plan.batch_size, tuple(weights))
+    order = Order(seed, groups, counts, shuffled=bool(balance))
     faces = concatenate(list(train.values())).faces
     return registry.pick("feed", name, FEEDS)(faces, order, mesh)
 

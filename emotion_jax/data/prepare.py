@@ -30,7 +30,8 @@ def prepare(
 
     Args:
       dedupe: whether a row goes if it has an exact twin among the held-out rows, or a
-        "near" one; held-out rows stay, so that evaluation splits are never touched.
+        "near" one; held-out rows stay, so that evaluation splits are never touched. The
+        rows of `val` are held out where none of them is asked for.
       trained: take the labels that training does, where the source has such.
       unseen: hashes of another file's faces, whose exact twins are treated alike.
     """
@@ -44,7 +45,7 @@ def prepare(
     useful = np.zeros(len(rows), bool)
     for mask in known.values():
         useful |= mask.any(axis=tuple(range(1, mask.ndim)))
-    leaks = _leaks(raw, near=dedupe == "near")
+    leaks = _leaks(raw, rows, near=dedupe == "near")
     if unseen is not None:
         leaks |= np.isin(raw.hashes, unseen)
     leaks = useful & leaks[rows]
@@ -134,14 +135,22 @@ def splits(raw: Raw) -> dict[str, Bool[np.ndarray, " n"]]:
     return own | {"train": training & ~val, "val": val, "test": test} | everything
 
 
-def _leaks(raw: Raw, near: bool) -> Bool[np.ndarray, " n"]:
-    """Rows that are not held out but have a twin that is: an exact or a near one."""
-    held_out = np.zeros(len(raw.image), bool)
-    for name, mask in splits(raw).items():
-        if name in HELD_OUT:
+def _leaks(
+    raw: Raw, rows: Int64[np.ndarray, " m"], near: bool
+) -> Bool[np.ndarray, " n"]:
+    """Rows that are not held out but have a twin that is: an exact or a near one.
+
+    Held out are the test splits, and `val` where none of it is among `rows`.
+    """
+    masks, held_out = splits(raw), np.zeros(len(raw.image), bool)
+    for name, mask in masks.items():
+        if name in HELD_OUT or name == "val" and not mask[rows].any():
             held_out |= mask
     leaks = np.isin(raw.hashes, raw.hashes[held_out])
     if near:
+        # What is the same only at this side is no pair of theirs, and no exact twin.
+        looks = twins.hash_images(raw.image)
+        leaks |= np.isin(looks, looks[held_out])
         pairs = twins.near_pairs(raw.image)
         leaks[pairs[held_out[pairs[:, ::-1]]]] = True
     return ~held_out & leaks

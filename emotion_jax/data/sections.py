@@ -100,6 +100,8 @@ def set_paths(config: ConfigDict, given: list[str], field: str) -> None:
                 f"the config trains on {', '.join(sources)}, not on {source}: "
                 "take another config, or leave the path out"
             )
+        if field == "val" and not path:
+            raise Mistake(f"--val {source} names no file: write --val {source}=PATH")
         with sources[source].unlocked():
             if field == "val":
                 extra = {f"val_{option}": value for option, value in extra.items()}

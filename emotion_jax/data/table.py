@@ -84,8 +84,8 @@ class Split:
     classes: tuple[str, ...]  # the source's classes that the model knows, model order
     extra: dict[str, np.ndarray]
     labels: str = "original"  # what its labels are called
-    twins: int = 0  # faces of this split that a test split has too
-    dropped: int = 0  # faces that were left out because a test split has them too
+    twins: int = 0  # faces of this split that a held-out one has too
+    dropped: int = 0  # faces that were left out because a held-out split has them too
 
     def __len__(self) -> int:
         return len(self.rows)

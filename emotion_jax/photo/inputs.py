@@ -108,6 +108,8 @@ class Faces:
 def expand(paths: Sequence[str], bad: dict[str, str]) -> Iterator[Path]:
     """Every photo and CSV that the paths name, each once; `bad` takes what is none."""
     seen = set()
+    if "" in paths:
+        raise Mistake("the name of a photo, folder or CSV is empty")
     for path in map(Path, paths):
         try:
             files = photos_of(path) if path.is_dir() else [path]

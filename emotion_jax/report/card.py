@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import jax
 
@@ -55,6 +56,8 @@ def card(restored, found: Results) -> str:
     config = meta.config
     data = meta.data or [", ".join(config["data"]["sources"])]
     recipe = [f"- {name}: {plain(short(config[name]))}" for name in SECTIONS]
+    begun = Path(config["init_from"]).name
+    start = f", from the weights of {plain(begun)}" if begun else ""
     parts = {
         f"A network that reads {' and '.join(tasks)}": [
             f"A residual network of {count:,} parameters, for gray faces of "
@@ -64,7 +67,7 @@ def card(restored, found: Results) -> str:
         ],
         "Intended use": [USE, BANNED],
         "Data": ["\n".join(f"- {plain(line)}" for line in data)],
-        "Recipe": [f"Seed {config['seed']}.", "\n".join(recipe)],
+        "Recipe": [f"Seed {config['seed']}{start}.", "\n".join(recipe)],
         "Results": [part for one in found for part in measured(tasks, *one)],
         "Calibration": [
             (UNCALIBRATED if meta.temperature == 1 else CALIBRATED).format(

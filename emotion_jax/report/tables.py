@@ -27,12 +27,14 @@ def describe(split: Split) -> str:
 
 
 def twins(split: Split) -> str:
-    """What became of the training faces that a test split has too; "" for none."""
+    """What became of the training faces that are held out too; "" for none."""
     if split.dropped:
-        return f"{split.dropped:,} more are left out, for a test split has their twins"
+        return (
+            f"{split.dropped:,} more are left out, for a held-out split has their twins"
+        )
     if split.twins:
         return (
-            f"warning: {split.twins:,} of them have a twin in a test split; "
+            f"warning: {split.twins:,} of them have a twin in a held-out split; "
             "--config.data.dedupe=True leaves them out"
         )
     return ""

@@ -40,10 +40,10 @@ def keep(
     They are off by o in every picture as it is; the augmentation, whose linear part is
     `turn`, made turn @ o of it, so (1 - turn) @ o is added.
     """
-    rest = jnp.eye(2)[None] - turn
+    rest, scale = jnp.eye(2)[None] - turn, side / UNIT
     return labels | {
-        name: labels[name] + (rest @ value * (side / UNIT))[:, None]
-        for name, value in offset.items()
+        name: labels[name] + (jnp.dot(rest, o, precision="highest") * scale)[:, None]
+        for name, o in offset.items()
     }
 
 

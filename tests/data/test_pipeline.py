@@ -55,6 +55,14 @@ def test_a_faces_epoch_is_its_position_over_the_size_of_its_group():
     np.testing.assert_array_equal(np.floor(late), 10_000)  # also of the last face
 
 
+def test_a_faces_epoch_is_never_rounded_up_to_the_next():
+    """In float32 it would be for the last of a million: its mirror would not turn."""
+    size, count, epoch = 1_000_000, 1000, 40
+    step = epoch * size // count + size // count - 1  # the last one of the epoch
+    epochs = batch_indices(step, 0, [np.arange(size)], [count])[1]
+    assert epochs.dtype == np.float32 and (np.floor(epochs) == epoch).all()
+
+
 def test_epochs_and_seeds_differ():
     first, second = (rows_of(s, 0, [np.arange(50)], [50]) for s in (0, 1))
     other = rows_of(0, 1, [np.arange(50)], [50])
@@ -187,6 +195,24 @@ def test_balance_levels_the_classes_of_every_batch(batch, power, counts):
 def test_faces_without_a_class_are_a_group_of_their_own():
     train = {"a": labelled(40, 10, 30, 5, 5, unknown=90)}
     assert drawn(train, 48, {"emotion": 1.0}, {}, [2]) == [[[8, 8, 8, 8, 8, 8]]]
+
+
+def test_neighbours_in_a_balanced_batch_are_of_any_class():
+    """Mixing takes the face before: of one class alone there would be none to mix."""
+    split = labelled(400, 100, 225, 25, 100)
+    plan = Plan(80, 9, 9, 9.0)
+    feed = make_feed(
+        {"a": split},
+        *(plan, 0, make_mesh()),
+        **{"name": "streamed", "shares": {}, "balance": {"emotion": 1.0}},
+    )
+    same = []
+    for batch in islice(feed.batches(0), 9):
+        label = np.asarray(batch["labels"]["emotion"]).argmax(1)
+        same += list(label == np.roll(label, 1))
+        epochs = np.asarray(batch["epoch"])[label == 3]  # of 25 faces, 16 a batch
+        assert np.ptp(epochs) == pytest.approx(15 / 25, abs=1e-5)
+    assert 0.15 < np.mean(same) < 0.25  # a fifth by chance
 
 
 def test_each_source_keeps_its_share_and_is_balanced_within():

@@ -217,6 +217,39 @@ def test_near_twins_of_held_out_rows_go_too_if_asked():
     assert (len(test), test.twins, test.dropped) == (40, 0, 0)
 
 
+def test_twins_of_val_are_not_trained_on_either():
+    """Else the best step and the temperature were chosen on faces known by heart."""
+    usage = np.array(["train"] * 300 + ["val"] * 60 + ["test"] * 40)
+    raw = make_raw(twin_rows=[(0, 310), (1, 311), (2, 380)], usage=usage)
+
+    def split(name, dedupe):
+        return prepare.prepare(raw, name, {"emotion": EMOTION7}, 4, dedupe)
+
+    train = split("train", True)
+    assert set(range(300)) - set(train.rows.tolist()) == {0, 1, 2}
+    assert split("train", False).twins == 3
+    # Where val is trained on, too, the test's alone are held out.
+    both = split("train+val", True)
+    assert set(range(360)) - set(both.rows.tolist()) == {2}
+    assert len(split("val", True)) == 60
+
+
+def test_faces_that_are_alike_at_this_side_alone_are_near_twins():
+    """As where the originals differed by less than a gray level of a smaller image."""
+    image = np.random.default_rng(0).integers(0, 256, (400, 24, 24, 1), np.uint8)
+    image[0], image[1] = image[380], image[2]
+    raw = make_raw(usage=fer_usage(300, 60, 40))
+    hashes = np.arange(400, dtype=np.uint64)  # as of originals that all differ
+    raw = dataclasses.replace(raw, image=image, original_hashes=hashes)
+
+    def split(dedupe):
+        return prepare.prepare(raw, "Training", {"emotion": EMOTION7}, 24, dedupe)
+
+    near, exact = split("near"), split(True)
+    assert set(range(300)) - set(near.rows.tolist()) == {0}
+    assert len(exact) == 300 and (near.dropped, exact.dropped) == (1, 0)
+
+
 def test_a_photo_under_two_names_takes_both_people_to_one_side():
     """Each odd person has one photo of the even one before."""
     person = np.array([f"p{i // 4}" for i in range(400)])
@@ -369,6 +402,14 @@ def test_resize_is_pillows_bilinear(side):
     pillow = Image.fromarray(image[2, :, :, 0])
     expected = np.asarray(pillow.resize((side, side), Image.Resampling.BILINEAR))
     assert (resized[2, :, :, 0] == expected).all()
+
+
+def test_tall_images_are_resized_across_and_then_down():
+    """Whichever of the two this Pillow would do first."""
+    image = np.random.default_rng(0).integers(0, 256, (1, 80, 50, 1), dtype=np.uint8)
+    across = Image.fromarray(image[0, :, :, 0]).resize((48, 80), Image.BILINEAR)
+    expected = np.asarray(across.resize((48, 48), Image.BILINEAR))
+    assert (prepare.resize(image, 48)[0, :, :, 0] == expected).all()
 
 
 def test_resize_to_the_same_side_changes_nothing():

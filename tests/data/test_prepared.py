@@ -26,12 +26,7 @@ from emotion_jax.tasks import make_tasks
 from emotion_jax.train import train_and_evaluate
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data"
-
-
-@pytest.fixture(autouse=True)
-def root(tmp_path, monkeypatch):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
-    return tmp_path / "tfds"
+pytestmark = pytest.mark.usefixtures("root")
 
 
 FORMS = {

@@ -19,12 +19,7 @@ from emotion_jax.data import fer2013, prepare, prepared
 from emotion_jax.errors import Mistake, Stopped
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data"
-
-
-@pytest.fixture(autouse=True)
-def root(tmp_path, monkeypatch):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
-    return tmp_path / "tfds"
+pytestmark = pytest.mark.usefixtures("root")
 
 
 def run(*args):

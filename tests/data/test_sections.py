@@ -49,6 +49,12 @@ def test_a_source_that_is_named_twice_is_a_mistake():
         sections.set_paths(config, ["synthetic=a", "synthetic=b"], "path")
 
 
+@pytest.mark.parametrize("given", ["synthetic", "synthetic="])
+def test_a_second_file_without_a_name_is_a_mistake(given):
+    with pytest.raises(Mistake, match="--val synthetic names no file: write --val syn"):
+        sections.set_paths(tiny.config(), [given], "val")
+
+
 def test_a_source_that_the_config_lacks_is_a_mistake():
     config = tiny.config()
     with pytest.raises(Mistake, match="trains on synthetic, not on keypoints: take an"):

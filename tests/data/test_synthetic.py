@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image
+from face_files import resized
 from sklearn.linear_model import RidgeClassifier
 
 from emotion_jax.data import anatomy, drawing, studio, synthetic
@@ -29,11 +29,6 @@ KAGGLE_MEAN = np.array(
 @functools.cache
 def faces(n, seed=0):
     return synthetic.read(faces=n, seed=seed)
-
-
-def resized(image, side):
-    photo = Image.fromarray(image[..., 0])
-    return np.asarray(photo.resize((side, side), Image.Resampling.BILINEAR))
 
 
 def test_the_same_seed_draws_the_same_bits_and_another_does_not():

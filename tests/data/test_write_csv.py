@@ -3,7 +3,7 @@
 import csv
 
 import numpy as np
-from PIL import Image
+from face_files import resized
 
 from emotion_jax.cli import run
 from emotion_jax.data import synthetic, write_csv
@@ -13,11 +13,6 @@ from emotion_jax.data.table import POINTS
 def rows(path):
     with open(path, newline="") as file:
         return list(csv.reader(file))
-
-
-def resized(image, side):
-    photo = Image.fromarray(image[..., 0])
-    return np.asarray(photo.resize((side, side), Image.Resampling.BILINEAR))
 
 
 def image_of(text, side):
