@@ -14,7 +14,8 @@ Result (seed 0, 52 minutes on 2 CPU cores after those of its teachers, jax 0.10.
 of seed 1): on PublicTest's 2,486 faces accuracy 0.814, macro-F1 0.740 (0.819 and 0.746
 with --tta), calibration error 0.024; on 425 keypoint faces of other people 1.50 px RMSE
 (1.48 with --tta); val 0.819 and 1.37 px. Its teachers have 0.804 (fer5) and 1.45 px. It
-ships: `pretrained`. Earlier recipes are in launch/results/runs.md.
+ships: `pretrained`. Seed 1 has 0.811 and 1.51 px. Earlier recipes are in
+launch/results/runs.md.
 """
 
 from ml_collections import ConfigDict
