@@ -62,3 +62,15 @@ def quick_reports():
         patch.setattr(intervals, "RESAMPLES", 20)
         patch.setattr(train, "finish", lambda workdir: None)
         yield
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """A run of 8 steps that nothing interrupted. Who writes to it takes a copy."""
+    import tiny
+
+    from emotion_jax.train import train_and_evaluate
+
+    workdir = tmp_path_factory.mktemp("runs") / "whole"
+    train_and_evaluate(tiny.config(), workdir)
+    return workdir

@@ -1,6 +1,5 @@
 """Laws of workdirs in a bucket: as on a disk, whenever a run is killed."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -11,13 +10,12 @@ import fsspec
 import pytest
 import stand_in  # noqa: F401, which registers bucket://
 import tiny
+from tiny import log_of
 
 from emotion_jax import bucket, cli, evaluate, export
 from emotion_jax.bucket import MARK, Url
 from emotion_jax.errors import Mistake, Preempted, Stopped
 from emotion_jax.train import train_and_evaluate
-
-TIMINGS = ("seconds", "images_per_s")
 
 
 @pytest.fixture
@@ -33,19 +31,6 @@ def scratch(tmp_path, monkeypatch) -> Path:
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(bucket.tempfile, "tempdir", str(tmp_path / "scratch"))
     return tmp_path / "scratch"
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Path:
-    """The workdir of a run on a disk."""
-    workdir = tmp_path_factory.mktemp("disk") / "run"
-    train_and_evaluate(tiny.config(), workdir)
-    return workdir
-
-
-def log_of(workdir: Path) -> list[dict]:
-    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
-    return [{k: v for k, v in line.items() if k not in TIMINGS} for line in lines]
 
 
 def files(folder: Path) -> set[str]:
@@ -268,32 +253,20 @@ def test_processes_that_share_no_disk_share_a_bucket(store, whole, tmp_path):
     tests = Path(__file__).parent
     env = os.environ | {"JAX_NUM_CPU_DEVICES": "4"}
     env["PYTHONPATH"] = f"{tests}{os.pathsep}{tests.parent}"
-    for port, name, stop in ((9461, "run", 5), (9462, "run", 0), (9463, "fresh", 0)):
+    for name, stop in (("run", "5"), ("run", "0"), ("fresh", "0")):
+        command = [sys.executable, "-c", code, f"localhost:{tiny.free_port()}"]
         running = [
-            subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    code,
-                    f"localhost:{port}",
-                    str(i),
-                    name,
-                    str(stop),
-                ],
-                env=env,
-            )
-            for i in range(2)
+            subprocess.Popen([*command, process, name, stop], env=env)
+            for process in "01"
         ]
         assert [process.wait(120) for process in running] == [0, 0]
     reported = shutil.copytree(whole, tmp_path / "reported")
     evaluate.finish(reported)
-    alone = [x["train/loss"] for x in log_of(whole) if "train/loss" in x]
     for name in ("run", "fresh"):
-        ours = [x["train/loss"] for x in log_of(store / name) if "train/loss" in x]
-        assert ours == pytest.approx(alone, rel=2e-4)
+        alone = tiny.losses_of(whole)
+        assert tiny.losses_of(store / name) == pytest.approx(alone, rel=2e-4)
         found, other = (
-            json.loads((run / "eval" / "val" / "metrics.json").read_text())
-            for run in (store / name, reported)
+            tiny.metrics_of(run / "eval" / "val") for run in (store / name, reported)
         )
         assert found["keypoints/rmse_px"] == pytest.approx(
             other["keypoints/rmse_px"], rel=1e-3
@@ -311,3 +284,11 @@ def test_no_name_in_a_bucket_leads_out_of_the_copy(tmp_path):
     fetched = bucket.fetched("memory://evil", "--checkpoint")
     assert files(fetched) == {f"checkpoints/3/{MARK}", "checkpoints/3/state/a"}
     assert not list(tmp_path.rglob("escaped"))
+
+
+def test_a_home_is_found_and_a_folder_has_a_name(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert bucket.place("~/runs/first") == Path("/home/me/runs/first")
+    assert bucket.place("gs://b/~x") == "gs://b/~x"
+    with pytest.raises(Mistake, match="a folder's name is empty"):
+        train_and_evaluate(tiny.config(), "")

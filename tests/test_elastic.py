@@ -1,7 +1,5 @@
 """Laws of devices that come and go: another number of them, the same curve."""
 
-import json
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,11 +14,6 @@ from emotion_jax.step import TrainState
 from emotion_jax.train import train_and_evaluate
 
 STAGES = ((8, 2, False), (4, 4, True), (1, 6, False), (2, 8, True))
-
-
-def losses(workdir) -> list[float]:
-    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
-    return [line["train/loss"] for line in lines if "train/loss" in line]
 
 
 def rows_taken(monkeypatch) -> list[list[int]]:
@@ -47,7 +40,7 @@ def test_eight_four_one_and_two_devices_train_one_curve(tmp_path, monkeypatch):
         mesh = make_mesh(jax.devices()[:devices])
         monkeypatch.setattr(sharding, "make_mesh", lambda mesh=mesh: mesh)
         train_and_evaluate(tiny.config(stop_at=stop, fsdp=fsdp), tmp_path / "parts")
-    found, expected = losses(tmp_path / "parts"), losses(tmp_path / "whole")
+    found, expected = map(tiny.losses_of, (tmp_path / "parts", tmp_path / "whole"))
     assert len(found) == 8
     np.testing.assert_allclose(found, expected, rtol=2e-4)
     seen = {tuple(rows) for rows in taken if rows[0] < 8}

@@ -1,12 +1,13 @@
 """Laws of the evaluation: each face once, one Evaluator, no leak by default."""
 
-import json
 import os
+import shutil
 
 import jax
 import numpy as np
 import pytest
 import tiny
+from tiny import metrics_of
 
 from emotion_jax import evaluate
 from emotion_jax.cli import run
@@ -21,21 +22,9 @@ from emotion_jax.tasks import make_tasks
 from emotion_jax.train import train_and_evaluate
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A finished tiny run on synthetic faces."""
-    workdir = tmp_path_factory.mktemp("runs") / "tiny"
-    train_and_evaluate(tiny.config(), workdir)
-    return workdir
-
-
-def metrics_of(out) -> dict:
-    return json.loads((out / "metrics.json").read_text())
-
-
 @pytest.mark.parametrize("batch_size", [1, 7, 8, 50, 512])
-def test_every_face_counts_once_at_any_batch_size(trained, batch_size):
-    restored = evaluate.restore(str(trained))
+def test_every_face_counts_once_at_any_batch_size(whole, batch_size):
+    restored = evaluate.restore(str(whole))
     tasks, model = restored.tasks, restored.meta.config["model"]
     image = tiny.faces(30)["image"]
     found = Evaluator(tasks, model, make_mesh(), batch_size).run(
@@ -51,12 +40,11 @@ def test_every_face_counts_once_at_any_batch_size(trained, batch_size):
         np.testing.assert_allclose(found[name][[0, 17, 29]], rows, rtol=2e-4, atol=1e-4)
 
 
-def test_the_loops_numbers_are_the_binarys(trained, tmp_path):
-    args = ["--checkpoint", str(trained / "checkpoints" / "8"), "--split", "val"]
+def test_the_loops_numbers_are_the_binarys(whole, tmp_path):
+    args = ["--checkpoint", str(whole / "checkpoints" / "8"), "--split", "val"]
     assert run(evaluate.main, [*args, "--out", str(tmp_path)]) == 0
     binary = metrics_of(tmp_path)
-    lines = (trained / "metrics.jsonl").read_text().splitlines()
-    loop = [json.loads(line) for line in lines if '"val/' in line][-1]
+    loop = tiny.log_of(whole)[-1]
     assert loop["step"] == 8
     numbers = {k[4:]: v for k, v in loop.items() if k.startswith("val/")}
     assert len(numbers) > 30
@@ -64,9 +52,10 @@ def test_the_loops_numbers_are_the_binarys(trained, tmp_path):
         np.testing.assert_allclose(binary[key], value, rtol=1e-6, err_msg=key)
 
 
-def test_by_default_a_run_is_evaluated_on_what_it_never_saw(trained):
-    assert run(evaluate.main, ["--checkpoint", str(trained)]) == 0
-    found = metrics_of(trained / "eval" / "synthetic-test")
+def test_by_default_a_run_is_evaluated_on_what_it_never_saw(whole, tmp_path):
+    copy = shutil.copytree(whole, tmp_path / "run")
+    assert run(evaluate.main, ["--checkpoint", str(copy)]) == 0
+    found = metrics_of(copy / "eval" / "synthetic-test")
     assert (found["data"], found["split"], found["labels"]) == (
         "synthetic",
         "test",
@@ -75,8 +64,8 @@ def test_by_default_a_run_is_evaluated_on_what_it_never_saw(trained):
     assert found["emotion/n"] == found["keypoints/n"] == 6
 
 
-def test_the_keys_are_the_promised_ones_and_finite(trained, tmp_path):
-    args = ["--checkpoint", str(trained), "--tta", "--out", str(tmp_path)]
+def test_the_keys_are_the_promised_ones_and_finite(whole, tmp_path):
+    args = ["--checkpoint", str(whole), "--tta", "--out", str(tmp_path)]
     assert run(evaluate.main, args) == 0
     found = metrics_of(tmp_path)
     emotion = "n accuracy macro_f1 balanced_accuracy ece nll top2".split()
@@ -94,11 +83,11 @@ def test_the_keys_are_the_promised_ones_and_finite(trained, tmp_path):
     assert "emotion/accuracy@tta" in (tmp_path / "report.html").read_text("utf-8")
 
 
-def test_a_csv_without_splits_is_taken_whole(trained, tmp_path):
+def test_a_csv_without_splits_is_taken_whole(whole, tmp_path):
     write_csv(tmp_path / "csv", faces=40)
     five = f"fer2013={tmp_path / 'csv' / 'icml_face_data.csv'}"
     points = f"keypoints={tmp_path / 'csv' / 'keypoints.csv'}"
-    args = ["--checkpoint", str(trained), "--data", five, points]
+    args = ["--checkpoint", str(whole), "--data", five, points]
     assert run(evaluate.main, [*args, "--out", str(tmp_path / "out")]) == 0
     emotion = metrics_of(tmp_path / "out" / "fer2013-all")
     keypoints = metrics_of(tmp_path / "out" / "keypoints-all")
@@ -107,19 +96,19 @@ def test_a_csv_without_splits_is_taken_whole(trained, tmp_path):
     assert emotion["data"] == "fer2013=icml_face_data.csv"
 
 
-def test_a_file_with_splits_of_its_own_is_taken_by_its_test_rows(trained, tmp_path):
+def test_a_file_with_splits_of_its_own_is_taken_by_its_test_rows(whole, tmp_path):
     write_csv(tmp_path / "csv", faces=40)
     data = f"fer2013={tmp_path / 'csv' / 'fer2013.csv'}"
-    args = ["--checkpoint", str(trained), "--data", data, "--out", str(tmp_path / "o")]
+    args = ["--checkpoint", str(whole), "--data", data, "--out", str(tmp_path / "o")]
     assert run(evaluate.main, args) == 0
     assert metrics_of(tmp_path / "o")["split"] == "test"
     assert metrics_of(tmp_path / "o")["emotion/n"] == 4
 
 
-def test_val_is_what_the_run_validated_on(trained, tmp_path):
+def test_val_is_what_the_run_validated_on(whole, tmp_path):
     """A file of its own, whole, where it had one; never faces that it trained on."""
     write_csv(tmp_path, faces=40)
-    restored = evaluate.restore(str(trained))
+    restored = evaluate.restore(str(whole))
     paths = {"path": f"{tmp_path}/fer2013.csv", "val": f"{tmp_path}/icml_face_data.csv"}
     restored.meta.config["data"]["sources"] = {"fer2013": paths}
     (split,) = evaluate.load_splits(restored, [], "val")
@@ -127,12 +116,14 @@ def test_val_is_what_the_run_validated_on(trained, tmp_path):
     for path in (paths["path"], os.path.relpath(paths["path"]), ""):
         with pytest.raises(Mistake, match="the run trained on the val rows of .* too"):
             evaluate.load_splits(restored, [f"fer2013={path}"], "val")
+    with pytest.raises(Mistake, match=r"val\+test: .* take one split at a time"):
+        evaluate.load_splits(restored, [], "val+test")
     (split,) = evaluate.load_splits(restored, [f"fer2013={paths['path']}"], "test")
     assert split.path == paths["path"] and split.name == "test"
 
 
-def test_two_files_of_one_source_are_a_mistake(trained):
-    restored = evaluate.restore(str(trained))
+def test_two_files_of_one_source_are_a_mistake(whole):
+    restored = evaluate.restore(str(whole))
     with pytest.raises(Mistake, match="fer2013 is named 2 times; name one file"):
         evaluate.load_splits(restored, ["fer2013=a.csv", "fer2013=b.csv"], None)
 
@@ -183,8 +174,8 @@ def test_a_seven_class_model_is_renormalised_on_five_classes():
     assert found["emotion/recall/fear"] is None
 
 
-def test_tta_of_a_mirrored_face_is_the_mirrored_answer(trained):
-    restored = evaluate.restore(str(trained))
+def test_tta_of_a_mirrored_face_is_the_mirrored_answer(whole):
+    restored = evaluate.restore(str(whole))
     image = tiny.faces(6)["image"]
     mirror = np.ascontiguousarray(image[:, :, ::-1])
     plain = restored.evaluator.run_tta(restored.variables, image)
@@ -207,9 +198,9 @@ def test_tta_of_a_mirrored_face_is_the_mirrored_answer(trained):
     ],
 )
 def test_mistakes_are_told_and_nothing_is_written(
-    trained, tmp_path, args, sentence, capsys
+    whole, tmp_path, args, sentence, capsys
 ):
-    where = [] if "--checkpoint" in args else ["--checkpoint", str(trained)]
+    where = [] if "--checkpoint" in args else ["--checkpoint", str(whole)]
     out = tmp_path / "out"
     assert run(evaluate.main, [*where, *args, "--out", str(out)]) == 2
     told = capsys.readouterr().err

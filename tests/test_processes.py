@@ -1,7 +1,6 @@
 """Laws of several processes: who takes part, the same run, and one end for all."""
 
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -11,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+import tiny
 
 from emotion_jax import cli, processes, train
 from emotion_jax.errors import Mistake
@@ -96,12 +96,10 @@ def test_a_guard_ends_with_the_code_that_it_guards(code, found, told):
 
 
 def test_who_waits_in_vain_for_another_ends_with_3():
-    with socket.create_server(("", 0)) as free:
-        port = free.getsockname()[1]
     join = (
         "from emotion_jax import cli, processes\n"
         "processes.JOIN_WITHIN_S = 1\n"
-        f"cli.main(lambda args: processes.start('localhost:{port}', 2, 0))"
+        f"cli.main(lambda args: processes.start('localhost:{tiny.free_port()}', 2, 0))"
     )
     waited = subprocess.run(
         [sys.executable, "-c", join], capture_output=True, text=True
@@ -167,22 +165,11 @@ def test_a_device_without_room_is_told_as_such(monkeypatch, capsys):
         assert "the device's memory is full" in capsys.readouterr().err
 
 
-def log_of(workdir) -> list[dict]:
-    try:
-        return list(
-            map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
-        )
-    except (OSError, ValueError):  # not there yet, or a line half written
-        return []
-
-
 class Run:
     """Processes of one training, each with a share of four devices."""
 
     def __init__(self, workdir, count: int, *flags: str):
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            port = free.getsockname()[1]
+        port = tiny.free_port()
         env = os.environ | {"JAX_NUM_CPU_DEVICES": str(4 // count)}
         self.workdir, self.running = workdir, []
         for process in range(count):
@@ -195,21 +182,27 @@ class Run:
             )
 
     def wait_for_step(self, step: int) -> None:
-        while not any(line["step"] >= step for line in log_of(self.workdir)):
+        found = 0
+        while found < step:
             assert all(process.poll() is None for process in self.running)
+            # The log may not be there yet, or its last line be half written.
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                found = tiny.log_of(self.workdir)[-1]["step"]
             time.sleep(0.05)
 
     def end(self) -> list[tuple[int, str]]:
         """Each process's exit code and the last line of what it said."""
-        told = [process.communicate(timeout=120)[1] for process in self.running]
+        try:
+            told = [process.communicate(timeout=120)[1] for process in self.running]
+        except subprocess.TimeoutExpired:
+            for process in self.running:
+                process.kill()
+                process.communicate()
+            raise
         codes = [process.returncode for process in self.running]
         return [
             (c, t.strip().split("\n")[-1]) for c, t in zip(codes, told, strict=True)
         ]
-
-
-def losses(workdir) -> list[float]:
-    return [x["train/loss"] for x in log_of(workdir) if "train/loss" in x]
 
 
 @pytest.fixture(scope="module")
@@ -218,8 +211,8 @@ def alone(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("alone") / "run"
     args = [*TRAIN[3:], f"--workdir={workdir}", "--config.train.steps=8"]
     assert cli.run(train.main, args) == 0
-    assert len(losses(workdir)) == 8
-    return losses(workdir)
+    assert len(tiny.losses_of(workdir)) == 8
+    return tiny.losses_of(workdir)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +223,7 @@ def test_several_processes_train_as_one_does(alone, tmp_path, count, fsdp):
     flags += ["--config.eval.report=True"]
     run = Run(tmp_path / "run", count, *flags)
     assert [code for code, _ in run.end()] == [0] * count
-    np.testing.assert_allclose(losses(run.workdir), alone, rtol=2e-4)
+    np.testing.assert_allclose(tiny.losses_of(run.workdir), alone, rtol=2e-4)
     assert (run.workdir / "report.html").exists()  # the first evaluates by itself
 
 
@@ -248,7 +241,7 @@ def test_a_signal_to_one_saves_one_step_of_all(tmp_path, number, code):
     assert all("saved, and the same command goes on" in t for t in (told, also_told))
     run = Run(tmp_path / "run", 2, "--config.train.steps=40")
     assert [code for code, _ in run.end()] == [0, 0]
-    assert losses(run.workdir) == losses(whole.workdir)
+    assert tiny.losses_of(run.workdir) == tiny.losses_of(whole.workdir)
     done = [(w.workdir / "done.json").read_text() for w in (run, whole)]
     assert done[0] == done[1]
 

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import tiny
+from tiny import log_of
 
 from emotion_jax import cli, evaluate, scores, train
 from emotion_jax.checkpoint import load_meta
@@ -17,39 +18,27 @@ from emotion_jax.data.pipeline import concatenate
 from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.train import train_and_evaluate
 
-TIMINGS = ("seconds", "images_per_s")
-
-
-def log_of(workdir) -> list[dict]:
-    """The run's log without its timings."""
-    lines = (workdir / "metrics.jsonl").read_text().splitlines()
-    return [
-        {k: v for k, v in json.loads(line).items() if k not in TIMINGS}
-        for line in lines
-    ]
-
 
 def done(workdir) -> dict:
     return json.loads((workdir / "done.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A run of 8 steps that nothing interrupted, and its report."""
-    workdir = tmp_path_factory.mktemp("runs") / "whole"
+def resumed(tmp_path_factory):
+    """Five steps, a restore and three steps, and the report at their end."""
+    workdir = tmp_path_factory.mktemp("runs") / "resumed"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "finish", evaluate.finish)
+        train_and_evaluate(tiny.config(stop_at=5), workdir)
+        assert not (workdir / "done.json").exists()
         train_and_evaluate(tiny.config(), workdir)
     return workdir
 
 
-def test_five_steps_a_restore_and_three_steps_are_eight_bit_for_bit(whole, tmp_path):
-    train_and_evaluate(tiny.config(stop_at=5), tmp_path)
-    assert not (tmp_path / "done.json").exists()
-    train_and_evaluate(tiny.config(), tmp_path)
-    assert done(tmp_path) == done(whole)
+def test_five_steps_a_restore_and_three_steps_are_eight_bit_for_bit(whole, resumed):
+    assert done(resumed) == done(whole)
     assert done(whole)["step"] == 8
-    assert log_of(tmp_path) == log_of(whole)
+    assert log_of(resumed) == log_of(whole)
 
 
 def test_a_kill_between_checkpoints_costs_nothing(whole, tmp_path, monkeypatch):
@@ -71,24 +60,20 @@ def test_a_kill_between_checkpoints_costs_nothing(whole, tmp_path, monkeypatch):
     assert log_of(tmp_path) == log_of(whole)
 
 
-def test_a_finished_run_is_left_as_it_is(whole, monkeypatch):
+def test_a_finished_run_is_left_as_it_is(resumed, monkeypatch):
     monkeypatch.setattr(train, "finish", evaluate.finish)
-    before = {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
-    train_and_evaluate(tiny.config(), whole)
-    after = {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
+    before = {p: p.stat().st_mtime_ns for p in resumed.rglob("*") if p.is_file()}
+    train_and_evaluate(tiny.config(), resumed)
+    after = {p: p.stat().st_mtime_ns for p in resumed.rglob("*") if p.is_file()}
     assert after == before
 
 
-def test_the_newest_checkpoints_and_the_best_are_kept(whole):
-    steps = {int(p.name) for p in (whole / "checkpoints").iterdir()}
-    values = {
-        line["step"]: line["val/emotion/accuracy"]
-        for line in log_of(whole)
-        if "val/loss" not in line and "val/emotion/accuracy" in line
-    }
-    assert {6, 8} <= steps and len(steps) <= 3
-    best = max(values, key=lambda s: (values[s], s))
-    assert best in steps
+def test_an_evaluated_step_is_saved_with_its_score(whole):
+    """Step 8 was evaluated, step 6 only saved."""
+    eighth, sixth = (whole / "checkpoints" / step / "metrics" for step in "86")
+    score = log_of(whole)[-1]["val/emotion/accuracy"]
+    assert json.loads((eighth / "metrics").read_text()) == {"emotion/accuracy": score}
+    assert not sixth.exists()
 
 
 def test_each_checkpoint_has_the_temperature_fitted_with_its_parameters(whole):
@@ -108,47 +93,45 @@ def test_each_checkpoint_has_the_temperature_fitted_with_its_parameters(whole):
     assert len(set(found)) == len(found)
 
 
-def test_a_resumed_run_fits_the_same_temperatures(whole, tmp_path):
-    train_and_evaluate(tiny.config(stop_at=5), tmp_path)
-    train_and_evaluate(tiny.config(), tmp_path)
+def test_a_resumed_run_fits_the_same_temperatures(whole, resumed):
     for step in ("6", "8"):
         mine, theirs = (
-            load_meta(workdir / "checkpoints" / step) for workdir in (tmp_path, whole)
+            load_meta(workdir / "checkpoints" / step) for workdir in (resumed, whole)
         )
         assert mine.temperature == theirs.temperature != 1
 
 
-def test_a_finished_run_has_a_report_on_val_with_its_best_checkpoint(whole):
-    found = json.loads((whole / "eval" / "val" / "metrics.json").read_text())
-    best = evaluate.restore(str(whole)).folder.name
-    lines = [line for line in log_of(whole) if line["step"] == int(best)]
+def test_a_finished_run_has_a_report_on_val_with_its_best_checkpoint(resumed):
+    found = tiny.metrics_of(resumed / "eval" / "val")
+    best = evaluate.restore(str(resumed)).folder.name
+    lines = [line for line in log_of(resumed) if line["step"] == int(best)]
     logged = {k[4:]: v for line in lines for k, v in line.items() if k[:4] == "val/"}
     assert len(logged) > 30 and found["split"] == "val"
     for key, value in logged.items():
         np.testing.assert_allclose(found[key], value, rtol=1e-6, err_msg=key)
-    page = (whole / "report.html").read_text("utf-8")
+    page = (resumed / "report.html").read_text("utf-8")
     assert f"step {best}." in page and f'value="{found["emotion/nll"]!r}"' in page
-    assert "synthetic, split val, 6 faces" in (whole / "model_card.md").read_text()
+    assert "synthetic, split val, 6 faces" in (resumed / "model_card.md").read_text()
 
 
 def test_a_run_killed_before_its_report_makes_it_when_started_again(
-    whole, tmp_path, monkeypatch, capsys
+    resumed, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(train, "finish", evaluate.finish)
-    shutil.copytree(whole, tmp_path / "run")
+    shutil.copytree(resumed, tmp_path / "run")
     (tmp_path / "run" / "report.html").unlink()
     shutil.rmtree(tmp_path / "run" / "eval")
     train_and_evaluate(tiny.config(), tmp_path / "run")
     told = capsys.readouterr().err
     assert "is done" in told and "report.html" in told
-    again = (tmp_path / "run" / "eval" / "val" / "metrics.json").read_text()
-    assert again == (whole / "eval" / "val" / "metrics.json").read_text()
+    again = tiny.metrics_of(tmp_path / "run" / "eval" / "val")
+    assert again == tiny.metrics_of(resumed / "eval" / "val")
     assert (tmp_path / "run" / "report.html").exists()
 
 
-def test_another_config_is_refused_with_the_fields_that_differ(whole):
+def test_another_config_is_refused_with_the_fields_that_differ(resumed):
     with pytest.raises(Mistake, match="optim.learning_rate was 0.05 and is 0.1"):
-        train_and_evaluate(tiny.config(**{"optim.learning_rate": 0.1}), whole)
+        train_and_evaluate(tiny.config(**{"optim.learning_rate": 0.1}), resumed)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_its_step(tmp_path):
@@ -330,33 +313,45 @@ def become_a_file(folder):
     folder.write_text("")
 
 
+@pytest.fixture(scope="module")
+def six(tmp_path_factory):
+    """A run that stopped at step 6."""
+    workdir = tmp_path_factory.mktemp("runs") / "six"
+    train_and_evaluate(tiny.config(stop_at=6), workdir)
+    return workdir
+
+
+@pytest.fixture
+def copy(six, tmp_path):
+    """A copy of it, to be damaged."""
+    return shutil.copytree(six, tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     "damage", [truncate, lose_a_file, lose_meta, lose_everything, become_a_file]
 )
 def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(
-    whole, tmp_path, capsys, damage, abandoned
+    whole, copy, capsys, damage, abandoned
 ):
-    train_and_evaluate(tiny.config(stop_at=6), tmp_path)
-    newest = tmp_path / "checkpoints" / "6"
+    newest = copy / "checkpoints" / "6"
     damage(newest)
     capsys.readouterr()
-    train_and_evaluate(tiny.config(), tmp_path)
+    train_and_evaluate(tiny.config(), copy)
     told = capsys.readouterr().err
     assert f"{newest} is damaged (" in told and "set aside as 6.damaged" in told
     assert "steps 5 to 8 of 8" in told
-    assert (tmp_path / "checkpoints" / "6.damaged").exists()
-    assert done(tmp_path) == done(whole)
-    assert log_of(tmp_path) == log_of(whole)
+    assert (copy / "checkpoints" / "6.damaged").exists()
+    assert done(copy) == done(whole)
+    assert log_of(copy) == log_of(whole)
 
 
-def test_when_every_checkpoint_is_damaged_the_run_begins_again(whole, tmp_path, capsys):
-    train_and_evaluate(tiny.config(stop_at=4), tmp_path)
-    for folder in list((tmp_path / "checkpoints").iterdir()):
+def test_when_every_checkpoint_is_damaged_the_run_begins_again(whole, copy, capsys):
+    for folder in list((copy / "checkpoints").iterdir()):
         truncate(folder)
-    train_and_evaluate(tiny.config(), tmp_path)
+    train_and_evaluate(tiny.config(), copy)
     assert "steps 1 to 8 of 8" in capsys.readouterr().err
-    assert done(tmp_path) == done(whole)
-    assert log_of(tmp_path) == log_of(whole)
+    assert done(copy) == done(whole)
+    assert log_of(copy) == log_of(whole)
 
 
 def test_a_run_may_want_no_report(tmp_path, monkeypatch):

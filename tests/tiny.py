@@ -1,5 +1,7 @@
 """A run small enough for a test: one block, few faces, everything switched on."""
 
+import json
+import socket
 from pathlib import Path
 
 import by_hand
@@ -123,3 +125,28 @@ def untrained(workdir: Path, tasks: dict = TASKS, side: int = 24) -> Path:
         checkpoints.open(like)
         checkpoints.save(state, meta, None)
     return workdir
+
+
+TIMINGS = ("seconds", "images_per_s")
+
+
+def log_of(workdir: Path) -> list[dict]:
+    """A run's log without its timings."""
+    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    return [{k: v for k, v in line.items() if k not in TIMINGS} for line in lines]
+
+
+def losses_of(workdir: Path) -> list[float]:
+    """A run's losses, step by step."""
+    return [line["train/loss"] for line in log_of(workdir) if "train/loss" in line]
+
+
+def metrics_of(out: Path) -> dict:
+    """An evaluation's numbers."""
+    return json.loads((out / "metrics.json").read_text())
+
+
+def free_port() -> int:
+    """A port for the coordinator of several processes."""
+    with socket.create_server(("localhost", 0)) as free:
+        return free.getsockname()[1]

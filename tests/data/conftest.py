@@ -1,4 +1,4 @@
-"""Ten faces for the tests of the augmentation, drawn once."""
+"""Ten faces, drawn once, and a place of its own for what a test prepares."""
 
 import numpy as np
 import pytest
@@ -24,3 +24,10 @@ def ten() -> dict:
         "row": np.arange(10, dtype=np.int32),
         "epoch": np.zeros(10, np.float32),
     }
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """Where prepared sets are."""
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    return tmp_path / "tfds"

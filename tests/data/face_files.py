@@ -1,8 +1,9 @@
-"""CSV files of random faces for the tests of prepared sets."""
+"""CSV files of random faces, a face at another side, and equality of tables."""
 
 import dataclasses
 
 import numpy as np
+from PIL import Image
 
 from emotion_jax.data.keypoints import COORDINATES
 
@@ -31,6 +32,12 @@ def points_csv(path, people=None):
         lines.append(",".join([*row, pixels(i), *([people[i % 4]] if people else [])]))
     path.write_text("\n".join(lines))
     return path
+
+
+def resized(image, side):
+    """A face as Pillow makes it smaller or larger."""
+    photo = Image.fromarray(image[..., 0])
+    return np.asarray(photo.resize((side, side), Image.Resampling.BILINEAR))
 
 
 def assert_same(a, b):

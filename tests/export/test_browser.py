@@ -5,9 +5,9 @@ import contextlib
 import io
 import re
 import shutil
-import sys
 from pathlib import Path
 
+import browser
 import numpy as np
 import pytest
 import tiny
@@ -20,8 +20,6 @@ from emotion_jax.data.table import FIVE
 from emotion_jax.export.web import ort
 from emotion_jax.photo import crop, detect
 
-ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "launch"))
 pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(not shutil.which("chromium"), reason="there is no Chromium"),
@@ -81,7 +79,6 @@ def root(make_page):
 @pytest.fixture
 def open_page(root):
     """Opens the page once it is ready; a context that fails on any stray message."""
-    import browser
 
     @contextlib.contextmanager
     def opened(*flags: str, root=root, **options):
@@ -194,8 +191,6 @@ def test_what_cannot_be_read_is_told(open_page, content, name, kind, sentence):
 
 
 def test_the_camera_is_read_live_and_stops(open_page, portrait, tmp_path):
-    import browser
-
     flags = browser.camera(portrait, tmp_path / "camera.mjpeg")
     with open_page(*flags) as page:
         page.get_by_role("button", name="Use camera").click()
@@ -210,8 +205,6 @@ def test_the_camera_is_read_live_and_stops(open_page, portrait, tmp_path):
 
 
 def test_a_face_before_the_camera_comes_and_goes(open_page, portrait, tmp_path):
-    import browser
-
     wall = Image.new("RGB", (640, 480), "dimgray")
     face = wall.copy()
     face.paste(portrait.resize((480, 480)), (80, 0))
@@ -237,8 +230,6 @@ def test_nothing_is_wider_than_a_phone(open_page, portrait):
 
 
 def test_a_file_that_is_missing_is_told(root, tmp_path):
-    import browser
-
     shutil.copytree(root, tmp_path / "root")
     (tmp_path / "root" / "some" / "where" / "model.onnx").unlink()
     with browser.opened(tmp_path / "root", "/some/where/") as found:

@@ -3,12 +3,16 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import benchmark
 import jax
 import jax.numpy as jnp
+import peers
 import pytest
+import rig as rigs
 import tiny
 
 from emotion_jax import sharding
@@ -20,22 +24,12 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def launch(monkeypatch):
-    """The scripts' own folder, from where they import each other."""
-    monkeypatch.syspath_prepend(ROOT / "launch")
-
-
-@pytest.fixture
-def rig(launch):
+def rig():
     """On one device: eight of the CPU's wait for each other, and give up, in a rush."""
-    import rig as rigs
-
     return rigs.Rig(tiny.config(), sharding.make_mesh(jax.devices()[:1]), 16, 64)
 
 
-def test_flops_are_two_for_each_multiply_add(launch):
-    import benchmark
-
+def test_flops_are_two_for_each_multiply_add():
     def network(x, kernel, matrix):
         x = jax.lax.conv_general_dilated(
             x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
@@ -49,8 +43,6 @@ def test_flops_are_two_for_each_multiply_add(launch):
 
 
 def test_a_rig_trains_with_both_feeds_and_several_steps_a_call(rig):
-    import rig as rigs
-
     for way in (
         ("resident", 1, 1),
         ("streamed", 1, 1),
@@ -62,19 +54,13 @@ def test_a_rig_trains_with_both_feeds_and_several_steps_a_call(rig):
 
 
 def test_the_parts_of_a_step_are_in_their_order(rig):
-    import benchmark
-
     found = benchmark.parts(rig, 2)
     parts = ["gather", "augment", "forward", "backward", "update", "input wait"]
     assert list(found) == parts
     assert found["backward"] > 0 and found["gather"] > 0
 
 
-def test_seconds_are_of_one_call(launch):
-    import time
-
-    import rig as rigs
-
+def test_seconds_are_of_one_call():
     found = rigs.seconds(lambda: time.sleep(0.01), 3, at_least_s=0.05)
     assert len(found) == 3 and all(0.01 <= second < 0.05 for second in found)
     assert rigs.spread([3.0, 1.0, 2.0]) == {"median": 2.0, "low": 1.0, "high": 3.0}
@@ -106,27 +92,21 @@ def test_a_wrong_flag_is_a_sentence(flag, sentence):
         {"name": "resnet", "simclr": {}},
     ],
 )
-def test_peers_refuse_a_network_that_they_do_not_build(launch, model):
-    import peers
-
+def test_peers_refuse_a_network_that_they_do_not_build(model):
     tasks = make_tasks({"emotion": {}})
     network = make_network(tasks, **model)
     with pytest.raises(Mistake, match="without variants"):
         peers.plan_of(SimpleNamespace(network=network, tasks=tasks))
 
 
-def test_peers_take_the_sizes_of_a_plain_network(launch):
-    import peers
-
+def test_peers_take_the_sizes_of_a_plain_network():
     tasks = make_tasks({"emotion": {}, "keypoints": {}})
     network = make_network(tasks, name="resnet", width=32, blocks=(1, 2), dropout=0.2)
     found = peers.plan_of(SimpleNamespace(network=network, tasks=tasks))
     assert found == {"stages": [(1, 32), (2, 64)], "stem": (32, 5, 2), "outputs": 35}
 
 
-def test_peers_are_compared_with_a_training_that_was_timed(launch):
-    import benchmark
-
+def test_peers_are_compared_with_a_training_that_was_timed():
     args = ["--config=configs/fer5.py", "--only", "parts", "--compare", "keras"]
     with pytest.raises(Mistake, match="train part"):
         benchmark.main(args)

@@ -7,6 +7,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+import family
 import jax
 import numpy as np
 import pytest
@@ -23,16 +24,7 @@ SMALL = (
 
 
 @pytest.fixture
-def family(monkeypatch):
-    """The script."""
-    monkeypatch.syspath_prepend(ROOT / "launch")
-    import family
-
-    return family
-
-
-@pytest.fixture
-def stand_in(family, monkeypatch, tmp_path):
+def stand_in(monkeypatch, tmp_path):
     """Runs a plan whose trainings are lines of Python, given by name."""
     before = signal.getsignal(signal.SIGTERM)
 
@@ -69,7 +61,7 @@ def stand_in(family, monkeypatch, tmp_path):
         ("a configs/fer5.py # why", "#"),
     ],
 )
-def test_a_wrong_plan_is_a_sentence(family, tmp_path, plan, sentence):
+def test_a_wrong_plan_is_a_sentence(tmp_path, plan, sentence):
     (tmp_path / "plan.txt").write_text(plan)
     with pytest.raises(Mistake, match=sentence):
         family.read_plan(tmp_path / "plan.txt", {"votes": "v.csv"})
@@ -84,7 +76,7 @@ def test_a_wrong_plan_is_a_sentence(family, tmp_path, plan, sentence):
         (["--data=fer213=x.csv"], "is fer2013 meant"),
     ],
 )
-def test_a_wrong_flag_is_a_sentence(family, tmp_path, flags, sentence):
+def test_a_wrong_flag_is_a_sentence(tmp_path, flags, sentence):
     (tmp_path / "plan.txt").write_text("a configs/fer5.py")
     plan = f"--plan={tmp_path / 'plan.txt'}"
     with pytest.raises(Mistake, match=sentence):
@@ -92,7 +84,7 @@ def test_a_wrong_flag_is_a_sentence(family, tmp_path, flags, sentence):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_goes_over_lines_with_comments_between(family, tmp_path):
+def test_a_run_goes_over_lines_with_comments_between(tmp_path):
     lines = ["# first", "a configs/fer5.py --config.seed={s}", "\t# why", ""]
     lines += ["  --config.train.epochs=5.0", "b configs/fer7.py"]
     (tmp_path / "plan.txt").write_text("\n".join(lines))
@@ -108,7 +100,7 @@ def test_a_run_goes_over_lines_with_comments_between(family, tmp_path):
     ]
 
 
-def test_the_plan_that_is_committed_can_be_run(family):
+def test_the_plan_that_is_committed_can_be_run():
     let = {"votes": "fer2013new.csv"}
     members = family.read_plan(ROOT / "launch/plans/record.txt", let)
     assert [m.name for m in members if not m.after] == ["residual", "mixed", "voted"]
@@ -155,9 +147,7 @@ def test_a_refused_training_is_not_done_for_what_it_once_was(stand_in, tmp_path)
         stand_in(plan, {"a": "raise SystemExit(2)", "b": ""}).run()
 
 
-def test_the_time_limit_lets_a_run_save_and_packs_it(
-    stand_in, family, monkeypatch, tmp_path
-):
+def test_the_time_limit_lets_a_run_save_and_packs_it(stand_in, monkeypatch, tmp_path):
     kept = tmp_path / "a" / "checkpoints" / "5"
     program = f"""
 import os, signal, sys, time

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pack_pretrained
 import pytest
 import tiny
 
@@ -31,23 +32,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def packer():
-    """The script, from its folder."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "launch")
-        import pack_pretrained
-
-        yield pack_pretrained
-
-
-@pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """Where a run and its files are, and what is packed of it."""
     return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def packed(packer, home):
+def packed(home):
     """Tiny networks in place of those that ship: both tasks, and the points alone."""
     write_csv(home, faces=24)
     on = ["--on", f"keypoints={home / 'keypoints.csv'}", "all"]
@@ -61,7 +52,7 @@ def packed(packer, home):
             tiny.untrained(home / run, tasks)
             environment = workdir.environment() | {"commit": "abc1234"}
             (home / run / "env.json").write_text(json.dumps(environment))
-            assert cli.run(packer.main, [str(home / run), name, *on]) == 0
+            assert cli.run(pack_pretrained.main, [str(home / run), name, *on]) == 0
         yield home / "ships"
 
 
@@ -100,7 +91,7 @@ def test_its_numbers_are_of_the_rounded_parameters(home):
     assert 0 < abs(exact["keypoints/rmse_px"] - found["keypoints/rmse_px"]) < 0.1
 
 
-def test_no_path_of_the_machine_ships(packer, home, packed):
+def test_no_path_of_the_machine_ships(home, packed):
     for file in packed.glob("*/*"):
         assert os.fsencode(home) not in file.read_bytes(), file
     meta = evaluate.restore(str(home / "both")).meta
@@ -109,7 +100,7 @@ def test_no_path_of_the_machine_ships(packer, home, packed):
     meta.config["init_from"] = "/runs/fer5"
     meta.config["tasks"]["emotion"]["teachers"] = ["/runs/a", "/runs/b"]
     meta.config["tasks"]["keypoints"]["teachers"] = "/runs/c"
-    found = packer.public(meta)
+    found = pack_pretrained.public(meta)
     assert found.config["data"]["sources"] == {"fer2013": {"labels": "mean"}}
     assert found.config["init_from"] == "fer5"
     teachers = [task["teachers"] for task in found.config["tasks"].values()]
@@ -117,19 +108,21 @@ def test_no_path_of_the_machine_ships(packer, home, packed):
     assert "FER2013, the ICML 2013 challenge's" in found.data[-2]
 
 
-def test_it_says_to_which_side_its_labels_lie(packer, home):
+def test_it_says_to_which_side_its_labels_lie(home):
     restored = evaluate.restore(str(home / "both"))
-    assert packer.habits(restored) == ()
+    assert pack_pretrained.habits(restored) == ()
     tasks = make_tasks({"keypoints": {"learn_offset": True}})
     off = {"params": {"offset_keypoints": np.float32([0.375, 0.1])}}
-    (said,) = packer.habits(dataclasses.replace(restored, tasks=tasks, variables=off))
+    (said,) = pack_pretrained.habits(
+        dataclasses.replace(restored, tasks=tasks, variables=off)
+    )
     assert "keypoints lie 1.5 pixels of a face of 96 to the right" in said
 
 
-def test_packing_again_writes_the_same_bytes(packer, home, packed):
+def test_packing_again_writes_the_same_bytes(home, packed):
     before = (packed / "combined" / pretrained.FILE).read_bytes()
     on = [(f"keypoints={home / 'keypoints.csv'}", "all")]
-    packer.pack(evaluate.restore(str(home / "both")), "pretrained", on)
+    pack_pretrained.pack(evaluate.restore(str(home / "both")), "pretrained", on)
     assert (packed / "combined" / pretrained.FILE).read_bytes() == before
 
 
@@ -166,7 +159,7 @@ def test_evaluations_go_to_a_folder_here(home, tmp_path, monkeypatch):
     data = f"keypoints={home / 'keypoints.csv'}"
     args = ["--checkpoint", "pretrained:keypoints", "--data", data]
     assert cli.run(evaluate.main, args) == 0
-    found = json.loads((tmp_path / "evaluation" / "metrics.json").read_text())
+    found = tiny.metrics_of(tmp_path / "evaluation")
     assert found["keypoints/n"] == 24
     page = (tmp_path / "evaluation" / "report.html").read_text()
     assert "The checkpoint is pretrained:keypoints." in page
@@ -192,11 +185,11 @@ def test_a_run_may_start_from_them():
         np.testing.assert_array_equal(array, expected[path])
 
 
-def test_what_does_not_fit_half_precision_is_told(packer, home):
+def test_what_does_not_fit_half_precision_is_told(home):
     restored = evaluate.restore(str(home / "points"))
     restored.variables["params"]["trunk"]["stem"]["kernel"] *= 1e9
     with pytest.raises(Mistake, match="stem/kernel does not fit into half precision"):
-        packer.halve(restored)
+        pack_pretrained.halve(restored)
 
 
 @pytest.mark.parametrize(
@@ -208,13 +201,11 @@ def test_what_does_not_fit_half_precision_is_told(packer, home):
         (["{run}", "pretrained:emotion7", "none.csv"], "none.csv"),
     ],
 )
-def test_mistakes_are_told_and_nothing_is_packed(
-    packer, home, packed, args, sentence, capsys
-):
+def test_mistakes_are_told_and_nothing_is_packed(home, packed, args, sentence, capsys):
     fields = {"run": home / "both", "on": f"keypoints={home / 'keypoints.csv'}"}
     run, name, data = [arg.format(**fields) for arg in args]
     if data == "none.csv":
         data = "keypoints=none.csv"
-    assert cli.run(packer.main, [run, name, "--on", data, "all"]) == 2
+    assert cli.run(pack_pretrained.main, [run, name, "--on", data, "all"]) == 2
     assert sentence in capsys.readouterr().err
     assert not (packed / "emotion7").exists()

@@ -2,11 +2,12 @@
 
 import importlib.util
 import json
-import sys
 from pathlib import Path
 
+import course_keras
 import numpy as np
 import pytest
+import race
 
 from emotion_jax.data import fer2013
 from emotion_jax.data.image import resize
@@ -16,12 +17,6 @@ from emotion_jax.errors import Mistake
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def launch(monkeypatch):
-    """The scripts' own folder, from where they import each other."""
-    monkeypatch.syspath_prepend(ROOT / "launch")
-
-
 @pytest.fixture(scope="module")
 def csv(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("csv")
@@ -29,9 +24,7 @@ def csv(tmp_path_factory) -> Path:
     return folder / "fer2013.csv"
 
 
-def test_keras_sees_the_faces_and_classes_that_our_reader_finds(launch, csv):
-    import course_keras
-
+def test_keras_sees_the_faces_and_classes_that_our_reader_finds(csv):
     image, label = course_keras.faces(str(csv), "Training")
     raw = fer2013.read(str(csv), classes=7)
     train = raw.usage == "Training"
@@ -53,19 +46,13 @@ def test_keras_sees_the_faces_and_classes_that_our_reader_finds(launch, csv):
         (["--data", "CSV", "--minutes", "0"], "--minutes above 0"),
     ],
 )
-def test_what_cannot_race_is_told(launch, csv, flags, told):
-    import race
-
+def test_what_cannot_race_is_told(csv, flags, told):
     config = ["--config", str(ROOT / "configs" / "fer5.py")]
     with pytest.raises(Mistake, match=told):
         race.main([*config, *(str(csv) if f == "CSV" else f for f in flags)])
 
 
-def test_what_is_missing_is_told_before_anything_trains(
-    launch, csv, tmp_path, monkeypatch
-):
-    import race
-
+def test_what_is_missing_is_told_before_anything_trains(csv, tmp_path, monkeypatch):
     config = ["--config", str(ROOT / "configs" / "fer5.py")]
     (tmp_path / "plain.csv").write_text("emotion,pixels\n")
     with pytest.raises(Mistake, match="plain.csv has no column Usage"):
@@ -75,11 +62,7 @@ def test_what_is_missing_is_told_before_anything_trains(
         race.main([*config, "--data", str(csv)])
 
 
-def test_a_race_into_a_new_folder_is_written_with_its_ratio(
-    launch, csv, tmp_path, monkeypatch
-):
-    import race
-
+def test_a_race_into_a_new_folder_is_written_with_its_ratio(csv, tmp_path, monkeypatch):
     won = {"seconds_cold": 10.0, "accuracy": 0.7}
     lost = {"reached": True, "seconds": 45.0, "accuracy": 0.7, "epochs": []}
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
@@ -95,9 +78,7 @@ def test_a_race_into_a_new_folder_is_written_with_its_ratio(
     assert race.compared(won | {"accuracy": 0.5}, lost, 0.6) == {}  # we came nowhere
 
 
-def test_a_target_that_is_not_reached_took_all_the_time(launch):
-    import race
-
+def test_a_target_that_is_not_reached_took_all_the_time():
     epochs = [
         {"epoch": 1, "seconds": 9.0, "accuracy": 0.5},
         {"epoch": 2, "seconds": 19.0, "accuracy": 0.4},
@@ -113,10 +94,7 @@ def test_a_target_that_is_not_reached_took_all_the_time(launch):
 @pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="needs TensorFlow"
 )
-def test_a_short_race_is_run_to_its_end(launch, csv, tmp_path, monkeypatch):
-    import race
-
-    monkeypatch.setattr(sys, "path", sys.path)
+def test_a_short_race_is_run_to_its_end(csv, tmp_path, monkeypatch):
     config = ["--config", str(ROOT / "configs" / "fer5.py"), "--config.train.epochs=1"]
     config += ["--config.model.width=8", "--config.model.blocks=(1,)"]
     config += ["--config.train.batch_size=16"]

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hlo
 import jax
 import jax.numpy as jnp
 import pytest
+import rig as rigs
+import scaling
 import tiny
 
 from emotion_jax import cli, sharding
@@ -16,21 +19,12 @@ ROOT = Path(__file__).parents[2]
 FACES = 32  # a device
 
 
-@pytest.fixture(scope="module")
-def scaling():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "launch")
-        import scaling
-
-        yield scaling
-
-
 def config(**fields):
     return tiny.config(augment={}, **fields)
 
 
 @pytest.fixture(scope="module")
-def rows(scaling):
+def rows():
     return scaling.with_ratios([scaling.count(config(), n, FACES) for n in (1, 2, 8)])
 
 
@@ -40,7 +34,7 @@ def test_the_same_faces_a_device_are_the_same_work(rows):
         assert row["bytes_ratio"] == pytest.approx(1, abs=0.05)
 
 
-def test_gradients_are_summed_over_several_devices_and_not_on_one(scaling, rows):
+def test_gradients_are_summed_over_several_devices_and_not_on_one(rows):
     one, *several = rows
     assert one["collectives"] == {}
     for row in several:
@@ -49,13 +43,13 @@ def test_gradients_are_summed_over_several_devices_and_not_on_one(scaling, rows)
     assert scaling.growing(rows) == []
 
 
-def test_work_on_all_faces_on_every_device_is_seen(scaling, rows, monkeypatch):
+def test_work_on_all_faces_on_every_device_is_seen(rows, monkeypatch):
     monkeypatch.setattr(sharding, "split", sharding.whole)
     row = scaling.count(config(), 2, FACES)
     assert row["flops"] > 1.8 * rows[0]["flops"]
 
 
-def test_collectives_that_grow_are_those_of_faces(scaling):
+def test_collectives_that_grow_are_those_of_faces():
     def row(devices, **kinds):
         counts = {kind: {"count": 1, "bytes": size} for kind, size in kinds.items()}
         return {"devices": devices, "collectives": counts}
@@ -65,14 +59,14 @@ def test_collectives_that_grow_are_those_of_faces(scaling):
 
 
 @pytest.mark.parametrize("fsdp", [True, False])
-def test_a_rig_keeps_the_state_in_parts_where_its_config_does(scaling, fsdp):
+def test_a_rig_keeps_the_state_in_parts_where_its_config_does(fsdp):
     mesh = sharding.make_mesh(jax.devices()[:2])
-    like = scaling.rigs.Rig(config(fsdp=fsdp), mesh, 16, 64).like
+    like = rigs.Rig(config(fsdp=fsdp), mesh, 16, 64).like
     layouts = {x.sharding for x in jax.tree.leaves(like.params)}
     assert (layouts != {sharding.whole(mesh)}) is fsdp
 
 
-def test_collectives_inside_a_loop_are_counted(scaling):
+def test_collectives_inside_a_loop_are_counted():
     """Which the lines of the main computation do not show."""
     mesh = sharding.make_mesh(jax.devices()[:2])
 
@@ -85,22 +79,22 @@ def test_collectives_inside_a_loop_are_counted(scaling):
 
     x = jax.ShapeDtypeStruct((8, 4), "float32", sharding=sharding.split(mesh))
     text = jax.jit(total).lower(x).compile().as_text()
-    outer = scaling.hlo.operations(text)
-    inner = scaling.hlo.operations(text, inner=True)
-    assert scaling.hlo.collectives(outer) == {}
-    assert scaling.hlo.collectives(inner)["all-reduce"] == {"count": 1, "bytes": 16}
+    outer = hlo.operations(text)
+    inner = hlo.operations(text, inner=True)
+    assert hlo.collectives(outer) == {}
+    assert hlo.collectives(inner)["all-reduce"] == {"count": 1, "bytes": 16}
 
 
 @pytest.mark.parametrize(
     "flag, sentence", [("--faces=0", "at least 1"), ("--face=8", "did you mean")]
 )
-def test_a_wrong_flag_is_a_sentence(scaling, capsys, flag, sentence):
+def test_a_wrong_flag_is_a_sentence(capsys, flag, sentence):
     assert cli.run(scaling.main, ["--config=configs/fer5.py", flag]) == 2
     told = capsys.readouterr().err
     assert sentence in told and "Traceback" not in told
 
 
-def test_it_helps(scaling, capsys):
+def test_it_helps(capsys):
     assert cli.run(scaling.main, ["--help"]) == 0
     assert "--faces" in capsys.readouterr().out
 

@@ -2,22 +2,16 @@
 
 import time
 import warnings
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import search as searching
+import spaces
 
 from emotion_jax import cli
 
 optuna = pytest.importorskip("optuna", reason="needs the extra sweep")
-ROOT = Path(__file__).parents[2]
 SPACE = {"a": [1, 2, 3, 4, 5, 6, 7, 8, 9], "b": (0.0, 1.0)}
-
-
-@pytest.fixture(autouse=True)
-def launch(monkeypatch):
-    """The scripts' own folder, from where they import each other."""
-    monkeypatch.syspath_prepend(ROOT / "launch")
 
 
 class Benches:
@@ -38,8 +32,6 @@ class Benches:
 
 def search(folder, benches, clock=None, **limits) -> list:
     """A search in this folder; all its trials."""
-    import search as searching
-
     with searching.quiet():
         study = searching.open_study(folder, "a", "emotion/accuracy")
         clock = clock or searching.Clock(0)
@@ -62,9 +54,6 @@ def test_an_interrupted_search_goes_on_to_its_number_of_recipes(tmp_path):
 
 
 def test_what_a_dead_process_had_begun_is_begun_again(tmp_path, monkeypatch):
-    import search as searching
-    import spaces
-
     monkeypatch.setattr(searching, "DEAD_AFTER_S", 1)
     with searching.quiet():
         study = searching.open_study(tmp_path, "a", "emotion/accuracy")
@@ -79,8 +68,6 @@ def test_what_a_dead_process_had_begun_is_begun_again(tmp_path, monkeypatch):
 
 
 def test_time_ends_a_search_between_runs_and_the_next_start_makes_the_rest(tmp_path):
-    import search as searching
-
     clock = searching.Clock(1.0)
     clock.longest = 25.0  # of the minute's 60 s: two runs, and one to spare
     trials = search(tmp_path, benches := Benches(), clock, trials=9, spare=2)
@@ -122,8 +109,6 @@ def test_two_searches_at_once_share_their_recipes(tmp_path):
 
 
 def test_a_space_gives_a_recipe_of_the_fields_that_it_names():
-    import spaces
-
     space = {
         "model.blocks": [(1, 1), (2, 2)],
         "model.dropout": (0.0, 0.5),
@@ -147,8 +132,6 @@ def test_a_space_gives_a_recipe_of_the_fields_that_it_names():
     "line", [[], 3, (2, 1), (0.0, 1.0, "log"), {"a": 1}, (1, 2, 3)]
 )
 def test_a_line_of_a_space_that_is_no_dimension_is_told(line, tmp_path):
-    import spaces
-
     file = tmp_path / "space.txt"
     file.write_text(repr({"model.width": line}))
     with pytest.raises(cli.Mistake, match="expected \\[choices\\]"):

@@ -1,21 +1,19 @@
 """Laws of the sweep: nothing is lost or made twice, and val alone decides."""
 
+import dataclasses
 import json
-from pathlib import Path
 
+import lab as labs
 import pytest
+import spaces
+import sweep
+import tally
 
 from emotion_jax import cli
 from emotion_jax.data.write_csv import write_csv
+from emotion_jax.evaluate import restore
 
 pytest.importorskip("optuna", reason="needs the extra sweep")
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def launch(monkeypatch):
-    """The scripts' own folder, from where they import each other."""
-    monkeypatch.syspath_prepend(ROOT / "launch")
 
 
 @pytest.fixture
@@ -28,17 +26,11 @@ def config(tmp_path) -> str:
 
 @pytest.fixture
 def lab(config, tmp_path):
-    import lab as labs
-
     return labs.Lab(config, ["--config.train.steps=2"], [], [], tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["fer5", "combined"])
 def test_a_config_takes_every_corner_of_its_spaces(name, tmp_path):
-    import lab as labs
-    import spaces
-    import sweep
-
     file = f"configs/{name}.py"
     tasks = cli.load_config(file, []).tasks
     space = spaces.space_of(spaces.default_names(tasks))
@@ -70,8 +62,6 @@ def test_a_run_is_made_once_and_again_to_the_bit(lab):
 
 
 def test_a_run_is_known_by_all_that_decides_its_number(lab, config):
-    import dataclasses
-
     key = lab.bench({}).key
     assert key == lab.key != lab.bench({"optim.learning_rate": 0.1}).key
     for same in ("log.every=7", "seed=5", "eval.every=2"):
@@ -94,8 +84,6 @@ def runs(*values: float) -> list[dict]:
 
 
 def test_a_row_holds_a_recipe_and_all_its_seeds():
-    import tally
-
     assert tally.row(runs(0.5, 0.75, 1.0)) == {
         "recipe": {"model.width": 64},
         "metric": "m",
@@ -115,8 +103,6 @@ def test_a_row_holds_a_recipe_and_all_its_seeds():
 
 
 def test_a_difference_is_of_pairs_of_seeds_and_has_students_interval():
-    import tally
-
     found = tally.difference(runs(0.1, 0.5, 0.2), runs(1.1, 2.5, 3.2))
     # t of two degrees of freedom at 0.975 is 4.3027; the gaps are 1, 2 and 3.
     reach = 4.302653 / 3**0.5
@@ -136,8 +122,6 @@ def args(config, tmp_path) -> list[str]:
 
 
 def test_a_sweep_writes_its_table_and_goes_on_where_it_ended(args, tmp_path, capsys):
-    import sweep
-
     assert cli.run(sweep.main, args) == 0
     table = (tmp_path / "out" / "table.jsonl").read_text()
     rows = [json.loads(line) for line in table.splitlines()]
@@ -160,8 +144,6 @@ def test_a_sweep_writes_its_table_and_goes_on_where_it_ended(args, tmp_path, cap
 
 @pytest.mark.parametrize("kind", [["--best"], ["--compare", "base"]])
 def test_no_time_for_a_run_is_a_sentence(args, kind, capsys):
-    import sweep
-
     assert cli.run(sweep.main, [*args, "--minutes=0.00001", *kind]) == cli.STOPPED
     told = capsys.readouterr().err
     assert "the time was up before the first run" in told and "Traceback" not in told
@@ -169,10 +151,6 @@ def test_no_time_for_a_run_is_a_sentence(args, kind, capsys):
 
 @pytest.mark.long
 def test_the_best_recipe_is_trained_into_a_workdir(args, tmp_path):
-    import sweep
-
-    from emotion_jax.evaluate import restore
-
     assert cli.run(sweep.main, [*args, "--best"]) == 0
     (best,) = (tmp_path / "out").glob("best-*")
     rates = [0.01, 0.05]
@@ -200,8 +178,6 @@ BAD = {
 def test_a_mistake_is_one_sentence_and_nothing_is_written(
     sentence, config, tmp_path, capsys
 ):
-    import sweep
-
     file = tmp_path / "space.txt"
     file.write_text("model.width: 8")
     args = [f"--config={config}", f"--out={tmp_path / 'out'}"]
@@ -213,8 +189,6 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(
 
 
 def test_a_test_split_is_not_to_choose_on(tmp_path, capsys):
-    import sweep
-
     write_csv(tmp_path, faces=60)
     csv = tmp_path / "fer2013.csv"
     args = ["--config=configs/fer5.py", f"--out={tmp_path / 'out'}", "--compare=base"]

@@ -6,17 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hlo
 import pytest
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def hlo(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "launch")
-    import hlo
-
-    return hlo
 
 
 @pytest.mark.parametrize(
@@ -35,7 +28,7 @@ def hlo(monkeypatch):
         ("(f32[3]{0:T(128)}, pred[8]{0})", 12 + 8, 512 + 8),
     ],
 )
-def test_an_array_is_filled_up_to_its_tiles(hlo, text, logical, padded):
+def test_an_array_is_filled_up_to_its_tiles(text, logical, padded):
     assert hlo.sizes(text) == (logical, padded)
 
 
@@ -58,7 +51,7 @@ backend_config={"estimated_cycles":"100"}
 """
 
 
-def test_operations_are_those_of_the_main_computation(hlo):
+def test_operations_are_those_of_the_main_computation():
     found = hlo.operations(PROGRAM)
     assert [operation.name for operation in found] == [
         "fusion.1",
@@ -95,7 +88,7 @@ custom_call_target="ConcatBitcast"
 """
 
 
-def test_what_stays_on_the_chip_moves_no_bytes_of_its_main_memory(hlo):
+def test_what_stays_on_the_chip_moves_no_bytes_of_its_main_memory():
     assert {o.name: o.moved for o in hlo.operations(MEMORIES)} == {
         "gather_fusion": 2 * 1600,  # the rows, not the table
         "copy-start": 1600,

@@ -1,7 +1,6 @@
 """Laws of the report: no number of its own, nothing fetched, any split."""
 
 import html
-import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -10,7 +9,9 @@ import evaluated
 import numpy as np
 import pytest
 import tiny
+from tiny import metrics_of
 
+from emotion_jax.report import card
 from emotion_jax.report.quantities import written
 
 NAMES = ("<b>&x", "$a$ 笑", "train")
@@ -54,10 +55,6 @@ def report(request, tmp_path_factory):
 
 def page_of(out) -> str:
     return (out / "report.html").read_text("utf-8")
-
-
-def metrics_of(out) -> dict:
-    return json.loads((out / "metrics.json").read_text())
 
 
 class Reader(HTMLParser):
@@ -148,19 +145,19 @@ def test_an_interval_holds_its_number(report):
 
 def test_the_card_has_the_results_and_says_what_is_banned(report):
     name, out = report
-    card, found = (out / "model_card.md").read_text("utf-8"), metrics_of(out)
-    assert "Article\n5(1)(f)" in card and "at work" not in card.split("##")[0]
-    assert "split train, 32 faces" in card and "Seed 0." in card
+    text, found = (out / "model_card.md").read_text("utf-8"), metrics_of(out)
+    assert "Article\n5(1)(f)" in text and "at work" not in text.split("##")[0]
+    assert "split train, 32 faces" in text and "Seed 0." in text
     for key in ("emotion/accuracy", "keypoints/rmse_px"):
         if found.get(key) is not None:
             ends = [written(key, found[f"{key}{end}"]) for end in ("", "@low", "@high")]
-            assert f" | {' | '.join(ends)} |" in card
+            assert f" | {' | '.join(ends)} |" in text
     fitted = bool(found.get("emotion/n")) and name != "odd"
-    assert (f"temperature {1.5:.3f}" in card) is fitted
-    assert ("No temperature was fitted" in card) is (name == "odd")
+    assert (f"temperature {1.5:.3f}" in text) is fitted
+    assert ("No temperature was fitted" in text) is (name == "odd")
     assert ("no temperature was fitted" in page_of(out)) is (name == "odd")
     drawn = "people" if name == "both" else "faces"
-    assert f"bootstrap over {drawn}" in card
+    assert f"bootstrap over {drawn}" in text
 
 
 @pytest.mark.long
@@ -183,3 +180,9 @@ def test_a_browser_shows_it_without_a_word_or_a_request(report, scheme, width):
         assert page.evaluate("document.documentElement.scrollWidth") == width
         opened.close()
     assert said == [] and len([u for u in asked if not u.startswith("data:")]) == 1
+
+
+def test_the_card_tells_what_a_run_started_from():
+    restored = evaluated.restored({"emotion": {}}, temperature=1.0)
+    restored.meta.config["init_from"] = "runs/fer7"
+    assert "Seed 0, from the weights of fer7." in card.card(restored, [])
