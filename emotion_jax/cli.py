@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from absl import flags
@@ -97,7 +98,10 @@ class Parser(argparse.ArgumentParser):
         raise Mistake(f"{message}; see {self.prog} --help")
 
     def parse(self, args: list[str]) -> argparse.Namespace:
-        """The flags, all of them known."""
+        """The flags, all of them known; a misspelt one is told before a missing one."""
+        flags = (a for a in takewhile(lambda a: a != "--", args) if a[:2] == "--")
+        known = self._option_string_actions
+        self.refuse([flag for flag in flags if flag.split("=")[0] not in known])
         found, rest = self.parse_known_args(args)
         self.refuse(rest)
         return found
@@ -111,8 +115,7 @@ class Parser(argparse.ArgumentParser):
         )
         self.epilog = "Any field of the config can be set: --config.train.batch_size=64"
         given = overrides(args)
-        found, rest = self.parse_known_args([a for a in args if a not in given])
-        self.refuse(rest)
+        found = self.parse([a for a in args if a not in given])
         return found, load_config(found.config, given)
 
     def refuse(self, rest: list[str]) -> None:

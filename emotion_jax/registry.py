@@ -72,10 +72,14 @@ def check_fields(
 
 
 def check_type(field: str, value: object, kind: Any) -> None:
-    """Raises unless a config's value is what an annotation says."""
-    if not fits(value, kind):
-        got = "a section" if isinstance(value, Mapping) else reprlib.repr(value)
-        raise Mistake(f"{field} is {got}, must be {describe(kind)}")
+    """Raises unless a config's value is what an annotation says; names the part."""
+    if fits(value, kind):
+        return
+    if get_origin(kind) is Mapping and isinstance(value, Mapping):
+        for name, part in value.items():
+            check_type(f"{field}.{name}", part, get_args(kind)[1])
+    got = "a section" if isinstance(value, Mapping) else reprlib.repr(value)
+    raise Mistake(f"{field} is {got}, must be {describe(kind)}")
 
 
 def fits(value: Any, kind: Any) -> bool:

@@ -80,7 +80,8 @@ def test_sources_add_up_however_they_are_written():
 @pytest.mark.parametrize(
     "args, sentence",
     [
-        (["--wokdir", "w"], "required: --workdir; see python -m emotion_jax.train --h"),
+        ([], "required: --workdir; see python -m emotion_jax.train --help"),
+        (["--wokdir", "w"], "unknown flag '--wokdir'; did you mean --workdir"),
         (["--workdir", "w", "--splt=val"], "unknown flag '--splt'; did you mean --spl"),
         (["--workdir", "w", "--work", "v"], "unknown flag '--work'"),
         (["--workdir"], "--workdir: expected one argument"),

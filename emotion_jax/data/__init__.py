@@ -1,7 +1,6 @@
 """Faces from any source: SOURCES reads them, prepare.py fits them to a model."""
 
 import dataclasses
-import difflib
 import inspect
 import os
 from collections.abc import Iterable
@@ -18,7 +17,7 @@ from emotion_jax.data import (
 )
 from emotion_jax.data.table import Raw
 from emotion_jax.errors import Mistake
-from emotion_jax.registry import check_type
+from emotion_jax.registry import check_type, pick
 
 SOURCES = {
     "synthetic": synthetic.read,
@@ -39,27 +38,21 @@ def load(source: str, path: str = "", side: int | None = None, /, **options) -> 
     Args:
       side: the model's, for readers that resample; others give their own.
     """
-    read = SOURCES[_known(source)]
+    read = pick("source in SOURCE=PATH", source, SOURCES)
     path = os.path.expanduser(path)
     _check(source, path, options)
     if "votes" in options:
         options["votes"] = os.path.expanduser(options["votes"])
     if side and "side" in inspect.signature(read).parameters:
         options["side"] = side
+    if not path and source != "synthetic":  # prepared: there is nothing to parse
+        return read(path, **options)
+    files = [path, options.get("votes")] if path else CODE
     try:
-        if os.path.isdir(path):
-            content = cache.listing(path)
-        elif path and not os.path.isfile(path):  # a pipe, or nothing at all
-            return read(path, **options)
-        elif not path and source != "synthetic":  # prepared: there is nothing to parse
-            return read(path, **options)
-        else:
-            content = [cache.content(file) for file in ([path] if path else CODE)]
-            if options.get("votes"):
-                content.append(cache.content(options["votes"]))
+        contents = [cache.identity(file) for file in files if file]
     except OSError:
         return read(path, **options)
-    key = (source, sorted(options.items()), content)
+    key = (source, sorted(options.items()), contents)
     raw = cache.cached(key, lambda: read(path, **options))
     return dataclasses.replace(raw, path=path)
 
@@ -68,7 +61,7 @@ def parse_source(text: str) -> tuple[str, str, dict]:
     """Splits `fer2013=PATH`, `fer2013:5=PATH` or `synthetic`: name, path, options."""
     name, _, path = text.partition("=")
     name, colon, classes = name.partition(":")
-    _known(name)
+    pick("source in SOURCE=PATH", name, SOURCES)
     if not colon:
         return name, path, {}
     if name != "fer2013" or classes not in ("5", "7"):
@@ -87,17 +80,6 @@ def parse_sources(given: Iterable[str]) -> list[tuple[str, str, dict]]:
         if names.count(name) > 1:
             raise Mistake(f"{name} is named {names.count(name)} times; name one file")
     return found
-
-
-def _known(source: str) -> str:
-    if source in SOURCES:
-        return source
-    close = difflib.get_close_matches(source, SOURCES, 1)
-    hint = f" (is {close[0]} meant?)" if close else ""
-    raise Mistake(
-        f"{source!r} is no source of faces{hint}; expected SOURCE or SOURCE=PATH with "
-        f"one of {', '.join(SOURCES)}."
-    )
 
 
 def _check(source: str, path: str, options: dict) -> None:

@@ -26,7 +26,7 @@ DICTS = ("labels", "known", "extra", "trained")
 def cached(key_parts: tuple, build: Callable[[], Raw]) -> Raw:
     """What `build` returned when it was last called for these parts.
 
-    The parts must determine all of the table but its path; see `content`.
+    The parts must determine all of the table but its path; see `identity`.
     """
     home = folder()
     if home is None:
@@ -42,6 +42,15 @@ def cached(key_parts: tuple, build: Callable[[], Raw]) -> Raw:
             _save(entry, raw)
             _prune(home)
     return raw
+
+
+def identity(path: str) -> str | list[tuple[str, int, int]]:
+    """What tells a file or a folder from another; of a pipe, or nothing, an OSError."""
+    if os.path.isdir(path):
+        return listing(path)
+    if not os.path.isfile(path):  # a pipe can be read once
+        raise FileNotFoundError(path)
+    return content(path)
 
 
 def content(path: str) -> str:

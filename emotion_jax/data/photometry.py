@@ -65,7 +65,10 @@ def noise(key: PRNGKeyArray, image: Image, std: float = 0.05) -> Image:
 def erase(
     key: PRNGKeyArray, image: Image, low: float = 0.02, high: float = 0.2
 ) -> Image:
-    """Fill a rectangle of low..high of the area with noise (Zhong et al. 2017)."""
+    """Fill a rectangle of low..high of the area with noise (Zhong et al. 2017).
+
+    About any pixel, so it may reach over the edge, where the paper draws another.
+    """
     side = image.shape[0]
     keys = jax.random.split(key, 4)
     area = between(keys[0], low, high)
@@ -119,7 +122,7 @@ def cutout(
     low: float = 0.05,
     high: float = 0.2,
 ) -> Image:
-    """Cover low..high of the area with the image's mean, in one of SHAPES."""
+    """Cover about low..high of the area with the image's mean, in one of SHAPES."""
     keys = jax.random.split(key)
     covered = SHAPES[shape](keys[0], image.shape[0], between(keys[1], low, high))
     return jnp.where(covered[..., None], image.mean(), image)

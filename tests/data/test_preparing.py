@@ -54,7 +54,7 @@ def test_the_same_faces_are_there_and_others_need_overwrite(tmp_path, capsys):
         (["fer2013=nowhere.csv"], "nowhere.csv: cannot be read: No such file"),
         (["fer2013"], "expected fer2013=PATH, keypoints=PATH or synthetic"),
         (["folder=."], "expected fer2013=PATH, keypoints=PATH or synthetic"),
-        (["fer=a.csv"], "'fer' is no source"),
+        (["fer=a.csv"], "unknown source in SOURCE=PATH 'fer'"),
         (["synthetic=a.csv"], "synthetic is built in and takes no path"),
         (["fer2013=a.csv", "--overwite"], "--overwrite"),
         ([], "SOURCE=PATH"),

@@ -59,7 +59,7 @@ def test_a_source_that_the_config_lacks_is_a_mistake():
     config = tiny.config()
     with pytest.raises(Mistake, match="trains on synthetic, not on keypoints: take an"):
         sections.set_paths(config, ["keypoints=b.csv"], "path")
-    with pytest.raises(Mistake, match="'keypoint' is no source"):
+    with pytest.raises(Mistake, match="unknown source in SOURCE=PATH 'keypoint'"):
         sections.set_paths(config, ["keypoint=b.csv"], "path")
 
 
@@ -220,5 +220,5 @@ def test_what_data_names_is_a_section_of_sources():
         "keypoints": {"path": "b=c.csv"},
     }
     assert sections.sources_of([]) == {}
-    with pytest.raises(Mistake, match="'ferr' is no source of faces"):
+    with pytest.raises(Mistake, match="unknown source in SOURCE=PATH 'ferr'"):
         sections.sources_of(["ferr=a.csv"])
