@@ -1,6 +1,7 @@
 """Losses: functions of arrays, one value a label, in float32; tasks choose."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from jaxtyping import Array, Float
 def focal(
     logits: Float[Array, "b k"], target: Float[Array, "b k"], gamma: float
 ) -> Float[Array, " b"]:
-    """Cross-entropy, each class's term times (1 - p)^gamma (Lin et al. 2017, eq. 5).
+    """Cross-entropy, each class's term times (1 - p)^gamma (Lin et al. 2017, eq. 4).
 
     With gamma 0 it is the cross-entropy; targets may be any distribution.
     """
@@ -56,8 +57,9 @@ def grid(size: int, side: int) -> Float[np.ndarray, " s"]:
 def soft_argmax(heat: Float[Array, "b p h w"], side: int) -> Float[Array, "b p 2"]:
     """The mean place of each map's softmax, in pixels (Sun et al. 2018, eq. 2)."""
     share = jax.nn.softmax(heat.reshape(*heat.shape[:2], -1)).reshape(heat.shape)
-    x = share.sum(2) @ grid(heat.shape[3], side)
-    y = share.sum(3) @ grid(heat.shape[2], side)
+    exact = partial(jnp.dot, precision="highest")  # or a TPU rounds to half a pixel
+    x = exact(share.sum(2), grid(heat.shape[3], side))
+    y = exact(share.sum(3), grid(heat.shape[2], side))
     return jnp.stack([x, y], -1)
 
 

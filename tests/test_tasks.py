@@ -221,6 +221,25 @@ def test_a_learned_weight_is_one_over_the_noise():
     assert loss == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_learned_weight_stays_where_no_label_is_known():
+    outputs, labels, known = jax.tree.map(jnp.array, batch())
+    known["keypoints"] = jnp.zeros_like(known["keypoints"])
+
+    @jax.jit
+    def loss(noise, taught):
+        given = outputs | {"log_variance": noise}
+        args = LEARNED, given, labels, known, 24, taught
+        return tasks.losses_and_metrics(*args)[0]
+
+    slopes = jax.grad(loss)
+    noise = {"emotion": jnp.zeros(()), "keypoints": jnp.array(-90.0)}
+    found = slopes(noise, {})
+    assert found["keypoints"] == 0 != found["emotion"]
+    assert np.isfinite(loss(noise, {}))
+    taught = {"keypoints": outputs["keypoints"] + 1.0}
+    assert slopes(noise | {"keypoints": jnp.zeros(())}, taught)["keypoints"] != 0
+
+
 @pytest.mark.parametrize("classes", [(), ("calm",), ("calm", "tense", "calm")])
 def test_classes_are_two_at_least_and_each_another(classes):
     with pytest.raises(Mistake, match="a tuple of names, got .*; two at least, and"):

@@ -34,7 +34,7 @@ class Pooled(Head):
 
     @nn.compact
     def __call__(self, features: Float[Array, "b h w c"], side: int, train: bool):
-        return self.output(features.mean((1, 2)), side)
+        return self.output(features.astype(jnp.float32).mean((1, 2)), side)
 
 
 class Flat(Head):
@@ -76,6 +76,6 @@ class Projector(nn.Module):
 
     @nn.compact
     def __call__(self, features: Float[Array, "b h w c"]) -> Float[Array, "b d"]:
-        x = features.mean((1, 2)).astype(jnp.float32)
+        x = features.astype(jnp.float32).mean((1, 2))
         x = nn.relu(nn.Dense(x.shape[-1], name="hidden")(x))
         return nn.Dense(self.width, name="output")(x)

@@ -87,7 +87,10 @@ class Block(nn.Module):
         return y if style.preactivation else style.act(y)
 
     def convolve(self, x, width: int, kernel: int, stride: int, name: str):
-        """A convolution; if anti-aliased, a blur does its striding (Zhang 2019)."""
+        """A convolution; if anti-aliased, a blur does its striding (Zhang 2019).
+
+        The blur comes before the norm and the activation, in the paper after them.
+        """
         conv = partial(self.style.conv, width, (kernel, kernel), name=name)
         if stride > 1 and self.style.antialias:
             return conv()(blur(x, stride)) if kernel == 1 else blur(conv()(x), stride)

@@ -85,8 +85,10 @@ def losses_and_metrics(
             lesson = task.lesson(outputs[name], taught[name], side).mean()
             metrics[f"{name}/lesson"] = lesson, jnp.ones(())
             mean += task.teacher_share * (lesson - mean)
-        if task.weight == "learned":
-            loss += losses.uncertain(mean, outputs["log_variance"][name])
+        if task.weight == "learned":  # of nothing, no noise can be learnt
+            some = (count > 0) | (name in taught)
+            log_variance = jnp.where(some, outputs["log_variance"][name], 0.0)
+            loss += losses.uncertain(mean, log_variance)
         else:
             loss += task.weight * mean
         for key, (values, mask) in task.metrics(*args).items():
