@@ -175,8 +175,7 @@ def calibration(folder: Path, answers: Answers, told: Told) -> list[Html]:
         sentences(
             "The negative log-likelihood, ", told("nll@raw"), " before and ",
             told("nll"), " after, judges both at once: being right, and knowing when. "
-            "Sampling noise alone makes an ECE above zero, more so in an interval's "
-            "draws.",
+            "Sampling noise alone makes an ECE above zero.",
         ),
     ]  # fmt: skip
 

@@ -59,6 +59,24 @@ def test_few_people_make_a_wide_interval():
     assert faces["accuracy@high"] - faces["accuracy@low"] < 0.2
 
 
+def test_a_calibration_error_lies_in_its_interval(monkeypatch):
+    """Each draw adds what chance adds; a percentile of them as they are lies above."""
+    rng = np.random.default_rng(0)
+    sure = rng.uniform(0.3, 1.0, 2000)
+    hit = rng.random(2000) < sure  # perfectly calibrated
+    bins = (sure * 200).astype(int)
+
+    def ece(rows):
+        gap = np.bincount(bins[rows], hit[rows] - sure[rows], 200)
+        return {"ece": float(np.abs(gap).sum() / len(rows))}
+
+    point = ece(np.arange(2000))["ece"]
+    found = intervals(ece, np.arange(2000))
+    assert 0 <= found["ece@low"] < point < found["ece@high"] < 2 * point
+    monkeypatch.setattr(report.intervals, "BIASED", ())
+    assert intervals(ece, np.arange(2000))["ece@low"] > point
+
+
 def test_without_a_row_there_is_no_interval():
     found = intervals(mean_of(np.ones(3)), np.array([], int))
     assert found == {"accuracy@low": None, "accuracy@high": None}
