@@ -88,8 +88,8 @@ class Checkpoints:
                 f"{plan.total}: ask for more, or take another --workdir"
             )
 
-    def open(self, like: TrainState) -> TrainState | None:
-        """Makes the folder; the newest whole state, on the devices of `like`, if any.
+    def restore(self, like: TrainState) -> TrainState | None:
+        """The newest whole state, on the devices of `like`, if there is any.
 
         A checkpoint that cannot be read, by whichever process, is told and set aside
         as STEP.damaged, and the one before it is taken: the run makes that step again.
@@ -104,7 +104,6 @@ class Checkpoints:
             if jax.process_index() == 0:
                 with one_sentence():
                     set_aside(folder, problem or "another process cannot read it")
-        self.manager = self.make_manager()
         return state
 
     def steps(self) -> list[int]:
@@ -170,14 +169,12 @@ class Checkpoints:
                 self.manager.wait_until_finished()
 
     def __enter__(self) -> "Checkpoints":
+        """Makes the folder, where it is not there yet."""
+        self.manager = self.make_manager()
         return self
 
     def __exit__(self, *exception) -> None:
         """However the run ends, what was begun is written first."""
-        self.close()
-
-    def close(self) -> None:
-        """Returns when all that was begun is written."""
         if self.manager is None:
             return
         with one_sentence():

@@ -9,210 +9,24 @@ The training loop evaluates with the same `Evaluator`, so its numbers are these.
 are after the temperature that was fitted on `val` and lies in the checkpoint.
 """
 
-import dataclasses
-import json
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
-import numpy as np
-from jax.sharding import Mesh
-from jaxtyping import UInt8
+from ml_collections import ConfigDict
 
-from emotion_jax import (
-    bucket,
-    checkpoint,
-    cli,
-    data,
-    files,
-    logs,
-    pretrained,
-    registry,
-    sharding,
-    views,
-)
+from emotion_jax import bucket, cli, data, files, logs, pretrained
 from emotion_jax.data.pipeline import concatenate
 from emotion_jax.data.prepare import default_split, prepare
 from emotion_jax.data.sections import options_of, options_of_val, same_file
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
-from emotion_jax.models import make_network
-from emotion_jax.plan import Plan
+from emotion_jax.evaluator import Restored, restore
 from emotion_jax.report import tables
-from emotion_jax.report.intervals import intervals
-from emotion_jax.scores import Numbers, fit_temperature, ranks
-from emotion_jax.step import make_eval_step
-from emotion_jax.tasks import Task, make_tasks, offset
+from emotion_jax.scores import Numbers
 from emotion_jax.views import Outputs
 
 KINDS = ("*.html", "*.json", "*.md", "*.png")  # of the files that it writes
-
-
-class Evaluator:
-    """A network's outputs and their numbers: float32, every face once."""
-
-    def __init__(
-        self,
-        tasks: Mapping[str, Task],
-        model: Mapping,
-        mesh: Mesh,
-        batch_size: int = 512,
-        temperature: float = 1.0,
-    ):
-        self.tasks, self.mesh, self.temperature = tasks, mesh, temperature
-        self.batch_size = -(-batch_size // mesh.size) * mesh.size
-        self.network = make_network(tasks, **{**model, "dtype": "float32"})
-        self.eval_step = make_eval_step(self.network, mesh)
-
-    def run(self, variables: dict, image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
-        """Each task's output for every face: logits, or points in pixels."""
-        batches, size = [], self.enough(len(image))
-        for start in range(0, len(image), size):
-            batch = image[start : start + size]
-            padding = [(0, size - len(batch))] + [(0, 0)] * 3
-            batch = sharding.place(np.pad(batch, padding), sharding.split(self.mesh))
-            batches.append(self.eval_step(variables, batch))
-        outputs = jax.tree.map(lambda *x: np.concatenate(x), *jax.device_get(batches))
-        return {name: output[: len(image)] for name, output in outputs.items()}
-
-    def enough(self, count: int) -> int:
-        """The batch for this many faces: of few sizes, as each is compiled."""
-        size = self.mesh.size
-        while size < min(count, self.batch_size):
-            size *= 2
-        return min(size, self.batch_size)
-
-    def run_tta(self, variables: dict, image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
-        """As `run`, averaged over views of each face (views.py)."""
-        off = offset.learnt(self.tasks, variables["params"], image.shape[2])
-        return views.average(partial(self.run, variables), self.tasks, image, off)
-
-    def report(
-        self, outputs: Outputs, split: Split, temperature: float | None = None
-    ) -> Numbers:
-        """Every number that training logs, by `task/name`."""
-        found, temperature = {}, temperature or self.temperature
-        for name, task in self.tasks.items():
-            numbers = task.report(*arguments(name, outputs, split), temperature)
-            found |= {f"{name}/{key}": value for key, value in numbers.items()}
-        return found
-
-    def details(self, outputs: Outputs, split: Split) -> Numbers:
-        """Further numbers, and the intervals of the headline ones: takes seconds."""
-        found, person = {}, split.extra.get("person")
-        for name, task in self.tasks.items():
-
-            def numbers(rows, name=name, task=task) -> Numbers:
-                args = arguments(name, outputs, split, rows)
-                return task.report(*args, self.temperature)
-
-            known = split.faces["known"][name].reshape(len(split), -1).any(-1)
-            args = *arguments(name, outputs, split), self.temperature
-            mine = task.details(*args)
-            mine |= intervals(numbers, np.flatnonzero(known), person)
-            found |= {f"{name}/{key}": value for key, value in mine.items()}
-        return found
-
-    def fit_temperature(self, outputs: Outputs, split: Split) -> float:
-        """One for all tasks of classes, by their faces in this split; 1 without any."""
-        answers = []
-        for name, task in self.tasks.items():
-            if task.kind == "classes":
-                output, label, known, _, classes, _ = arguments(name, outputs, split)
-                answers.append(task.answers(output, label, known, classes))
-        return fit_temperature(answers)
-
-
-def arguments(
-    name: str, outputs: Outputs, split: Split, rows: np.ndarray | slice = slice(None)
-) -> tuple:
-    """What a task's report takes, for all rows or some."""
-    faces = split.faces
-    return (
-        outputs[name][rows],
-        faces["labels"][name][rows],
-        faces["known"][name][rows],
-        faces["image"].shape[2],
-        split.classes,
-        {key: column[rows] for key, column in split.extra.items()},
-    )
-
-
-class Validation:
-    """The training loop's evaluations, on the `val` rows of all sources.
-
-    With `report`, a run that has come to its end is `finish`ed.
-    """
-
-    def __init__(
-        self,
-        evaluator: Evaluator,
-        val: Mapping[str, Split],
-        plan: Plan,
-        *,
-        every: int | str,
-        report: bool = True,
-    ):
-        self.evaluator, self.split = evaluator, concatenate(list(val.values()))
-        self.every, self.last = plan.every(every), plan.total
-
-    def due(self, step: int) -> bool:
-        """At its cadence, and at the end of the run."""
-        return step % self.every == 0 or step == self.last
-
-    def numbers(self, variables: dict) -> tuple[Numbers, float]:
-        """Every number of these variables on `val`, after the temperature fitted there.
-
-        So its calibration is a little better here than elsewhere; @raw is before.
-        """
-        outputs = self.evaluator.run(variables, self.split.faces["image"])
-        temperature = self.evaluator.fit_temperature(outputs, self.split)
-        return self.evaluator.report(outputs, self.split, temperature), temperature
-
-    def check_headline(self, key: str) -> None:
-        """Raises unless this number will be there to choose the best step by."""
-        tasks, faces = self.evaluator.tasks, self.split.faces
-        labels = {name: faces["labels"][name] for name in tasks}
-        outputs = {
-            name: labels[name] if task.kind == "points" else np.log(labels[name] + 1e-9)
-            for name, task in tasks.items()
-        }
-        found = self.evaluator.report(outputs, self.split)
-        found = {key: value for key, value in found.items() if ranks(key)}
-        if key not in found:
-            raise registry.unknown("number in config.checkpoint.best", key, found)
-        if found[key] is None:
-            raise Mistake(f"config.checkpoint.best is {key}, but val has no such label")
-
-
-@dataclasses.dataclass(frozen=True)
-class Restored:
-    """A checkpoint made ready to evaluate, on this machine's devices."""
-
-    folder: Path
-    meta: checkpoint.Meta
-    tasks: dict[str, Task]
-    variables: dict
-    evaluator: Evaluator
-
-    @property
-    def title(self) -> str:
-        """Which network it is: one that ships, or a run and its step."""
-        run, step = self.folder.parents[1].name, self.folder.name
-        return pretrained.name_of(self.folder) or f"{run}, step {step}"
-
-
-def restore(
-    name: str, flag: str = "--checkpoint", devices: Sequence[jax.Device] | None = None
-) -> Restored:
-    """The network that X names, with the config that it carries; on all devices."""
-    mesh = sharding.make_mesh(devices)
-    folder, meta, variables = checkpoint.read(name, mesh, flag)
-    config = meta.config
-    tasks = make_tasks(config["tasks"])
-    evaluator = Evaluator(tasks, config["model"], mesh, temperature=meta.temperature)
-    return Restored(folder, meta, tasks, variables, evaluator)
 
 
 def load_splits(
@@ -226,34 +40,43 @@ def load_splits(
     Args:
       trained: against the labels that the run was trained on, not the original ones.
     """
-    own, splits = restored.meta.config["data"]["sources"], []
+    own, side = restored.meta.config["data"]["sources"], restored.meta.side
+    splits = []
     for source, path, options in data.parse_sources(wanted or own):
         section, name = own.get(source, {}), split
         if source in own and (not path or same_file(path, section.get("path", ""))):
             path = section.get("path", "")
             options = options_of(section, trained) | options
-            if "val" in (name or "").split("+") and (second := section.get("val")):
-                if name != "val":
-                    raise Mistake(
-                        f"--split {name}: the run trained on the val rows of {path} "
-                        f"too, and validated on {second}: take one split at a time"
-                    )
-                if wanted:
-                    raise Mistake(
-                        f"the run trained on the val rows of {path} too, and validated "
-                        f"on {second}: leave --data out, or take --split test"
-                    )
+            second = section.get("val")
+            if second and "val" in (name or "").split("+"):
+                check_second(name, path, second, named=bool(wanted))
                 path, name, options = second, "all", options_of_val(section)
-        raw = data.load(source, path, restored.meta.side, **options)
+        raw = data.load(source, path, side, **options)
         name = name or (default_split(raw) if wanted else "test")
-        splits.append(
-            prepare(raw, name, restored.tasks, restored.meta.side, trained=trained)
-        )
+        splits.append(prepare(raw, name, restored.tasks, side, trained=trained))
     if trained and all(s.labels == "original" for s in splits):
         raise Mistake(
             "--labels trained: the run was trained on the original labels of this data"
         )
     return splits
+
+
+def check_second(split: str, path: str, second: str, named: bool) -> None:
+    """Raises unless `val` can mean the second file that the run validated on.
+
+    Args:
+      named: whether --data names the first, whose `val` rows were trained on.
+    """
+    if split != "val":
+        raise Mistake(
+            f"--split {split}: the run trained on the val rows of {path} too, and "
+            f"validated on {second}: take one split at a time"
+        )
+    if named:
+        raise Mistake(
+            f"the run trained on the val rows of {path} too, and validated on "
+            f"{second}: leave --data out, or take --split test"
+        )
 
 
 def numbers_of(restored: Restored, split: Split, tta: bool) -> tuple[Outputs, Numbers]:
@@ -289,7 +112,7 @@ def write(
     files.write_text(out / "report.html", page)
 
 
-def finish(workdir: Path) -> None:
+def finish(workdir: Path, config: ConfigDict) -> None:
     """The report of a finished run on its own `val`, unless it is there or unwanted.
 
     It depends on the workdir and the data alone, so a run that was killed just before
@@ -298,8 +121,7 @@ def finish(workdir: Path) -> None:
     """
     if jax.process_index() != 0:
         return
-    config = json.loads((workdir / "config.json").read_text())
-    if (workdir / "report.html").exists() or not config["eval"].get("report", True):
+    if (workdir / "report.html").exists() or not config.eval.get("report", True):
         return
     restored = restore(str(workdir), devices=jax.local_devices())
     split = concatenate(load_splits(restored, [], "val"))

@@ -13,13 +13,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int, UInt8
 
-from emotion_jax import bucket, evaluate
+from emotion_jax import bucket
 from emotion_jax.data.image import UNREADABLE, gray, read_photo, reason, resize
 from emotion_jax.errors import Mistake
+from emotion_jax.evaluator import restore
 from emotion_jax.photo import detect, inputs
 from emotion_jax.photo.inputs import Crop
 from emotion_jax.scores import softmax
 from emotion_jax.tasks import Task
+from emotion_jax.views import Outputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Model:
     """A trained network, on this machine's devices."""
 
     def __init__(self, checkpoint: str | PathLike, flag: str = "emotion_jax.load:"):
-        self.restored = evaluate.restore(str(checkpoint), flag)
+        self.restored = restore(str(checkpoint), flag)
 
     def __repr__(self) -> str:
         tasks, side = self.restored.tasks, self.restored.meta.side
@@ -109,7 +111,7 @@ class Model:
         return combine([self], crops, tta)
 
     def output(
-        self, kind: str, outputs: evaluate.Outputs
+        self, kind: str, outputs: Outputs
     ) -> tuple[np.ndarray | None, tuple[str, ...]]:
         """The output of the task of this kind, and its names, where there is one."""
         tasks: dict[str, Task] = self.restored.tasks

@@ -31,7 +31,8 @@ from emotion_jax.config import check_config
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import make_feed
 from emotion_jax.data.sections import load_train_and_val, set_paths
-from emotion_jax.evaluate import Evaluator, Validation, finish
+from emotion_jax.evaluate import finish
+from emotion_jax.evaluator import Evaluator, Validation
 from emotion_jax.models import new_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import make_plan
@@ -53,7 +54,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
     with bucket.folder(workdir, "--workdir") as home:
         if is_done(home.path, config):
             logs.say(f"{workdir} is done: its checkpoints and logs are there")
-            return finish(home.path)
+            return finish(home.path, config)
         train_in(home, config)
 
 
@@ -92,15 +93,13 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     )
     init = step.make_init(network, optimizer, config.seed, side)
     like = abstract(init, mesh, config.fsdp)
-    given = {} if checkpoints.steps() else warm_start.load(config.init_from, like, mesh)
 
-    # The state is born on its devices, or restored to them.
+    # The state is restored to its devices, or born there.
+    state = checkpoints.restore(like)
+    given = {} if state else warm_start.load(config.init_from, like, mesh)
     open_workdir(workdir, config)
-    state = checkpoints.open(like)
     layout = jax.tree.map(lambda x: x.sharding, like)
     if state is None:
-        # Not yet loaded where there were checkpoints, and all of them damaged.
-        given = given or warm_start.load(config.init_from, like, mesh)
         state = jax.jit(init, out_shardings=layout)(given)
     start = int(state.step)
     names = {name: task.names for name, task in tasks.items()}
@@ -130,7 +129,7 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
                 signals.leave(now)
     if plan.stop == plan.total:
         close_workdir(workdir, state, mesh)
-        finish(workdir)
+        finish(workdir, config)
 
 
 def say_what_runs(like, meta: Meta, plan, start: int, mesh) -> None:

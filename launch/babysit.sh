@@ -103,7 +103,7 @@ if $dry_run; then
 fi
 trap 'say "stopped; the TPU is left as it is"; exit 130' INT TERM
 
-silent=0 failed=0 # how often in a row
+silent=0 failed=0 # how often in a row, and on this TPU
 while true; do
     state=$(tpu state) || {
         [ $? -ne 2 ] || exit 2 # a wrong flag; it is told

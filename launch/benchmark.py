@@ -203,6 +203,7 @@ def main(args: list[str]) -> None:
     add("--only", nargs="+", default=list(SECTIONS), choices=SECTIONS, metavar="PART")
     add("--compare", nargs="*", metavar="PEER", help=f"also {', '.join(peers.PEERS)}")
     add("--out", type=Path, metavar="DIR", help="where the JSON goes")
+    overrides = cli.overrides(args)
     flags, config = parser.parse_with_config(args)
     if flags.repeats < 1 or flags.batch_size < 0 or min(flags.calls, default=1) < 1:
         raise Mistake("--repeats, --calls and --batch-size are at least 1")
@@ -216,10 +217,15 @@ def main(args: list[str]) -> None:
     batch_size = flags.batch_size or config.train.batch_size
     sharding.check_divides(batch_size, mesh, "train.batch_size")
     rig = rigs.Rig(config, mesh, batch_size, 32 * batch_size)
-    found = {"config": flags.config, "batch_size": batch_size} | logs.environment()
+    if wanted:
+        peers.plan_of(rig)  # raises for a network that they cannot build
+    found = {"config": flags.config, "overrides": overrides, "batch_size": batch_size}
+    found |= logs.environment()
     found |= {"cores": os.cpu_count(), "model": config.model.to_dict()}
-    suffix = "" if flags.only == list(SECTIONS) else f"_{'_'.join(flags.only)}"
-    name = f"benchmark_{found['platform']}_{Path(flags.config).stem}{suffix}.json"
+    parts = [] if flags.only == list(SECTIONS) else flags.only
+    sized = [f"batch-{flags.batch_size}"] if flags.batch_size else []
+    kind = f"benchmark_{found['platform']}"
+    name = rigs.result_file(kind, flags.config, [*overrides, *sized, *parts])
 
     def keep() -> None:  # at once: what comes next may not end
         if flags.out:

@@ -91,6 +91,8 @@ def kill_one(running: list[subprocess.Popen], dice: random.Random) -> str:
     """Kills a process; how the others ended, or `too late` if all was done."""
     victim = dice.choice(running)
     if victim.poll() is not None:
+        for process in running:
+            process.wait(PATIENCE_S)
         return "too late"
     victim.send_signal(signal.SIGKILL)
     since = time.monotonic()

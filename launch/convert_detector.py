@@ -8,12 +8,17 @@ The input and the outputs keep their names and layouts: `input` [1, side, side, 
 `regressors` [1, anchors, 16] and `classificators` [1, anchors, 1].
 """
 
+import argparse
 import sys
 from pathlib import Path
 
 import numpy as np
-import tflite
-from onnx import TensorProto, checker, helper, numpy_helper
+
+try:
+    import tflite
+    from onnx import TensorProto, checker, helper, numpy_helper
+except ImportError as error:
+    sys.exit(f"{__doc__}\n{error}: install what is named above")
 
 OPTIONS = {
     "CONV_2D": tflite.Conv2DOptions,
@@ -171,5 +176,11 @@ class Converter:
 
 
 if __name__ == "__main__":
-    source, target = map(Path, sys.argv[1:])
-    target.write_bytes(Converter(source.read_bytes()).convert().SerializeToString())
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path, metavar="TFLITE")
+    parser.add_argument("target", type=Path, metavar="ONNX")
+    flags = parser.parse_args()
+    model = Converter(flags.source.read_bytes()).convert()
+    flags.target.write_bytes(model.SerializeToString())

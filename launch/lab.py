@@ -12,6 +12,7 @@ import functools
 import hashlib
 import json
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from emotion_jax import cli, data, files, logs, sharding
+from emotion_jax.data import cache
 from emotion_jax.data.prepare import HELD_OUT
 from emotion_jax.data.sections import (
     TRAINED,
@@ -31,18 +33,19 @@ from emotion_jax.data.sections import (
     set_paths,
 )
 from emotion_jax.errors import Mistake
-from emotion_jax.evaluate import Evaluator, Validation
+from emotion_jax.evaluator import Evaluator, Validation
 from emotion_jax.registry import call
 from emotion_jax.report import tables
 from emotion_jax.scores import lower_is_better
 from emotion_jax.tasks import make_tasks
 from emotion_jax.trial import Run, Trial
-from emotion_jax.workdir import MAY_CHANGE, flatten, to_dict
+from emotion_jax.workdir import MAY_CHANGE, different, flatten, to_dict
 
 Recipe = Mapping[str, object]  # fields by their names: {"model.width": 64}
 
 HEADLINES = ("accuracy", "macro_f1", "ece", "nll", "rmse_px", "nme")
 POINTS = 60  # of a kept curve
+FILES = (".path", ".val", ".votes", ".teachers", "init_from")  # fields that name some
 # What is measured, and on which faces, is the same for all recipes.
 FIXED = ("seed", "stop_at", "checkpoint.best", "eval.", "tasks.emotion.classes")
 
@@ -56,6 +59,7 @@ class Lab:
       data: SOURCE=PATH, and `val`, a second file likewise.
       out: the folder of the runs.
       also: what else to measure of a run, by name.
+      purpose: names that; runs with other measurements are other runs.
     """
 
     file: str
@@ -64,14 +68,16 @@ class Lab:
     val: Sequence[str]
     out: Path
     also: Callable[["Bench", Run], dict] = lambda bench, run: {}
+    purpose: str = ""
     lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
     loaded: dict = dataclasses.field(default_factory=dict)
 
     def config(self, recipe: Recipe) -> ConfigDict:
         """The recipe's config, complete."""
-        check_recipe(recipe)
         with self.lock:  # it runs the config's file
+            base = cli.load_config(self.file, self.overrides)
             config = cli.load_config(self.file, [*self.overrides, *flags_of(recipe)])
+        check_recipe(base, config)
         set_paths(config, self.data, "path")
         set_paths(config, self.val, "val")
         return config
@@ -97,18 +103,17 @@ class Lab:
     def runs(self) -> dict[str, list[dict]]:
         """The runs of this config's recipes, in the order of their seeds, by key."""
         found: dict[str, list[dict]] = {}
-        for path in sorted((self.out / "runs").glob("[!.]*.json")):
+        for path in sorted((self.out / "runs").glob(f"{self.key}-*.json")):
             run = json.loads(path.read_text())
-            if run["of"] == self.key:
-                found.setdefault(path.stem.split("-")[0], []).append(run)
+            found.setdefault(path.stem.split("-")[1], []).append(run)
         return {
             k: sorted(runs, key=lambda run: run["seed"]) for k, runs in found.items()
         }
 
     @functools.cached_property
     def key(self) -> str:
-        """Of the config as it is: that of all its recipes' runs."""
-        return self.bench({}).key
+        """Names the config as it is and the purpose, for which recipes are compared."""
+        return digest([self.bench({}).key, self.purpose])
 
     @functools.cached_property
     def environment(self) -> dict:
@@ -127,14 +132,12 @@ class Bench:
 
     @functools.cached_property
     def key(self) -> str:
-        """Names all that decides a run's number but its seed."""
+        """Names all that decides a run's number but the run's own seed."""
         fields = dict(flatten(to_dict(self.config)))
         decides = {
-            name: Path(value).name
-            if name.endswith((".path", ".val", ".votes"))
-            else value
+            name: contents(value) if name.endswith(FILES) else value
             for name, value in fields.items()
-            if not name.startswith((*MAY_CHANGE, "seed"))
+            if not name.startswith(MAY_CHANGE)
         }
         return digest(decides)
 
@@ -157,7 +160,8 @@ class Bench:
 
     def run(self, seed: int) -> dict:
         """The run from this seed: as it is kept, or made now."""
-        path = self.lab.out / "runs" / f"{self.key}-{seed}.json"
+        name = f"{self.lab.key}-{self.key}-{seed}.json"
+        path = self.lab.out / "runs" / name
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             files.write_json(path, self.make(seed))
@@ -168,7 +172,7 @@ class Bench:
         begin, best = time.perf_counter(), self.config.checkpoint.best
         check, splits = self.validation, self.lab.faces(self.config)
         run = self.trial.run(seed)
-        found = {"of": self.lab.key, "recipe": self.recipe, "seed": seed}
+        found = {"recipe": self.recipe, "seed": seed}
         found |= {"metric": best, "value": None}
         if np.isfinite(run.loss).all():
             numbers, _ = check.numbers(run.variables)
@@ -190,15 +194,33 @@ class Bench:
         return found | {"data": tables.used(*splits)}
 
 
+def contents(named: str | Sequence[str]) -> object:
+    """What a field that names files, folders or checkpoints says of their bytes."""
+    return identity(named) if isinstance(named, str) else list(map(identity, named))
+
+
+@functools.cache
+def identity(path: str) -> object:
+    """Of a run, its checkpoints alone: it may be evaluated in the meantime."""
+    place = Path(os.path.expanduser(path))
+    if (place / "checkpoints").is_dir():
+        place /= "checkpoints"
+    try:
+        return cache.identity(str(place))
+    except OSError:  # what ships, none at all, or it is told later that there is none
+        return path
+
+
 def digest(value: object) -> str:
     """A short name for any JSON value."""
     text = json.dumps(value, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
-def check_recipe(recipe: Recipe) -> None:
-    """Raises if a recipe sets what must be the same for all that are compared."""
-    for field in recipe:
+def check_recipe(base: ConfigDict, config: ConfigDict) -> None:
+    """Raises if a recipe changes what must be the same for all that are compared."""
+    fields = (dict(flatten(to_dict(each))) for each in (base, config))
+    for field in different(*fields):
         of_faces = field.startswith("data.sources")
         if field.startswith(FIXED) or of_faces and not field.endswith(TRAINED):
             raise Mistake(

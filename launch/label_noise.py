@@ -7,8 +7,7 @@ It takes FER2013 with its Usage, FER+'s votes, and keypoints with a column `pers
 file that networks are measured on first. A minute or two of one CPU core.
 """
 
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import noise_points
 import noise_votes
@@ -20,6 +19,7 @@ from emotion_jax import cli, evaluate, inference
 from emotion_jax.data.image import resize
 from emotion_jax.data.table import FIVE, POINTS
 from emotion_jax.errors import Mistake
+from emotion_jax.report import tables
 from emotion_jax.report.intervals import PERCENTILES, resamples
 from emotion_jax.tasks.keypoints import FRAME
 
@@ -33,20 +33,15 @@ Made by
     python launch/label_noise.py {args}
 
 with 95 % intervals by bootstrap over faces, of twins over photos, of keypoints over
-people. The network is `{network}` for emotions, `{pointer}` for keypoints.
-"""
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """In Markdown."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+people. The network is `{network}` for emotions, `{pointer}` for keypoints."""
 
 
 def interval(
     statistic: Callable[[np.ndarray], float], n: int, group: np.ndarray | None = None
 ) -> str:
     """The statistic of n rows, and where it lies in 95 of 100 draws of them."""
+    if not n:
+        return "-"
     drawn = [statistic(rows) for rows in resamples(np.arange(n), group)]
     low, high = np.percentile(drawn, PERCENTILES)
     return f"{statistic(np.arange(n)):.3f} ({low:.3f} to {high:.3f})"
@@ -70,7 +65,7 @@ def within(faces: Voted, rows: np.ndarray) -> Voted:
     return Voted(faces.raw, faces.rows[here], faces.label[here], faces.share[here])
 
 
-def emotions(path: str, votes: str, model: inference.Model) -> str:
+def emotions(path: str, votes: str, model: inference.Model) -> list[str]:
     """The part on FER2013."""
     faces = noise_votes.load(path, votes)
     test, train = faces.of("PublicTest"), faces.of("Training")
@@ -90,25 +85,20 @@ def emotions(path: str, votes: str, model: inference.Model) -> str:
         "the network, from the pixels": own,
         "has learnt from `val` how they go with votes and network": both,
     }
-    lines = table(
+    right = tables.markdown(
         ["who reads the five classes of PublicTest", "faces", "right by FER2013"],
         [[who, f"{len(right):,}", share(right)] for who, right in readers.items()],
     )
     clear = noise_votes.by_clarity(test, agree)
     network = noise_votes.by_clarity(test, own)
-    lines += "\n" + table(
-        [
-            "votes for the first of the five",
-            "faces",
-            "label is that",
-            "network is right",
-        ],
+    sure = tables.markdown(
+        ["votes for the first of the five", "faces", "label is that", "network is"],
         [
             [name, f"{n:,}", f"{value:.3f}", f"{other:.3f}"]
             for (name, n, value), (_, _, other) in zip(clear, network)
         ],
     )
-    return "\n## Emotions\n\n" + lines + "\n" + photos(faces)
+    return ["## Emotions", right, sure, photos(faces)]
 
 
 def photos(faces: Voted) -> str:
@@ -136,7 +126,8 @@ def photos(faces: Voted) -> str:
             *bounds(drawn),
         ],
     ]
-    return table(["one photo, labelled twice", "photos", "agree", "root"], rows)
+    head = ["one photo, labelled twice", "photos", "agree", "root"]
+    return tables.markdown(head, rows)
 
 
 def bounds(same: Right) -> list[str]:
@@ -149,7 +140,7 @@ def bounds(same: Right) -> list[str]:
     return [share(same), root]
 
 
-def points(paths: Sequence[str], model: inference.Model) -> str:
+def points(paths: Sequence[str], model: inference.Model) -> list[str]:
     """The part on keypoints."""
     faces, first = noise_points.load(paths), noise_points.load(paths[:1])
     found = Registered(faces, ALIKE[0])
@@ -161,11 +152,11 @@ def points(paths: Sequence[str], model: inference.Model) -> str:
         people = faces.person[pairs[:, 0]]
         spans = [px(error, people) for error in errors]
         rows.append([f"{low:.2f} to {high:.2f}", len(pairs), len(set(people)), *spans])
-    lines = table(
+    alike = tables.markdown(
         ["pixels correlate by", "pairs", "people", "laid by pixels", "laid by labels"],
         rows,
     )
-    return "\n## Keypoints\n\n" + lines + "\n" + floor(faces, first, found, model)
+    return ["## Keypoints", alike, *floor(faces, first, found, model)]
 
 
 def px(errors: np.ndarray, people: np.ndarray) -> str:
@@ -190,7 +181,7 @@ def of_people(errors: np.ndarray, person: np.ndarray) -> np.ndarray:
 
 def floor(
     faces: Labelled, first: Labelled, found: Registered, model: inference.Model
-) -> str:
+) -> list[str]:
     """The noise, beside what a network misses, of all points and of each."""
     errors, grain = missed(model, first), noise_points.grain(first.points)
     grain = grain[~np.isnan(grain)]
@@ -230,7 +221,7 @@ def floor(
             f"{np.sqrt(max(1.5**2 - noise**2, 0)):.3f}",
         ],
     }
-    lines = table(
+    every = tables.markdown(
         ["what", "faces or pairs", "px"], [[k, *v] for k, v in measures.items()]
     )
     each = [
@@ -239,7 +230,7 @@ def floor(
         for k, name in enumerate(POINTS)
     ]
     header = ["point", "nearly one picture", "mirror image", "network's error"]
-    return lines + "\n" + table(header, each)
+    return [every, tables.markdown(header, each)]
 
 
 def main(args: list[str]) -> None:
@@ -259,10 +250,10 @@ def main(args: list[str]) -> None:
         if not known or task == "emotion" and not set(FIVE) <= set(known.names):
             raise Mistake(f"{name} does not know what is asked of it: {task}")
     command = " ".join(arg.rsplit("/", 1)[-1] for arg in args)
-    told = RECIPE.format(args=command, network=names[0], pointer=names[1])
+    told = [RECIPE.format(args=command, network=names[0], pointer=names[1])]
     told += emotions(flags.fer2013, flags.votes, models[0])
     told += points(flags.keypoints, models[1])
-    sys.stdout.write(told)
+    print("\n\n".join(told))
 
 
 if __name__ == "__main__":

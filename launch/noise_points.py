@@ -39,7 +39,10 @@ def load(paths: list[str]) -> Labelled:
         whole = raw.known["keypoints"].all(1)
         xy = raw.labels["keypoints"][whole].astype(np.float64) @ [1, 1j]
         image = raw.image[whole, ..., 0].astype(np.float32)
-        parts.append((image, xy, np.char.add(f"{number}/", raw.person[whole])))
+        person = raw.person[whole]
+        alone = np.char.mod("face %d", np.flatnonzero(whole))
+        person = np.where(person == "", alone, person)  # unnamed is nobody else
+        parts.append((image, xy, np.char.add(f"{number}/", person)))
     found = Labelled(*map(np.concatenate, zip(*parts)))
     if found.image.shape[1:] != (FRAME, FRAME):
         raise Mistake(f"the faces are not {FRAME} pixels a side")

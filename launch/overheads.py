@@ -14,7 +14,7 @@ from pathlib import Path
 import jax
 import rig as rigs
 
-from emotion_jax import cli, sharding
+from emotion_jax import cli, logs, sharding
 from emotion_jax.checkpoint import Checkpoints, Meta
 from emotion_jax.plan import Plan
 
@@ -30,11 +30,9 @@ def checkpoint(rig: rigs.Rig, saves: int = 3) -> list[float]:
     """Processor seconds of a save, that in the background included."""
     with tempfile.TemporaryDirectory() as folder:
         plan, state = Plan(rig.batch_size, 10, 10, 1.0), rig.state()
-        keep = Checkpoints(Path(folder), plan, every=1, keep=1, best="loss/loss")
-        keep.open(rig.like)
         meta = Meta(rig.config.to_dict(), {n: t.names for n, t in rig.tasks.items()}, 0)
         found = []
-        with keep:
+        with Checkpoints(Path(folder), plan, every=1, keep=1, best="loss/loss") as keep:
             for _ in range(saves):
                 state = state.replace(step=state.step + 1)
                 begin = time.process_time()
@@ -60,10 +58,13 @@ def first_step_s() -> dict[str, float]:
         env.pop("JAX_COMPILATION_CACHE_DIR", None)
         for start in ("cold", "warm"):
             begin, command = time.perf_counter(), [*train, f"{scratch}/{start}"]
+            line = b""
             with subprocess.Popen(command, env=env, stderr=subprocess.PIPE) as process:
                 for line in process.stderr:
                     if line.startswith(b"step ") and start not in found:
                         found[start] = round(time.perf_counter() - begin, 2)
+            if process.returncode:  # as on a TPU, which this process holds
+                logs.say(f"no first step: {line.decode().strip()}")
     return found
 
 

@@ -33,11 +33,12 @@ from emotion_jax.data.image import resize
 from emotion_jax.data.sections import OWN_FIELDS
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
-from emotion_jax.evaluate import Outputs, Restored
+from emotion_jax.evaluator import Restored, restore
 from emotion_jax.report import card
 from emotion_jax.scores import Numbers
 from emotion_jax.tasks import offset
 from emotion_jax.tasks.keypoints import FRAME
+from emotion_jax.views import Outputs
 from emotion_jax.warm_start import by_path
 
 SAMPLE = {"faces": 10, "seed": 7}  # drawn faces whose answers go along
@@ -47,6 +48,7 @@ TERMS = {
     "keypoints": "The keypoint faces are video frames of the YouTube Faces set with "
     "labels made by machine, or Kaggle's; the terms of both are stated nowhere.",
     "synthetic": "Synthetic faces, drawn by emotion_jax.",
+    "folder": "Images of whoever trained it, in a folder for each class.",
 }
 RESEARCH = "So these weights are for research and teaching only."
 SHIPS = """
@@ -186,7 +188,7 @@ def main(args: list[str]) -> None:
         raise Mistake(f"{flags.name!r} is no name of weights that ship: pretrained:...")
     if pretrained.is_name(flags.checkpoint):
         raise Mistake(f"{flags.checkpoint} is packed already; name its workdir")
-    folder = pack(evaluate.restore(flags.checkpoint, "X"), flags.name, flags.on)
+    folder = pack(restore(flags.checkpoint, "X"), flags.name, flags.on)
     pretrained.read(flags.name)  # what is written can be read
     print(f"written to {folder}: {pretrained.FILE}, {pretrained.CARD}")
 

@@ -1,8 +1,10 @@
 """What a config trains, set up on faces of noise: they take as long as any."""
 
+import re
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +39,13 @@ def noise(tasks: dict, side: int, count: int) -> Split:
     image = rng.integers(0, 256, (count, side, side, 1), np.uint8)
     faces = {"image": image, "labels": labels, "known": known}
     return Split("noise", "", "train", faces, np.arange(count), (), {})
+
+
+def result_file(kind: str, config: str, overrides: Sequence[str]) -> str:
+    """The name of a measurement's JSON: what was set on top of the config is in it."""
+    words = [override.removeprefix("--config.") for override in overrides]
+    words = [re.sub(r"[^\w.]+", "-", word).strip("-") for word in words]
+    return "_".join([kind, Path(config).stem, *words]) + ".json"
 
 
 class Rig:

@@ -8,7 +8,7 @@ The real train step with the same faces a device, compiled for 1, 2, 4 and 8 sim
 devices: FLOPs, bytes, memory and collectives of each, and how many times those of one
 device alone. Then the step of 4 devices in one process and in two. Nothing runs and
 nothing is timed, as simulated devices share the cores. A table, and
-scaling_CONFIG.json (scaling_CONFIG_fsdp.json) in --out.
+scaling_CONFIG.json in --out, with the overrides in its name, if any.
 """
 
 import socket
@@ -23,6 +23,7 @@ from ml_collections import ConfigDict
 
 from emotion_jax import cli, files, logs, sharding, step
 from emotion_jax.errors import Mistake
+from emotion_jax.report import tables
 
 DEVICES = (1, 2, 4, 8)
 TABLE = 4096  # faces; on every device, whatever a step takes of them
@@ -121,6 +122,7 @@ def main(args: list[str]) -> None:
     add = parser.add_argument
     add("--faces", type=int, default=128, metavar="N", help="a device, in one step")
     add("--out", type=Path, metavar="DIR", help="where the JSON goes")
+    overrides = cli.overrides(args)
     flags, config = parser.parse_with_config(args)
     if flags.faces < 1:
         raise Mistake(f"--faces is {flags.faces}, must be at least 1")
@@ -128,7 +130,7 @@ def main(args: list[str]) -> None:
         cli.check_folder("--out", flags.out)
 
     simulate(max(DEVICES))
-    found = {"config": flags.config, "faces": flags.faces, "fsdp": config.fsdp}
+    found = {"config": flags.config, "overrides": overrides, "faces": flags.faces}
     found |= logs.environment()
     found["rows"] = with_ratios([count(config, n, flags.faces) for n in DEVICES])
     found["growing"] = growing(found["rows"])
@@ -141,8 +143,7 @@ def main(args: list[str]) -> None:
     same = "the same" if found["same_in_processes"] else "NOT the same"
     print(f"{alone['devices']} devices in {PROCESSES} processes: {same} as in one")
     if flags.out:
-        name = Path(flags.config).stem + ("_fsdp" if config.fsdp else "")
-        path = flags.out / f"scaling_{name}.json"
+        path = flags.out / rigs.result_file("scaling", flags.config, overrides)
         flags.out.mkdir(parents=True, exist_ok=True)
         files.write_json(path, found)
         print(f"written to {path}")
@@ -150,19 +151,26 @@ def main(args: list[str]) -> None:
 
 def tell(found: dict) -> None:
     """A line for each number of devices, as Markdown."""
-    print("| devices | GFLOP | times | of the update | MB | times | temp MB | moved |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    head = "devices GFLOP times update MB times temporary collectives".split()
+    rows = []
     for row in found["rows"]:
         moved = [
             f"{v['count']} {kind}, {v['bytes'] / 1e6:.2f} MB"
             for kind, v in row["collectives"].items()
         ]
-        print(
-            f"| {row['devices']} | {row['flops'] / 1e9:.3f} | {row['flops_ratio']:.3f} "
-            f"| {row['update_flops'] / 1e9:.3f} | {row['bytes'] / 1e6:,.0f} "
-            f"| {row['bytes_ratio']:.3f} | {row['temp_bytes'] / 1e6:.1f} "
-            f"| {'; '.join(moved) or 'nothing'} |"
+        rows.append(
+            [
+                row["devices"],
+                f"{row['flops'] / 1e9:.3f}",
+                f"{row['flops_ratio']:.3f}",
+                f"{row['update_flops'] / 1e9:.3f}",
+                f"{row['bytes'] / 1e6:,.0f}",
+                f"{row['bytes_ratio']:.3f}",
+                f"{row['temp_bytes'] / 1e6:.1f}",
+                "; ".join(moved) or "none",
+            ]
         )
+    print(tables.markdown(head, rows))
     print(f"gradients: {found['rows'][0]['gradient_bytes'] / 1e6:.2f} MB")
     kinds = ", ".join(found["growing"]) or "none"
     print(f"collectives that grow with the devices, those of faces: {kinds}")

@@ -24,7 +24,7 @@ from emotion_jax import cli, files, logs
 from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.layers import make_gradient_norms
 from emotion_jax.registry import pick
-from emotion_jax.report import charts
+from emotion_jax.report import charts, tables
 from emotion_jax.trial import Run
 
 
@@ -194,6 +194,13 @@ def whole(runs: Mapping[str, Sequence[dict]]) -> dict[str, list[dict]]:
     return {name: mine for name, mine in ended.items() if mine}
 
 
+def measured(runs: Sequence[dict]) -> dict[str, list]:
+    """What else was measured of each run, by name."""
+    names = ("loss", "gradients", "mflops", "step_ms")
+    names = [name for name in names if any(name in run for run in runs)]
+    return {name: [run.get(name) for run in runs] for name in names}
+
+
 def table(runs: Mapping[str, Sequence[dict]]) -> str:
     """A row a recipe; its difference from the first is by seed."""
     first, body, ended = next(iter(runs.values())), [], whole(runs)
@@ -210,12 +217,12 @@ def table(runs: Mapping[str, Sequence[dict]]) -> str:
                 f"{np.mean([run['loss'][-1] for run in good]):.3f}" if good else "-",
                 f"{row['parameters']:,}",
                 *(f"{good[0][cost]:.1f}" if good else "-" for cost in costs),
-                f"{np.mean(row['seconds']):.0f}",
+                f"{min(row['seconds']):.0f}",
             ]
         )
     head = ["", first[0]["metric"], "more than the first (95 %)", "last loss"]
     head += ["parameters", *costs, "seconds a run"]
-    return tally.markdown(head, body)
+    return tables.markdown(head, body)
 
 
 def main(args: list[str]) -> None:
@@ -239,6 +246,7 @@ def main(args: list[str]) -> None:
         [*study.overrides, *overrides],
         *(flags.data, [], flags.out),
         also=lambda bench, run: study.also(kept, bench, run),
+        purpose=flags.study,
     )
     benches = {name: lab.bench(recipe) for name, recipe in study.recipes.items()}
     for bench in benches.values():
@@ -250,7 +258,8 @@ def main(args: list[str]) -> None:
             value = tally.number(runs[name][-1]["value"])
             logs.say(f"seed {seed}: {name} {value}")
     path = flags.out / f"studies_{flags.study}"
-    tally.write_table(path.with_suffix(".jsonl"), map(tally.row, runs.values()))
+    rows = (tally.row(mine) | measured(mine) for mine in runs.values())
+    tally.write_table(path.with_suffix(".jsonl"), rows)
     study.draw(path.with_suffix(".png"), whole(runs))
     page = table(runs)
     files.write_text(path.with_suffix(".md"), page + "\n")

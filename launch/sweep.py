@@ -12,16 +12,12 @@ training, on `val`. OUT holds study.db, each run, table.jsonl (a row a recipe) a
 summary.md. Killed and started again, or started twice at once, it goes on.
 
 On one GPU, trainings of such small networks take turns, so --jobs 8 compiles eight
-recipes while others train. From the sheets of PNG of the project's data, in one call
-of ten minutes, with the table and the best weights in $OUT:
+recipes while others train. All of a config's spaces, with FER+'s votes, in ten minutes:
 
-  pip install -e ".[sweep]"
-  python ../shared/data/make_csv.py /tmp/csv
-  python launch/sweep.py --config configs/fer5.py --data fer2013=/tmp/csv/fer2013.csv \\
-      --config.data.sources.fer2013.votes=../shared/data/fer2013new.csv \\
+  python launch/sweep.py --config configs/fer5.py --data fer2013=fer2013.csv \\
+      --config.data.sources.fer2013.votes=fer2013new.csv \\
       --space network training augment emotion votes \\
-      --out /tmp/sweep --minutes 8 --jobs 8 --best
-  tar czf $OUT/sweep.tgz -C /tmp sweep
+      --out runs/sweep --minutes 10 --jobs 8 --best
 """
 
 import contextlib
@@ -41,15 +37,17 @@ from emotion_jax.models import new_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import Plan
 from emotion_jax.registry import call
+from emotion_jax.report import tables
 from emotion_jax.tasks import make_tasks
 from emotion_jax.train import train_and_evaluate
 
 BEST = 10  # rows of the summary
 
 
-def summary(lab: labs.Lab, study) -> str:
+def summary(lab: labs.Lab, study, seeds: int) -> str:
     """The page of a search: the best recipes, and what made the difference."""
     found = tally.rows(lab)
+    best = full(found, seeds)[:BEST]
     base = [row for row in found if not row["recipe"]]
     lines = [
         f"# Recipes by {found[0]['metric']} on `val`",
@@ -63,25 +61,34 @@ def summary(lab: labs.Lab, study) -> str:
         "",
         f"The best {BEST} of those with all their seeds, and the config as it is:",
         "",
-        tally.best_table([*full(found)[:BEST], *base]),
+        tally.best_table(best + [row for row in base if row not in best]),
     ]
     if shares := search.importance(study):
         body = [[name, f"{share:.2f}"] for name, share in shares.items()]
         lines += ["", "What the differences come from (fANOVA):", ""]
-        lines += [tally.markdown(["field", "share"], body)]
+        lines += [tables.markdown(["field", "share"], body)]
     return "\n".join(lines) + "\n"
 
 
-def full(found: Sequence[dict]) -> list[dict]:
-    """The rows of most seeds: fewer were left early, and their means mean less."""
-    most = max(len(row["seeds"]) for row in found)
-    return [row for row in found if len(row["seeds"]) == most]
+def full(found: Sequence[dict], seeds: int) -> list[dict]:
+    """The rows with all their seeds, or as many as any has: others were left early."""
+    found = [row for row in found if row["mean"] is not None]
+    seeds = min(seeds, max((len(row["seeds"]) for row in found), default=0))
+    return [row for row in found if len(row["seeds"]) >= seeds]
 
 
 def check_any(runs: Sequence) -> None:
     """Raises where there is nothing to tell of."""
     if not any(runs):
         raise Stopped("the time was up before the first run: give more --minutes")
+
+
+def winner_of(lab: labs.Lab, seeds: int) -> labs.Bench:
+    """The best recipe of those with all their seeds."""
+    found = full(tally.rows(lab), seeds)
+    if not found:
+        raise Stopped("every run diverged: a lower config.optim.learning_rate may help")
+    return lab.bench(found[0]["recipe"])
 
 
 def sweep(
@@ -100,7 +107,8 @@ def sweep(
     def write() -> None:
         with lock:
             tally.write_table(lab.out / "table.jsonl", tally.rows(lab))
-            files.write_text(lab.out / "summary.md", summary(lab, study))
+            page = summary(lab, study, limits["seeds"])
+            files.write_text(lab.out / "summary.md", page)
 
     with search.quiet():
         name = f"{lab.key} {labs.digest(space)}"
@@ -115,7 +123,7 @@ def sweep(
         write()
     print((lab.out / "summary.md").read_text())
     if best:
-        winner = lab.bench(full(tally.rows(lab))[0]["recipe"])
+        winner = winner_of(lab, limits["seeds"])
         workdir = lab.out / f"best-{winner.key}"
         train_and_evaluate(winner.config, workdir)
         print(f"trained the best: evaluate --checkpoint {workdir}")
@@ -161,7 +169,7 @@ def compare(
     kept = lab.runs()
     runs = [[r for r in kept.get(b.key, []) if r["seed"] < seeds] for b in benches]
     check_any(runs)
-    return tally.compared(runs)
+    return tally.compared([tally.words(bench.recipe) for bench in benches], runs)
 
 
 def main(args: list[str]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import lab as labs
 
 from emotion_jax import files
+from emotion_jax.report import tables
 
 
 def row(runs: Sequence[dict]) -> dict:
@@ -22,7 +23,7 @@ def row(runs: Sequence[dict]) -> dict:
         "seeds": [run["seed"] for run in runs],
         "values": values,
         "mean": statistics.fmean(known) if len(known) == len(values) else None,
-        "spread": statistics.stdev(known) if len(known) > 1 else None,
+        "spread": statistics.stdev(known) if len(values) == len(known) > 1 else None,
         "numbers": {
             name: statistics.fmean(run["numbers"][name] for run in runs)
             for name in names
@@ -94,12 +95,6 @@ def words(recipe: Mapping) -> str:
     return " ".join(f"{field}={value}" for field, value in recipe.items()) or "as it is"
 
 
-def markdown(head: Sequence[str], body: Sequence[Sequence[object]]) -> str:
-    """A table."""
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
-
-
 def best_table(found: Sequence[Mapping]) -> str:
     """The recipes' numbers, and what makes them."""
     metric = found[0]["metric"]
@@ -116,18 +111,19 @@ def best_table(found: Sequence[Mapping]) -> str:
         ]
         for row in found
     ]
-    return markdown(head, body)
+    return tables.markdown(head, body)
 
 
-def compared(runs: Sequence[Sequence[dict]]) -> str:
-    """Recipes, each's runs, beside the first of them."""
+def compared(names: Sequence[str], runs: Sequence[Sequence[dict]]) -> str:
+    """Recipes by name, each's runs, beside the first of them."""
     first, body = runs[0], []
-    for mine in filter(None, runs):
+    for name, mine in zip(names, runs, strict=True):
+        if not mine:
+            continue
         found = row(mine)
         gap = "-" if mine is first else told(difference(first, mine))
         seeds, seconds = len(mine), f"{min(found['seconds']):.0f}"
-        name = f"`{words(found['recipe'])}`"
-        body.append([name, spread(found), seeds, gap, seconds])
+        body.append([f"`{name}`", spread(found), seeds, gap, seconds])
     metric = first[0]["metric"] if first else "nothing yet"
     beside = "more than the first (95 % of paired seeds)"
-    return markdown(["recipe", metric, "seeds", beside, "seconds a run"], body)
+    return tables.markdown(["recipe", metric, "seeds", beside, "seconds a run"], body)

@@ -19,7 +19,7 @@ v6e-* | v5p-*) fail "Compute Engine has no $type: v6e-1, 4, 8, 16 ... 256, v5p-8
 *) fail "Compute Engine has v6e and v5p; without --compute-engine there is $type" ;;
 esac
 region=("--region=${zone%-*}" "${everywhere[@]:1}")
-engine=(gcloud compute)
+compute=(gcloud compute)
 
 create() {
     local what=("--machine-type=$machine" "--image-project=ubuntu-os-accelerator-images"
@@ -27,16 +27,16 @@ create() {
         --boot-disk-size=100GB --scopes=cloud-platform)
     ! $spot || what+=(--provisioning-model=SPOT --instance-termination-action=DELETE)
     if ! $several; then
-        run "${engine[@]}" instances create "$name" "${everywhere[@]}" "${what[@]}"
+        run "${compute[@]}" instances create "$name" "${everywhere[@]}" "${what[@]}"
         return
     fi
     # What a try that was refused left behind is used again.
     { ! $dry_run && is_there resource-policies describe "$name" "${region[@]}"; } ||
-        run "${engine[@]}" resource-policies create workload-policy "$name" "${region[@]}" \
+        run "${compute[@]}" resource-policies create workload-policy "$name" "${region[@]}" \
             --type=HIGH_THROUGHPUT "--accelerator-topology=$topology"
     { ! $dry_run && is_there instance-templates describe "$name" "${everywhere[@]:1}"; } ||
-        run "${engine[@]}" instance-templates create "$name" "${everywhere[@]:1}" "${what[@]}"
-    run "${engine[@]}" instance-groups managed create "$name" "${everywhere[@]}" \
+        run "${compute[@]}" instance-templates create "$name" "${everywhere[@]:1}" "${what[@]}"
+    run "${compute[@]}" instance-groups managed create "$name" "${everywhere[@]}" \
         "--template=$name" "--size=$hosts" "--workload-policy=$name" \
         --default-action-on-vm-failure=do-nothing
 }
@@ -44,7 +44,7 @@ create() {
 # Ends it all where gcloud cannot say.
 is_there() {
     local found
-    found=$(ask "${engine[@]}" "$@" --format=none) || exit 1
+    found=$(ask "${compute[@]}" "$@" --format=none) || exit 1
     [ "$found" != MISSING ]
 }
 
@@ -52,14 +52,14 @@ is_there() {
 state() {
     local found count
     if $several; then
-        found=$(ask "${engine[@]}" instance-groups managed describe "$name" "${everywhere[@]}" \
+        found=$(ask "${compute[@]}" instance-groups managed describe "$name" "${everywhere[@]}" \
             "--format=value(status.isStable)") || return
         if [ "$found" = True ]; then
             count=$(running) || return
             [ "$count" = "$hosts" ] || found=PREEMPTED
         fi
     else
-        found=$(ask "${engine[@]}" instances describe "$name" "${everywhere[@]}" "--format=value(status)") || return
+        found=$(ask "${compute[@]}" instances describe "$name" "${everywhere[@]}" "--format=value(status)") || return
     fi
     case $found in
     RUNNING | True) echo READY ;;
@@ -71,14 +71,14 @@ state() {
 # How many instances of the group there are; fails where gcloud cannot say.
 running() {
     local list
-    list=$("${engine[@]}" instance-groups managed list-instances "$name" "${everywhere[@]}" \
+    list=$("${compute[@]}" instance-groups managed list-instances "$name" "${everywhere[@]}" \
         "--format=value(instanceStatus)") || return
     grep -c RUNNING <<<"$list" || true
 }
 
 delete() {
     if ! $several; then
-        run "${engine[@]}" instances delete "$name" "${everywhere[@]}" --quiet
+        run "${compute[@]}" instances delete "$name" "${everywhere[@]}" --quiet
         return
     fi
     discard instance-groups managed "${everywhere[@]}" &&
@@ -91,7 +91,7 @@ discard() {
     local things=()
     while [ $# -gt 0 ] && [[ $1 != --* ]]; do things+=("$1") && shift; done
     if $dry_run || is_there "${things[@]}" describe "$name" "$@"; then
-        run "${engine[@]}" "${things[@]}" delete "$name" "$@" --quiet
+        run "${compute[@]}" "${things[@]}" delete "$name" "$@" --quiet
     fi
 }
 
@@ -102,13 +102,13 @@ names() {
     elif $dry_run; then
         seq -f "$name-host%g" 0 $((hosts - 1))
     else
-        "${engine[@]}" instance-groups managed list-instances "$name" "${everywhere[@]}" \
+        "${compute[@]}" instance-groups managed list-instances "$name" "${everywhere[@]}" \
             "--format=value(instance.basename())" | sort
     fi
 }
 
 on() {
-    run "${engine[@]}" ssh "$1" "${everywhere[@]}" "--command=$2"
+    run "${compute[@]}" ssh "$1" "${everywhere[@]}" "--command=$2"
 }
 
 on_hosts() {
@@ -124,11 +124,11 @@ on_first() {
 copy_in() {
     local host all
     all=$(names)
-    for host in $all; do run "${engine[@]}" scp "$1" "$host:$2" "${everywhere[@]}" || return; done
+    for host in $all; do run "${compute[@]}" scp "$1" "$host:$2" "${everywhere[@]}" || return; done
 }
 
 copy_out() {
-    run "${engine[@]}" scp "$(names | head -n 1):$1" "$2" "${everywhere[@]}" --recurse
+    run "${compute[@]}" scp "$(names | head -n 1):$1" "$2" "${everywhere[@]}" --recurse
 }
 
 # Several hosts are told where the first is, as an instance cannot ask.

@@ -10,7 +10,7 @@ v6e:2x4, v4:2x2x1): FLOPs and bytes a chip as the compiler counts them, the time
 each needs at the chip's published speeds, memory, the layers that pad most, collectives
 and the costliest operations. The compiler counts the memory on the chip in, and copies
 to there twice: the bytes of main memory alone are told beside them. A table, and
-tpu_TOPOLOGY_CONFIG.json in --out.
+tpu_TOPOLOGY_CONFIG.json in --out, with the overrides in its name, if any.
 """
 
 import contextlib
@@ -154,6 +154,7 @@ def main(args: list[str]) -> None:
     add("--faces", type=int, default=512, metavar="N", help="a chip, in one step")
     add("--steps", nargs="+", default=["train", "eval"], choices=["train", "eval"])
     add("--out", type=Path, metavar="DIR", help="where the JSON goes")
+    overrides = cli.overrides(args)
     flags, config = parser.parse_with_config(args)
     chip = pick("chip", flags.topology.split(":")[0], CHIPS)
     if flags.faces < 1:
@@ -167,7 +168,8 @@ def main(args: list[str]) -> None:
     with quiet():
         mesh = make_mesh(flags.topology)
     rig = rigs.Rig(config, mesh, flags.faces * mesh.size, 32_768)
-    found = {"config": flags.config, "topology": flags.topology, "chips": mesh.size}
+    found = {"config": flags.config, "overrides": overrides}
+    found |= {"topology": flags.topology, "chips": mesh.size}
     found |= {"chip": dataclasses.asdict(chip), "libtpu": logs.version("libtpu")}
     found |= {
         k: v for k, v in logs.environment().items() if k in ("packages", "commit")
@@ -180,7 +182,8 @@ def main(args: list[str]) -> None:
         found[which]["compile_s"] = round(time.perf_counter() - begin, 1)
         tell(which, found[which])
     if flags.out:
-        name = f"tpu_{flags.topology.replace(':', '_')}_{Path(flags.config).stem}.json"
+        kind = f"tpu_{flags.topology.replace(':', '_')}"
+        name = rigs.result_file(kind, flags.config, overrides)
         flags.out.mkdir(parents=True, exist_ok=True)
         files.write_json(flags.out / name, found)
         print(f"written to {flags.out / name}")

@@ -60,7 +60,7 @@ def quick_reports():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(intervals, "RESAMPLES", 20)
-        patch.setattr(train, "finish", lambda workdir: None)
+        patch.setattr(train, "finish", lambda workdir, config: None)
         yield
 
 

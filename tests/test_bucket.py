@@ -261,7 +261,7 @@ def test_processes_that_share_no_disk_share_a_bucket(store, whole, tmp_path):
         ]
         assert [process.wait(120) for process in running] == [0, 0]
     reported = shutil.copytree(whole, tmp_path / "reported")
-    evaluate.finish(reported)
+    evaluate.finish(reported, tiny.config())
     for name in ("run", "fresh"):
         alone = tiny.losses_of(whole)
         assert tiny.losses_of(store / name) == pytest.approx(alone, rel=2e-4)

@@ -33,13 +33,10 @@ def state(step, value=KERNEL, ema=False):
 
 def save(workdir, scores, keep=2, best="emotion/accuracy", **options):
     """Saves these steps, each with its score or None."""
-    made = Checkpoints(workdir, PLAN, every=3, keep=keep, best=best)
-    made.open(state(0, **options))
-    for step, value in scores.items():
-        made.save(
-            state(step, **options), META, value if value is None else {best: value}
-        )
-    made.close()
+    with Checkpoints(workdir, PLAN, every=3, keep=keep, best=best) as made:
+        for step, value in scores.items():
+            score = value if value is None else {best: value}
+            made.save(state(step, **options), META, score)
 
 
 def steps(workdir):
@@ -50,8 +47,7 @@ def test_the_same_bits_come_back(tmp_path):
     save(tmp_path, {3: None, 6: None}, ema=True)
     made = Checkpoints(tmp_path, PLAN, every=3, keep=2, best="emotion/accuracy")
     like = state(0, np.zeros((2, 2), np.float32), ema=True)
-    found, expected = made.open(like), state(6, ema=True)
-    made.close()
+    found, expected = made.restore(like), state(6, ema=True)
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected)):
         assert a.dtype == b.dtype and a.sharding == b.sharding
@@ -60,8 +56,8 @@ def test_the_same_bits_come_back(tmp_path):
 
 def test_before_the_first_checkpoint_there_is_no_state(tmp_path):
     made = Checkpoints(tmp_path, PLAN, every=3, keep=2, best="emotion/accuracy")
-    assert made.open(state(0)) is None
-    made.close()
+    assert made.restore(state(0)) is None
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checkpoint_is_due_at_the_cadence_and_where_the_run_stops(tmp_path):
@@ -121,7 +117,7 @@ def test_other_arrays_are_a_mistake_and_no_damage(tmp_path):
     save(tmp_path, {3: 0.5})
     made = Checkpoints(tmp_path, PLAN, every=3, keep=2, best="emotion/accuracy")
     with pytest.raises(Mistake, match="3 holds 4 arrays of other shapes than this"):
-        made.open(state(0, np.zeros((3, 3), np.float32)))
+        made.restore(state(0, np.zeros((3, 3), np.float32)))
     assert steps(tmp_path) == [3]
 
 
@@ -157,10 +153,9 @@ def test_a_checkpoint_says_what_it_is(tmp_path):
 
 def test_the_temperature_and_the_data_come_back_and_older_ones_have_none(tmp_path):
     meta = dataclasses.replace(META, temperature=0.1 + 0.2, data=("train: a", "b"))
-    made = Checkpoints(tmp_path, PLAN, every=3, keep=2, best="emotion/accuracy")
-    made.open(state(0))
-    made.save(state(3), meta, None)
-    made.close()
+    keep = {"every": 3, "keep": 2, "best": "emotion/accuracy"}
+    with Checkpoints(tmp_path, PLAN, **keep) as made:
+        made.save(state(3), meta, None)
     folder = tmp_path / "checkpoints" / "3"
     found = checkpoint.load_meta(folder)
     assert (found.temperature, found.data) == (0.1 + 0.2, ("train: a", "b"))
@@ -186,7 +181,7 @@ def test_a_newer_format_is_no_damage_and_stays_where_it_is(tmp_path, monkeypatch
     monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 0)
     made = Checkpoints(tmp_path, PLAN, every=3, keep=2, best="emotion/accuracy")
     with pytest.raises(Mistake, match="upgrade it"):
-        made.open(state(0))
+        made.restore(state(0))
     assert steps(tmp_path) == [3]
 
 

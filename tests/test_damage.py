@@ -13,6 +13,7 @@ from PIL import Image
 
 from emotion_jax import checkpoint, cli, evaluate, train
 from emotion_jax.errors import Mistake
+from emotion_jax.evaluator import restore
 from emotion_jax.train import train_and_evaluate
 from emotion_jax.workdir import MAY_CHANGE, check_same, open_workdir
 
@@ -215,7 +216,7 @@ def test_what_was_never_committed_is_no_checkpoint(copy, tmp_path):
     saved = copy / "checkpoints" / "3"
     for name in ("6.orbax-checkpoint-tmp", "6.orbax-checkpoint-tmp-17", "6.tmp"):
         shutil.copytree(saved, saved.with_name(name))
-    found = evaluate.restore(str(copy))
+    found = restore(str(copy))
     assert found.folder == saved
     train_and_evaluate(tiny.config(stop_at=4), copy)
     left = {p.name for p in saved.parent.iterdir()}

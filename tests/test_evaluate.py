@@ -3,7 +3,6 @@
 import os
 import shutil
 
-import jax
 import numpy as np
 import pytest
 import tiny
@@ -11,33 +10,12 @@ from tiny import metrics_of
 
 from emotion_jax import evaluate
 from emotion_jax.cli import run
-from emotion_jax.data.prepare import prepare
 from emotion_jax.data.sections import set_paths
-from emotion_jax.data.table import FIVE, Raw, Split
+from emotion_jax.data.table import FIVE
 from emotion_jax.data.write_csv import write_csv
 from emotion_jax.errors import Mistake
-from emotion_jax.evaluate import Evaluator
-from emotion_jax.sharding import make_mesh
-from emotion_jax.tasks import make_tasks
+from emotion_jax.evaluator import restore
 from emotion_jax.train import train_and_evaluate
-
-
-@pytest.mark.parametrize("batch_size", [1, 7, 8, 50, 512])
-def test_every_face_counts_once_at_any_batch_size(whole, batch_size):
-    restored = evaluate.restore(str(whole))
-    tasks, model = restored.tasks, restored.meta.config["model"]
-    image = tiny.faces(30)["image"]
-    found = Evaluator(tasks, model, make_mesh(), batch_size).run(
-        restored.variables, image
-    )
-    # One face at a time, on one device, is what it must equal.
-    alone = Evaluator(tasks, model, make_mesh(jax.devices()[:1]), 1)
-    variables = jax.device_put(restored.variables, jax.devices()[0])
-    expected = [alone.run(variables, image[i : i + 1]) for i in (0, 17, 29)]
-    for name in tasks:
-        assert len(found[name]) == 30
-        rows = np.concatenate([e[name] for e in expected])
-        np.testing.assert_allclose(found[name][[0, 17, 29]], rows, rtol=2e-4, atol=1e-4)
 
 
 def test_the_loops_numbers_are_the_binarys(whole, tmp_path):
@@ -108,7 +86,7 @@ def test_a_file_with_splits_of_its_own_is_taken_by_its_test_rows(whole, tmp_path
 def test_val_is_what_the_run_validated_on(whole, tmp_path):
     """A file of its own, whole, where it had one; never faces that it trained on."""
     write_csv(tmp_path, faces=40)
-    restored = evaluate.restore(str(whole))
+    restored = restore(str(whole))
     paths = {"path": f"{tmp_path}/fer2013.csv", "val": f"{tmp_path}/icml_face_data.csv"}
     restored.meta.config["data"]["sources"] = {"fer2013": paths}
     (split,) = evaluate.load_splits(restored, [], "val")
@@ -123,68 +101,9 @@ def test_val_is_what_the_run_validated_on(whole, tmp_path):
 
 
 def test_two_files_of_one_source_are_a_mistake(whole):
-    restored = evaluate.restore(str(whole))
+    restored = restore(str(whole))
     with pytest.raises(Mistake, match="fer2013 is named 2 times; name one file"):
         evaluate.load_splits(restored, ["fer2013=a.csv", "fer2013=b.csv"], None)
-
-
-def test_one_temperature_serves_all_tasks_of_classes():
-    task = make_tasks({"emotion": {}})["emotion"]
-    evaluator = Evaluator({"emotion": task}, tiny.MODEL, make_mesh())
-    evaluator.tasks = {"first": task, "second": task}
-    table = tiny.faces(40)
-    faces = {"image": table["image"]}
-    for field in ("labels", "known"):
-        faces[field] = {name: table[field]["emotion"] for name in evaluator.tasks}
-    split = Split("folder", "", "val", faces, np.arange(40), FIVE, {})
-    rng = np.random.default_rng(0)
-    logits = rng.normal(size=(40, 5)) + table["labels"]["emotion"]
-    outputs = {"first": logits, "second": 3 * logits}
-    found = evaluator.fit_temperature(outputs, split)
-    alone = [
-        evaluator.fit_temperature(dict.fromkeys(outputs, output), split)
-        for output in outputs.values()
-    ]
-    assert alone[1] == pytest.approx(3 * alone[0], rel=1e-4)
-    assert alone[0] < found < alone[1]
-    assert evaluator.report(outputs, split, found)["second/temperature"] == found
-
-
-def test_a_seven_class_model_is_renormalised_on_five_classes():
-    tasks = make_tasks({"emotion": {"classes": 7}})
-    labels = np.eye(5, dtype=np.float32)
-    raw = Raw(
-        "fer2013",
-        "",
-        np.zeros((5, 24, 24, 1), np.uint8),
-        {"emotion": labels},
-        {"emotion": np.ones(5, bool)},
-        FIVE,
-    )
-    split = prepare(raw, "all", tasks, 24)
-    evaluator = Evaluator(tasks, tiny.MODEL, make_mesh())
-    logits = np.zeros((5, 7), np.float32)
-    logits[:, 2] = logits[:, 6] = 9.0  # fear and neutral: not in this file
-    logits[:, 3] = 1.0
-    found = evaluator.report({"emotion": logits}, split)
-    assert found["emotion/accuracy"] == 0.2  # all are taken for happy
-    top = np.e / (np.e + 4)
-    np.testing.assert_allclose(found["emotion/ece"], top - 0.2)
-    assert found["emotion/recall/happy"] == 1.0
-    assert found["emotion/recall/fear"] is None
-
-
-def test_tta_of_a_mirrored_face_is_the_mirrored_answer(whole):
-    restored = evaluate.restore(str(whole))
-    image = tiny.faces(6)["image"]
-    mirror = np.ascontiguousarray(image[:, :, ::-1])
-    plain = restored.evaluator.run_tta(restored.variables, image)
-    found = restored.evaluator.run_tta(restored.variables, mirror)
-    np.testing.assert_allclose(found["emotion"], plain["emotion"], atol=1e-5)
-    # The left eye's centre becomes the right one's, at side - 1 - x.
-    left, right = plain["keypoints"][:, 0], found["keypoints"][:, 1]
-    np.testing.assert_allclose(right[:, 0], 23 - left[:, 0], atol=1e-4)
-    np.testing.assert_allclose(right[:, 1], left[:, 1], atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import optax
 import pytest
 import tiny
 
-from emotion_jax import distill, evaluate, sharding, step, tasks, views
+from emotion_jax import distill, sharding, step, tasks, views
 from emotion_jax.data.augment import make_augment
 from emotion_jax.errors import Mistake
+from emotion_jax.evaluator import Evaluator
 from emotion_jax.models import make_network
 from emotion_jax.tasks import offset
 
@@ -141,7 +142,7 @@ def test_mirrored_views_count_as_the_face_itself():
 def test_an_evaluation_over_views_takes_the_offset_of_the_checkpoint():
     mesh = sharding.make_mesh()
     only = {"keypoints": TASKS["keypoints"]}
-    evaluator = evaluate.Evaluator(only, tiny.MODEL, mesh)
+    evaluator = Evaluator(only, tiny.MODEL, mesh)
     network = make_network(only, **tiny.MODEL)
     image = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 1), np.uint8)
     variables = jax.jit(network.init)(jax.random.key(0), jnp.zeros(image.shape))

@@ -15,6 +15,7 @@ from emotion_jax.cli import run
 from emotion_jax.data import keypoints
 from emotion_jax.data.table import FIVE, POINTS
 from emotion_jax.data.write_csv import write_csv
+from emotion_jax.evaluator import restore
 from emotion_jax.photo.detect import Found
 
 COORDINATES = list(keypoints.COORDINATES)
@@ -66,7 +67,7 @@ def test_rows_of_a_csv_get_what_the_evaluation_gives_them(nets, faces, tmp_path,
     flags = ["--tta"] * tta
     rows = predicted(tmp_path / "out", file, "--checkpoint", nets["both"], *flags)
     assert [row["image"] for row in rows] == [f"{file}:{i}" for i in range(1, 13)]
-    restored = evaluate.restore(nets["both"])
+    restored = restore(nets["both"])
     (split,) = evaluate.load_splits(restored, [f"keypoints={file}"], "all")
     run_all = restored.evaluator.run_tta if tta else restored.evaluator.run
     outputs = run_all(restored.variables, split.faces["image"])
@@ -108,7 +109,7 @@ def test_points_are_in_the_pixels_of_the_photo(nets, photos, tmp_path):
     )
     box = ["face_x", "face_y", "face_width", "face_height"]
     np.testing.assert_array_equal(numbers(rows, box), [[5, 0, 50, 50]])
-    restored = evaluate.restore(nets["both"])
+    restored = restore(nets["both"])
     with Image.open(photos / "a.png") as photo:
         face = photo.convert("L").crop((5, 0, 55, 50))
     small = np.asarray(face.resize((24, 24), Image.Resampling.BILINEAR))

@@ -12,10 +12,11 @@ import pytest
 import tiny
 from tiny import log_of
 
-from emotion_jax import cli, evaluate, scores, train
+from emotion_jax import checkpoint, cli, evaluate, scores, train
 from emotion_jax.checkpoint import load_meta
 from emotion_jax.data.pipeline import concatenate
 from emotion_jax.errors import Mistake, Stopped
+from emotion_jax.evaluator import restore
 from emotion_jax.train import train_and_evaluate
 
 
@@ -82,7 +83,7 @@ def test_each_checkpoint_has_the_temperature_fitted_with_its_parameters(whole):
     assert "6" in {folder.name for folder in steps}
     found = []
     for folder in steps:
-        restored = evaluate.restore(str(folder))
+        restored = restore(str(folder))
         split = concatenate(evaluate.load_splits(restored, [], "val"))
         outputs = restored.evaluator.run(restored.variables, split.faces["image"])
         known = split.faces["known"]["emotion"]
@@ -103,7 +104,7 @@ def test_a_resumed_run_fits_the_same_temperatures(whole, resumed):
 
 def test_a_finished_run_has_a_report_on_val_with_its_best_checkpoint(resumed):
     found = tiny.metrics_of(resumed / "eval" / "val")
-    best = evaluate.restore(str(resumed)).folder.name
+    best = restore(str(resumed)).folder.name
     lines = [line for line in log_of(resumed) if line["step"] == int(best)]
     logged = {k[4:]: v for line in lines for k, v in line.items() if k[:4] == "val/"}
     assert len(logged) > 30 and found["split"] == "val"
@@ -184,6 +185,16 @@ def test_a_workdir_holds_what_it_promises(whole):
     assert {"config", "metrics", "events", "checkpoints", "env", "done"} <= names
     env = json.loads((whole / "env.json").read_text())
     assert len(env["devices"]) == 8 and "jax" in env["packages"]
+
+
+def test_another_versions_run_is_left_as_it_is(whole, tmp_path, monkeypatch):
+    copy = shutil.copytree(whole, tmp_path / "run")
+    (copy / "done.json").unlink()
+    (copy / "env.json").write_text("of another version")
+    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 0)
+    with pytest.raises(Mistake, match="reads up to 0: upgrade it"):
+        train_and_evaluate(tiny.config(), copy)
+    assert (copy / "env.json").read_text() == "of another version"
 
 
 def test_checkpoints_open_where_a_save_was_cut_off(whole, tmp_path):
@@ -359,6 +370,8 @@ def test_a_run_may_want_no_report(tmp_path, monkeypatch):
     config = tiny.config(**{"train.steps": 2, "eval.report": False})
     train_and_evaluate(config, tmp_path / "run")
     assert (tmp_path / "run" / "done.json").exists()
-    assert not (tmp_path / "run" / "report.html").exists()
     train_and_evaluate(config, tmp_path / "run")
     assert not (tmp_path / "run" / "report.html").exists()
+    config.eval.report = True
+    train_and_evaluate(config, tmp_path / "run")
+    assert (tmp_path / "run" / "report.html").exists()

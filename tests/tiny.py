@@ -122,7 +122,6 @@ def untrained(workdir: Path, tasks: dict = TASKS, side: int = 24) -> Path:
     with checkpoint.Checkpoints(
         workdir, plan, every=1, keep=1, best="emotion/accuracy"
     ) as checkpoints:
-        checkpoints.open(like)
         checkpoints.save(state, meta, None)
     return workdir
 

@@ -37,12 +37,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
 from emotion_jax import bucket, cli, logs, registry
 from emotion_jax.errors import Mistake, Stopped
-from emotion_jax.evaluate import Outputs, Restored, restore
+from emotion_jax.evaluator import Restored, restore
 from emotion_jax.export import onnx, onnx_int8, savedmodel, stablehlo, tflite, web
+from emotion_jax.export.program import Reader
 from emotion_jax.files import whole
 
 Files = dict[str, bytes]
@@ -55,7 +55,7 @@ class Format:
     Attributes:
       make: the contents of its files by name, of a restored network; and of what the
         flag says that it takes.
-      run: what these files answer for images.
+      load: these files in their runtime: a function of images.
       needs: the packages that pip installs for it.
       takes: a flag that is this format's own.
       check: raises for what that flag says and `make` would find wrong.
@@ -64,7 +64,7 @@ class Format:
     """
 
     make: Callable[..., Files]
-    run: Callable[[Files, UInt8[np.ndarray, "n h w 1"]], Outputs]
+    load: Callable[[Files], Reader]
     needs: tuple[str, ...] = ()
     takes: str | None = None
     check: Callable[[Any], None] = lambda given: None
@@ -76,19 +76,19 @@ ONNX = ("onnx", "onnxruntime")
 SAVED = ("model.json", "*.pb", "variables.*")
 PAGE = ("*.html", "*.css", "*.js", "*.svg", "*.onnx", "*.json", "*.wasm", "*LICENSE*")
 FORMATS = {
-    "stablehlo": Format(stablehlo.make, stablehlo.run),
-    "onnx": Format(onnx.make, onnx.run, ONNX),
-    "onnx-int8": Format(onnx_int8.make, onnx.run, ONNX, takes="data"),
+    "stablehlo": Format(stablehlo.make, stablehlo.load),
+    "onnx": Format(onnx.make, onnx.load, ONNX),
+    "onnx-int8": Format(onnx_int8.make, onnx.load, ONNX, takes="data"),
     "savedmodel": Format(
         savedmodel.make,
-        savedmodel.run,
+        savedmodel.load,
         ("tensorflow",),
         names=SAVED,
         folder="variables",
     ),
-    "tflite": Format(tflite.make, tflite.run, ("tensorflow", "ai_edge_litert")),
+    "tflite": Format(tflite.make, tflite.load, ("tensorflow", "ai_edge_litert")),
     "web": Format(
-        web.make, onnx.run, ONNX, takes="ort_web", check=web.check, names=PAGE
+        web.make, onnx.load, ONNX, takes="ort_web", check=web.check, names=PAGE
     ),
 }
 OWN = {"data": "looks at no faces", "ort_web": "makes no page"}
@@ -120,7 +120,7 @@ def differences(
     """By how much the files' answers differ from the network's own, by output."""
     side = restored.meta.side
     image = np.random.default_rng(0).integers(0, 256, (16, side, side, 1), np.uint8)
-    found = format.run(files, image)
+    found = format.load(files)(image)
     expected = restored.evaluator.run(restored.variables, image)
     found |= {name: found.get(f"{name}_logits", found[name]) for name in expected}
     return {

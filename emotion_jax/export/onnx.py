@@ -6,14 +6,16 @@ import jax
 import numpy as np
 from jaxtyping import UInt8
 
-from emotion_jax.evaluate import Outputs, Restored
+from emotion_jax.evaluator import Restored
 from emotion_jax.export.fold import fold
 from emotion_jax.export.graph import BATCH, Graph, Node, Tensor
 from emotion_jax.export.lower import lower
 from emotion_jax.export.onnx_rules import ONNX
-from emotion_jax.export.program import Program, make_program
+from emotion_jax.export.program import Program, Reader, make_program
+from emotion_jax.views import Outputs
 
 OPSET, IR_VERSION = 18, 9  # read by onnxruntime 1.15 and later
+BATCH_SIZE = 256
 
 
 def make(restored: Restored) -> dict[str, bytes]:
@@ -22,19 +24,23 @@ def make(restored: Restored) -> dict[str, bytes]:
     return {"model.onnx": serialise(program, *trace(program))}
 
 
-def run(files: Mapping[str, bytes], image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
-    """What onnxruntime answers."""
+def load(files: Mapping[str, bytes]) -> Reader:
+    """In onnxruntime, a few faces at a time: it keeps what lies between the layers."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(
         files["model.onnx"], providers=["CPUExecutionProvider"]
     )
     names = [output.name for output in session.get_outputs()]
-    batches = [
-        session.run(names, {"image": image[start : start + 256]})
-        for start in range(0, len(image), 256)
-    ]
-    return dict(zip(names, map(np.concatenate, zip(*batches))))
+
+    def answer(image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
+        batches = [
+            session.run(names, {"image": image[start : start + BATCH_SIZE]})
+            for start in range(0, len(image), BATCH_SIZE)
+        ]
+        return dict(zip(names, map(np.concatenate, zip(*batches))))
+
+    return answer
 
 
 def trace(program: Program) -> tuple[list[Node], dict[str, tuple[int, ...]]]:

@@ -5,11 +5,15 @@ import json
 from collections.abc import Callable
 
 import jax
+import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from emotion_jax import __version__, step
 from emotion_jax.data.image import PREPROCESSING
-from emotion_jax.evaluate import Restored
+from emotion_jax.evaluator import Restored
+from emotion_jax.views import Outputs
+
+Reader = Callable[[UInt8[np.ndarray, "n h w 1"]], Outputs]  # files, in their runtime
 
 
 @dataclasses.dataclass(frozen=True)

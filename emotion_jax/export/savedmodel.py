@@ -6,17 +6,19 @@ Not a StableHLO program in a wrapper, so it runs without XLA and TFLite can read
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
 import numpy as np
 from jaxtyping import UInt8
 
-from emotion_jax.evaluate import Outputs, Restored
+from emotion_jax.evaluator import Restored
 from emotion_jax.export.graph import BATCH
 from emotion_jax.export.lower import lower
-from emotion_jax.export.program import Program, make_program
+from emotion_jax.export.program import Program, Reader, make_program
 from emotion_jax.export.tf_rules import TENSORFLOW
+from emotion_jax.views import Outputs
 
 
 def tensorflow():
@@ -40,16 +42,20 @@ def make(restored: Restored) -> dict[str, bytes]:
     return files | {"model.json": json.dumps(program.metadata, indent=2).encode()}
 
 
-def run(files: dict[str, bytes], image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
-    """What TensorFlow answers."""
+def load(files: Mapping[str, bytes]) -> Reader:
+    """In TensorFlow."""
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             path = Path(folder) / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
         loaded = tensorflow().saved_model.load(folder)
-    answers = loaded.signatures["serving_default"](image=image)
-    return {name: answer.numpy() for name, answer in answers.items()}
+
+    def answer(image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
+        found = loaded.signatures["serving_default"](image=image)
+        return {name: value.numpy() for name, value in found.items()}
+
+    return answer
 
 
 def save(program: Program, folder: str) -> None:

@@ -1,14 +1,14 @@
 """StableHLO by `jax.export`: one artifact for CPU, CUDA and TPU, read by jax alone."""
 
 import json
+from collections.abc import Mapping
 
 import jax
 import jax.export
 import numpy as np
-from jaxtyping import UInt8
 
-from emotion_jax.evaluate import Outputs, Restored
-from emotion_jax.export.program import make_program
+from emotion_jax.evaluator import Restored
+from emotion_jax.export.program import Reader, make_program
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -27,7 +27,8 @@ def make(restored: Restored) -> dict[str, bytes]:
     }
 
 
-def run(files: dict[str, bytes], image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
-    """What the artifact answers, read back."""
+def load(files: Mapping[str, bytes]) -> Reader:
+    """The artifact, read back."""
     exported = jax.export.deserialize(bytearray(files["model.stablehlo"]))
-    return jax.device_get(exported.call(image))
+    call = jax.jit(exported.call)
+    return lambda image: jax.device_get(call(image))

@@ -1,14 +1,15 @@
 """TFLite: one file for LiteRT, on phones and small boards."""
 
 import json
+import os
 import tempfile
+from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import UInt8
 
-from emotion_jax.evaluate import Outputs, Restored
+from emotion_jax.evaluator import Restored
 from emotion_jax.export import savedmodel
-from emotion_jax.export.program import make_program
+from emotion_jax.export.program import Reader, make_program
 
 ENTRY = "emotion_jax"  # of the file's metadata
 
@@ -26,12 +27,13 @@ def make(restored: Restored) -> dict[str, bytes]:
     return {"model.tflite": with_metadata(blob, text), "model.json": text}
 
 
-def run(files: dict[str, bytes], image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
-    """What LiteRT answers."""
+def load(files: Mapping[str, bytes]) -> Reader:
+    """In LiteRT, on all cores."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=files["model.tflite"])
-    return interpreter.get_signature_runner()(image=image)
+    model, cores = files["model.tflite"], os.cpu_count()
+    runner = Interpreter(model_content=model, num_threads=cores).get_signature_runner()
+    return lambda image: runner(image=image)
 
 
 def with_metadata(blob: bytes, text: bytes) -> bytes:

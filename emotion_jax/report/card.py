@@ -1,14 +1,15 @@
 """The model card: what a checkpoint is, what it is for, and what it is not for."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
 
 from emotion_jax.data.table import Split
+from emotion_jax.evaluator import Restored
 from emotion_jax.report.quantities import NAMES, written
-from emotion_jax.report.tables import COLUMNS, describe
+from emotion_jax.report.tables import COLUMNS, describe, markdown
 from emotion_jax.scores import Numbers
 from emotion_jax.tasks import Task
 
@@ -47,7 +48,7 @@ SECTIONS = ("model", "tasks", "optim", "train", "augment", "feed")
 Results = Sequence[tuple[Split, Numbers]]
 
 
-def card(restored, found: Results) -> str:
+def card(restored: Restored, found: Results) -> str:
     """The card of a checkpoint, with its results on these splits."""
     meta, tasks = restored.meta, restored.tasks
     leaves = jax.tree.leaves(restored.variables["params"])
@@ -109,14 +110,8 @@ def results(name: str, task: Task, found: Numbers) -> str:
     size = f"{name}, {found[f'{name}/n']:,} faces"
     columns = COLUMNS[task.kind]
     each = [[plain(n), *cells(*(f"{c}/{n}" for c in columns))] for n in task.names]
-    first = table([size, "", "from", "to"], rows)
-    return first + "\n\n" + table([name, *columns], each)
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """In Markdown; numbers on the right."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    first = markdown([size, "", "from", "to"], rows)
+    return first + "\n\n" + markdown([name, *columns], each)
 
 
 def short(section: Mapping) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from emotion_jax.data.table import Split
+from emotion_jax.evaluator import Restored
 from emotion_jax.report import classes, points
 from emotion_jax.report.answers import Answers
 from emotion_jax.report.page import (
@@ -22,7 +23,9 @@ from emotion_jax.scores import Numbers
 FIRST = ("accuracy", "macro_f1", "ece", "rmse_px", "nme", "failure_10")  # at the top
 
 
-def page(folder: Path, restored, split: Split, outputs: dict, found: Numbers) -> str:
+def page(
+    folder: Path, restored: Restored, split: Split, outputs: dict, found: Numbers
+) -> str:
     """Draws every picture into the folder; the page that shows them."""
     parts = {"overview": ("In short", overview(restored, split, found))}
     for name, task in restored.tasks.items():
@@ -52,7 +55,7 @@ def page(folder: Path, restored, split: Split, outputs: dict, found: Numbers) ->
     )
 
 
-def overview(restored, split: Split, found: Numbers) -> list[Html]:
+def overview(restored: Restored, split: Split, found: Numbers) -> list[Html]:
     """The headline numbers, and how to read the page."""
     cards, unknown = [], []
     for name in restored.tasks:

@@ -1,6 +1,6 @@
-"""An evaluation's numbers as text."""
+"""Numbers as text, and what they are on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from emotion_jax.data.table import Raw, Split
@@ -49,6 +49,12 @@ def used(train: Mapping[str, Split], val: Mapping[str, Split]) -> list[str]:
             if use == "train" and (told := twins(split)):
                 lines.append(told)
     return lines
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown: the first column is of words, the others stand right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def cell(value: float | int | None) -> str:

@@ -64,7 +64,8 @@ from emotion_jax.cli import load_config
 from emotion_jax.data.prepare import prepare
 from emotion_jax.data.sections import options_of, sources_of
 from emotion_jax.data.table import POINTS
-from emotion_jax.evaluate import load_splits, numbers_of, restore
+from emotion_jax.evaluate import load_splits, numbers_of
+from emotion_jax.evaluator import restore
 from emotion_jax.models import make_network
 from emotion_jax.report import augmentations, charts, mosaic, sheet
 from emotion_jax.step import normalise, standardise

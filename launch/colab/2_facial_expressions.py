@@ -64,7 +64,8 @@ from emotion_jax import data
 from emotion_jax.cli import load_config
 from emotion_jax.data.prepare import prepare
 from emotion_jax.data.sections import options_of, sources_of
-from emotion_jax.evaluate import load_splits, numbers_of, restore
+from emotion_jax.evaluate import load_splits, numbers_of
+from emotion_jax.evaluator import restore
 from emotion_jax.report import augmentations, charts, mosaic, sheet, tables
 from emotion_jax.tasks import make_tasks
 from emotion_jax.train import train_and_evaluate

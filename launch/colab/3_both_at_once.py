@@ -68,7 +68,8 @@ import emotion_jax
 from emotion_jax import data, export
 from emotion_jax.cli import load_config
 from emotion_jax.data.sections import sources_of
-from emotion_jax.evaluate import load_splits, numbers_of, restore
+from emotion_jax.evaluate import load_splits, numbers_of
+from emotion_jax.evaluator import restore
 from emotion_jax.models import make_network
 from emotion_jax.report import charts, mosaic, sheet
 from emotion_jax.step import forward

@@ -58,7 +58,7 @@ import pandas as pd
 
 from emotion_jax.cli import load_config
 from emotion_jax.data.sections import load_train_and_val, sources_of
-from emotion_jax.evaluate import Evaluator
+from emotion_jax.evaluator import Evaluator
 from emotion_jax.report import charts
 from emotion_jax.step import normalise, standardise
 from emotion_jax.tasks import make_tasks

@@ -64,7 +64,7 @@ from emotion_jax import data, scores
 from emotion_jax.cli import load_config
 from emotion_jax.data.prepare import prepare
 from emotion_jax.data.sections import options_of, sources_of
-from emotion_jax.evaluate import Evaluator
+from emotion_jax.evaluator import Evaluator
 from emotion_jax.report import charts
 from emotion_jax.tasks import make_tasks
 from emotion_jax.trial import Trial

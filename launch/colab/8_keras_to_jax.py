@@ -78,7 +78,7 @@ import pandas as pd
 from emotion_jax import data, sharding
 from emotion_jax.data.prepare import prepare
 from emotion_jax.data.sections import options_of, sources_of
-from emotion_jax.evaluate import Evaluator
+from emotion_jax.evaluator import Evaluator
 from emotion_jax.models import keras_weights, make_network
 from emotion_jax.report import charts
 from emotion_jax.step import standardise

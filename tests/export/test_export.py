@@ -46,7 +46,7 @@ def test_an_export_answers_as_the_network_does(format, name, variant, images):
     restored = variant(name)
     image = images(restored.meta.side)
     files = FORMATS[format].make(restored)
-    found = FORMATS[format].run(files, image)
+    found = FORMATS[format].load(files)(image)
     expected = restored.evaluator.run(restored.variables, image)
     wanted = set()
     for task, output in expected.items():
@@ -68,9 +68,10 @@ def test_an_export_answers_as_the_network_does(format, name, variant, images):
 def test_one_export_takes_any_number_of_images(format, variant, images):
     restored = variant("plain")
     files = FORMATS[format].make(restored)
-    together = FORMATS[format].run(files, images(24))
+    read = FORMATS[format].load(files)
+    together = read(images(24))
     for n in (1, 2):
-        some = FORMATS[format].run(files, images(24)[:n])
+        some = read(images(24)[:n])
         for name, values in some.items():
             assert len(values) == n
             np.testing.assert_allclose(values, together[name][:n], atol=1e-4)

@@ -41,7 +41,7 @@ def made(variant):
 )
 def test_a_specialist_is_told_by_its_own_number(name, outputs, number, variant, images):
     files = onnx_int8.make(variant(name), ["synthetic"])
-    assert set(float32.run(files, images(24))) == outputs
+    assert set(float32.load(files)(images(24))) == outputs
     (entry,) = [
         entry.value
         for entry in onnx.load_from_string(files["model.onnx"]).metadata_props
@@ -60,6 +60,28 @@ def test_the_weights_of_the_convolutions_are_in_8_bits(made):
         assert types[kernels[node.input[1]]] == onnx.TensorProto.INT8
 
 
+def test_variances_stay_float32(variant, images):
+    restored = variant("group")
+    files = onnx_int8.make(restored, ["synthetic"])
+    found = float32.load(files)(images(24))["emotion_logits"]
+    expected = restored.evaluator.run(restored.variables, images(24))["emotion"]
+    assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
+    nodes = onnx.load_from_string(files["model.onnx"]).graph.node
+    made = {name: node.op_type for node in nodes for name in node.output}
+    roots = [node for node in nodes if node.op_type == "Sqrt"]
+    assert roots and {made[node.input[0]] for node in roots} == {"Add"}
+
+
+def test_heat_maps_stay_float32(variant):
+    files = onnx_int8.make(variant("heatmap"), ["synthetic"])
+    nodes = onnx.load_from_string(files["model.onnx"]).graph.node
+    made = {name: node for node in nodes for name in node.output}
+    (up,) = [node for node in nodes if node.op_type == "ConvTranspose"]
+    assert up.input[1] not in made  # a constant, as it is
+    head = next(node for node in reversed(nodes) if node.op_type == "Conv")
+    assert head.input[1] not in made
+
+
 def test_it_is_measured_on_none_of_the_faces_it_is_calibrated_on(made):
     calibrated, before, after = ({face.tobytes() for face in x} for x in made[1])
     assert before == after
@@ -68,7 +90,7 @@ def test_it_is_measured_on_none_of_the_faces_it_is_calibrated_on(made):
 
 def test_its_answers_are_near_and_its_cost_is_told(made, variant, images):
     restored = variant("plain")
-    found = float32.run(made[0], images(24))
+    found = float32.load(made[0])(images(24))
     exact = restored.evaluator.run(restored.variables, images(24))
     error = found["emotion_logits"] - exact["emotion"]
     assert 0 < np.abs(error).max() < 0.2 * np.abs(exact["emotion"]).max()

@@ -23,6 +23,7 @@ from emotion_jax import (
 )
 from emotion_jax.data.write_csv import write_csv
 from emotion_jax.errors import Mistake
+from emotion_jax.evaluator import restore
 from emotion_jax.models import make_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import Plan
@@ -70,8 +71,8 @@ def test_the_arrays_are_the_runs_in_half_precision(home):
 
 
 def test_what_it_says_of_itself_is_the_runs_and_the_terms(home, packed):
-    meta = evaluate.restore("pretrained").meta
-    expected = evaluate.restore(str(home / "both")).meta
+    meta = restore("pretrained").meta
+    expected = restore(str(home / "both")).meta
     assert (meta.side, meta.temperature, meta.names) == (24, 1.5, expected.names)
     assert meta.data[0] == "synthetic" and "research" in meta.data[-1]
     card = (packed / "combined" / "model_card.md").read_text()
@@ -80,13 +81,13 @@ def test_what_it_says_of_itself_is_the_runs_and_the_terms(home, packed):
 
 def test_its_numbers_are_of_the_rounded_parameters(home):
     (found,) = pretrained.read("pretrained")[1]["results"]
-    restored = evaluate.restore("pretrained")
+    restored = restore("pretrained")
     data = [f"keypoints={home / 'keypoints.csv'}"]
     (split,) = evaluate.load_splits(restored, data, "all")
     outputs, numbers = evaluate.numbers_of(restored, split, tta=True)
     assert found == evaluate.record(split, numbers)
     assert (found["data"], found["split"]) == ("keypoints=keypoints.csv", "all")
-    exact = evaluate.restore(str(home / "both"))
+    exact = restore(str(home / "both"))
     _, exact = evaluate.numbers_of(exact, split, tta=False)
     assert 0 < abs(exact["keypoints/rmse_px"] - found["keypoints/rmse_px"]) < 0.1
 
@@ -94,7 +95,7 @@ def test_its_numbers_are_of_the_rounded_parameters(home):
 def test_no_path_of_the_machine_ships(home, packed):
     for file in packed.glob("*/*"):
         assert os.fsencode(home) not in file.read_bytes(), file
-    meta = evaluate.restore(str(home / "both")).meta
+    meta = restore(str(home / "both")).meta
     paths = {"path": "/a/fer.csv", "val": "/a/val.csv", "votes": "/b/new.csv"}
     meta.config["data"]["sources"] = {"fer2013": paths | {"labels": "mean"}}
     meta.config["init_from"] = "/runs/fer5"
@@ -109,7 +110,7 @@ def test_no_path_of_the_machine_ships(home, packed):
 
 
 def test_it_says_to_which_side_its_labels_lie(home):
-    restored = evaluate.restore(str(home / "both"))
+    restored = restore(str(home / "both"))
     assert pack_pretrained.habits(restored) == ()
     tasks = make_tasks({"keypoints": {"learn_offset": True}})
     off = {"params": {"offset_keypoints": np.float32([0.375, 0.1])}}
@@ -122,7 +123,7 @@ def test_it_says_to_which_side_its_labels_lie(home):
 def test_packing_again_writes_the_same_bytes(home, packed):
     before = (packed / "combined" / pretrained.FILE).read_bytes()
     on = [(f"keypoints={home / 'keypoints.csv'}", "all")]
-    pack_pretrained.pack(evaluate.restore(str(home / "both")), "pretrained", on)
+    pack_pretrained.pack(restore(str(home / "both")), "pretrained", on)
     assert (packed / "combined" / pretrained.FILE).read_bytes() == before
 
 
@@ -186,7 +187,7 @@ def test_a_run_may_start_from_them():
 
 
 def test_what_does_not_fit_half_precision_is_told(home):
-    restored = evaluate.restore(str(home / "points"))
+    restored = restore(str(home / "points"))
     restored.variables["params"]["trunk"]["stem"]["kernel"] *= 1e9
     with pytest.raises(Mistake, match="stem/kernel does not fit into half precision"):
         pack_pretrained.halve(restored)

@@ -5,13 +5,14 @@ import json
 
 import lab as labs
 import pytest
+import search
 import spaces
 import sweep
 import tally
 
 from emotion_jax import cli
 from emotion_jax.data.write_csv import write_csv
-from emotion_jax.evaluate import restore
+from emotion_jax.evaluator import restore
 
 pytest.importorskip("optuna", reason="needs the extra sweep")
 
@@ -63,12 +64,55 @@ def test_a_run_is_made_once_and_again_to_the_bit(lab):
 
 def test_a_run_is_known_by_all_that_decides_its_number(lab, config):
     key = lab.bench({}).key
-    assert key == lab.key != lab.bench({"optim.learning_rate": 0.1}).key
-    for same in ("log.every=7", "seed=5", "eval.every=2"):
-        other = dataclasses.replace(lab, overrides=[*lab.overrides, f"--config.{same}"])
-        assert other.key == key
-    other = dataclasses.replace(lab, overrides=["--config.train.steps=3"])
-    assert other.key != key
+    assert key != lab.bench({"optim.learning_rate": 0.1}).key
+    for field, same in (
+        *(("log.every=7", True), ("eval.every=2", True)),
+        *(("train.steps=3", False), ("seed=5", False)),
+    ):
+        overrides = [*lab.overrides, f"--config.{field}"]
+        other = dataclasses.replace(lab, overrides=overrides)
+        assert (other.bench({}).key == key) == same == (other.key == lab.key)
+
+
+def test_what_is_compared_with_another_config_or_measured_besides_is_another_run(lab):
+    recipe = {"optim.learning_rate": 0.01}
+    lab.bench(recipe).run(0)
+    fast = dataclasses.replace(
+        lab, overrides=[*lab.overrides, "--config.optim.learning_rate=0.01"]
+    )
+    study = dataclasses.replace(
+        lab, also=lambda bench, run: {"more": 1}, purpose="study"
+    )
+    assert fast.runs() == study.runs() == {}
+    assert fast.bench({}).run(0)["recipe"] == {}
+    assert study.bench(recipe).run(0)["more"] == 1
+    assert [len(each.runs()) for each in (lab, fast, study)] == [1, 1, 1]
+
+
+def test_a_run_is_known_by_the_contents_of_its_files_and_not_their_names(lab, tmp_path):
+    keys = []
+    for number, text in enumerate(("a", "a", "b")):
+        file = tmp_path / f"{number}.csv"
+        file.write_text(text)
+        sources = f"--config.data.sources={{'fer2013': {{'path': {str(file)!r}}}}}"
+        overrides = [*lab.overrides, sources]
+        keys.append(dataclasses.replace(lab, overrides=overrides).bench({}).key)
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_checkpoint_to_start_from_is_known_by_its_steps_alone(tmp_path):
+    step = tmp_path / "run" / "checkpoints" / "8"
+    step.mkdir(parents=True)
+    (step / "state").write_text("a")
+    named = [str(tmp_path / "run"), "pretrained"]
+    found = labs.contents(named)
+    assert found[1] == "pretrained"
+    (tmp_path / "run" / "report.html").write_text("written by an evaluation")
+    labs.identity.cache_clear()
+    assert labs.contents(named) == found
+    (step / "state").write_text("ab")
+    labs.identity.cache_clear()
+    assert labs.contents(named) != found
 
 
 RUN = {
@@ -110,6 +154,22 @@ def test_a_difference_is_of_pairs_of_seeds_and_has_students_interval():
     assert found["low"] == pytest.approx(2.0 - reach, rel=1e-5)
     assert found["high"] == pytest.approx(2.0 + reach, rel=1e-5)
     assert tally.difference(runs(0.1), runs(0.2)) is None
+
+
+def test_the_best_have_all_seeds_and_a_number_however_many_others_have():
+    few, many = tally.row(runs(0.7, 0.7)), tally.row(runs(0.6, 0.6, 0.6))
+    one, none = tally.row(runs(0.9)), tally.row(runs(None, 0.9))
+    assert sweep.full([one, few, many, none], 2) == [few, many]
+    assert sweep.full([one, few, none], 3) == [few]
+    assert sweep.full([none], 2) == []
+    assert tally.spread(none) == "-"
+
+
+def test_a_recipe_that_changes_nothing_keeps_its_name_in_a_comparison(lab):
+    recipes = [{}, {"optim.learning_rate": 0.05}]
+    assert len({lab.bench(recipe).key for recipe in recipes}) == 1
+    page = sweep.compare(lab, recipes, 1, search.Clock(0))
+    assert "| `as it is` |" in page and "| `optim.learning_rate=0.05` |" in page
 
 
 @pytest.fixture
@@ -168,6 +228,8 @@ BAD = {
     "changes what is measured": ["--compare", "base", "seed=3"],
     "synthetic.faces, which changes": ["--compare", "data.sources.synthetic.faces=9"],
     "emotion.classes, which changes": ["--compare", "tasks.emotion.classes=7"],
+    "eval.every, which changes": ["--compare", "eval={'every':5}"],
+    "checkpoint.best, which changes": ["--compare", "checkpoint={'every':5,'keep':1}"],
     "number in config.checkpoint.best": [
         *("--trials=1", "--space=augment", "--config.checkpoint.best=emotion/acuracy")
     ],

@@ -13,6 +13,7 @@ from emotion_jax import evaluate, predict, pretrained
 from emotion_jax.cli import run
 from emotion_jax.data.table import FIVE, POINTS
 from emotion_jax.errors import Mistake
+from emotion_jax.evaluator import restore
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 NAMES = pretrained.names()
@@ -22,7 +23,7 @@ MOST_BYTES = 16_000_000  # of all together: a clone and an installation stay lig
 @pytest.fixture(scope="module", params=NAMES)
 def ships(request):
     """The network of each name, and what its header says."""
-    return evaluate.restore(request.param), pretrained.read(request.param)[1]
+    return restore(request.param), pretrained.read(request.param)[1]
 
 
 def test_the_combined_network_and_the_keypoints_ship():

@@ -8,7 +8,7 @@ import json
 from importlib import resources
 from pathlib import Path
 
-from emotion_jax.evaluate import Restored
+from emotion_jax.evaluator import Restored
 from emotion_jax.export import onnx
 from emotion_jax.export.program import make_program
 from emotion_jax.export.web import ort

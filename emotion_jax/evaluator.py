@@ -1,0 +1,193 @@
+"""What evaluates a network, in the training loop as in the evaluation binary.
+
+An Evaluator has the outputs and their numbers, Validation those of a run on its own
+`val`, Restored is a checkpoint made ready for it.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import UInt8
+
+from emotion_jax import checkpoint, pretrained, registry, sharding, views
+from emotion_jax.data.pipeline import concatenate
+from emotion_jax.data.table import Split
+from emotion_jax.errors import Mistake
+from emotion_jax.models import make_network
+from emotion_jax.plan import Plan
+from emotion_jax.report.intervals import intervals
+from emotion_jax.scores import Numbers, fit_temperature, ranks
+from emotion_jax.step import make_eval_step
+from emotion_jax.tasks import Task, make_tasks, offset
+from emotion_jax.views import Outputs
+
+
+class Evaluator:
+    """A network's outputs and their numbers: float32, every face once."""
+
+    def __init__(
+        self,
+        tasks: Mapping[str, Task],
+        model: Mapping,
+        mesh: Mesh,
+        batch_size: int = 512,
+        temperature: float = 1.0,
+    ):
+        self.tasks, self.mesh, self.temperature = tasks, mesh, temperature
+        self.batch_size = -(-batch_size // mesh.size) * mesh.size
+        self.network = make_network(tasks, **{**model, "dtype": "float32"})
+        self.eval_step = make_eval_step(self.network, mesh)
+
+    def run(self, variables: dict, image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
+        """Each task's output for every face: logits, or points in pixels."""
+        batches, size = [], self.enough(len(image))
+        for start in range(0, len(image), size):
+            batch = image[start : start + size]
+            padding = [(0, size - len(batch))] + [(0, 0)] * 3
+            batch = sharding.place(np.pad(batch, padding), sharding.split(self.mesh))
+            batches.append(self.eval_step(variables, batch))
+        outputs = jax.tree.map(lambda *x: np.concatenate(x), *jax.device_get(batches))
+        return {name: output[: len(image)] for name, output in outputs.items()}
+
+    def enough(self, count: int) -> int:
+        """The batch for this many faces: of few sizes, as each is compiled."""
+        size = self.mesh.size
+        while size < min(count, self.batch_size):
+            size *= 2
+        return min(size, self.batch_size)
+
+    def run_tta(self, variables: dict, image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
+        """As `run`, averaged over views of each face (views.py)."""
+        off = offset.learnt(self.tasks, variables["params"], image.shape[2])
+        return views.average(partial(self.run, variables), self.tasks, image, off)
+
+    def report(
+        self, outputs: Outputs, split: Split, temperature: float | None = None
+    ) -> Numbers:
+        """Every number that training logs, by `task/name`."""
+        found, temperature = {}, temperature or self.temperature
+        for name, task in self.tasks.items():
+            numbers = task.report(*arguments(name, outputs, split), temperature)
+            found |= {f"{name}/{key}": value for key, value in numbers.items()}
+        return found
+
+    def details(self, outputs: Outputs, split: Split) -> Numbers:
+        """Further numbers, and the intervals of the headline ones: takes seconds."""
+        found, person = {}, split.extra.get("person")
+        for name, task in self.tasks.items():
+
+            def numbers(rows, name=name, task=task) -> Numbers:
+                args = arguments(name, outputs, split, rows)
+                return task.report(*args, self.temperature)
+
+            known = split.faces["known"][name].reshape(len(split), -1).any(-1)
+            args = *arguments(name, outputs, split), self.temperature
+            mine = task.details(*args)
+            mine |= intervals(numbers, np.flatnonzero(known), person)
+            found |= {f"{name}/{key}": value for key, value in mine.items()}
+        return found
+
+    def fit_temperature(self, outputs: Outputs, split: Split) -> float:
+        """One for all tasks of classes, by their faces in this split; 1 without any."""
+        answers = []
+        for name, task in self.tasks.items():
+            if task.kind == "classes":
+                output, label, known, _, classes, _ = arguments(name, outputs, split)
+                answers.append(task.answers(output, label, known, classes))
+        return fit_temperature(answers)
+
+
+def arguments(
+    name: str, outputs: Outputs, split: Split, rows: np.ndarray | slice = slice(None)
+) -> tuple:
+    """What a task's report takes, for all rows or some."""
+    faces = split.faces
+    return (
+        outputs[name][rows],
+        faces["labels"][name][rows],
+        faces["known"][name][rows],
+        faces["image"].shape[2],
+        split.classes,
+        {key: column[rows] for key, column in split.extra.items()},
+    )
+
+
+class Validation:
+    """The training loop's evaluations, on the `val` rows of all sources.
+
+    With `report`, a run that has come to its end is `evaluate.finish`ed.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        val: Mapping[str, Split],
+        plan: Plan,
+        *,
+        every: int | str,
+        report: bool = True,
+    ):
+        self.evaluator, self.split = evaluator, concatenate(list(val.values()))
+        self.every, self.last = plan.every(every), plan.total
+
+    def due(self, step: int) -> bool:
+        """At its cadence, and at the end of the run."""
+        return step % self.every == 0 or step == self.last
+
+    def numbers(self, variables: dict) -> tuple[Numbers, float]:
+        """Every number of these variables on `val`, after the temperature fitted there.
+
+        So its calibration is a little better here than elsewhere; @raw is before.
+        """
+        outputs = self.evaluator.run(variables, self.split.faces["image"])
+        temperature = self.evaluator.fit_temperature(outputs, self.split)
+        return self.evaluator.report(outputs, self.split, temperature), temperature
+
+    def check_headline(self, key: str) -> None:
+        """Raises unless this number will be there to choose the best step by."""
+        tasks, faces = self.evaluator.tasks, self.split.faces
+        labels = {name: faces["labels"][name] for name in tasks}
+        outputs = {
+            name: labels[name] if task.kind == "points" else np.log(labels[name] + 1e-9)
+            for name, task in tasks.items()
+        }
+        found = self.evaluator.report(outputs, self.split)
+        found = {key: value for key, value in found.items() if ranks(key)}
+        if key not in found:
+            raise registry.unknown("number in config.checkpoint.best", key, found)
+        if found[key] is None:
+            raise Mistake(f"config.checkpoint.best is {key}, but val has no such label")
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """A checkpoint made ready to evaluate, on this machine's devices."""
+
+    folder: Path
+    meta: checkpoint.Meta
+    tasks: dict[str, Task]
+    variables: dict
+    evaluator: Evaluator
+
+    @property
+    def title(self) -> str:
+        """Which network it is: one that ships, or a run and its step."""
+        run, step = self.folder.parents[1].name, self.folder.name
+        return pretrained.name_of(self.folder) or f"{run}, step {step}"
+
+
+def restore(
+    name: str, flag: str = "--checkpoint", devices: Sequence[jax.Device] | None = None
+) -> Restored:
+    """The network that X names, with the config that it carries; on all devices."""
+    mesh = sharding.make_mesh(devices)
+    folder, meta, variables = checkpoint.read(name, mesh, flag)
+    config = meta.config
+    tasks = make_tasks(config["tasks"])
+    evaluator = Evaluator(tasks, config["model"], mesh, temperature=meta.temperature)
+    return Restored(folder, meta, tasks, variables, evaluator)

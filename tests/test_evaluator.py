@@ -1,0 +1,89 @@
+"""Laws of the Evaluator: each face once, one temperature, what mirroring changes."""
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from emotion_jax.data.prepare import prepare
+from emotion_jax.data.table import FIVE, Raw, Split
+from emotion_jax.evaluator import Evaluator, restore
+from emotion_jax.sharding import make_mesh
+from emotion_jax.tasks import make_tasks
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 8, 50, 512])
+def test_every_face_counts_once_at_any_batch_size(whole, batch_size):
+    restored = restore(str(whole))
+    tasks, model = restored.tasks, restored.meta.config["model"]
+    image = tiny.faces(30)["image"]
+    found = Evaluator(tasks, model, make_mesh(), batch_size).run(
+        restored.variables, image
+    )
+    # One face at a time, on one device, is what it must equal.
+    alone = Evaluator(tasks, model, make_mesh(jax.devices()[:1]), 1)
+    variables = jax.device_put(restored.variables, jax.devices()[0])
+    expected = [alone.run(variables, image[i : i + 1]) for i in (0, 17, 29)]
+    for name in tasks:
+        assert len(found[name]) == 30
+        rows = np.concatenate([e[name] for e in expected])
+        np.testing.assert_allclose(found[name][[0, 17, 29]], rows, rtol=2e-4, atol=1e-4)
+
+
+def test_one_temperature_serves_all_tasks_of_classes():
+    task = make_tasks({"emotion": {}})["emotion"]
+    evaluator = Evaluator({"emotion": task}, tiny.MODEL, make_mesh())
+    evaluator.tasks = {"first": task, "second": task}
+    table = tiny.faces(40)
+    faces = {"image": table["image"]}
+    for field in ("labels", "known"):
+        faces[field] = {name: table[field]["emotion"] for name in evaluator.tasks}
+    split = Split("folder", "", "val", faces, np.arange(40), FIVE, {})
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(40, 5)) + table["labels"]["emotion"]
+    outputs = {"first": logits, "second": 3 * logits}
+    found = evaluator.fit_temperature(outputs, split)
+    alone = [
+        evaluator.fit_temperature(dict.fromkeys(outputs, output), split)
+        for output in outputs.values()
+    ]
+    assert alone[1] == pytest.approx(3 * alone[0], rel=1e-4)
+    assert alone[0] < found < alone[1]
+    assert evaluator.report(outputs, split, found)["second/temperature"] == found
+
+
+def test_a_seven_class_model_is_renormalised_on_five_classes():
+    tasks = make_tasks({"emotion": {"classes": 7}})
+    labels = np.eye(5, dtype=np.float32)
+    raw = Raw(
+        "fer2013",
+        "",
+        np.zeros((5, 24, 24, 1), np.uint8),
+        {"emotion": labels},
+        {"emotion": np.ones(5, bool)},
+        FIVE,
+    )
+    split = prepare(raw, "all", tasks, 24)
+    evaluator = Evaluator(tasks, tiny.MODEL, make_mesh())
+    logits = np.zeros((5, 7), np.float32)
+    logits[:, 2] = logits[:, 6] = 9.0  # fear and neutral: not in this file
+    logits[:, 3] = 1.0
+    found = evaluator.report({"emotion": logits}, split)
+    assert found["emotion/accuracy"] == 0.2  # all are taken for happy
+    top = np.e / (np.e + 4)
+    np.testing.assert_allclose(found["emotion/ece"], top - 0.2)
+    assert found["emotion/recall/happy"] == 1.0
+    assert found["emotion/recall/fear"] is None
+
+
+def test_tta_of_a_mirrored_face_is_the_mirrored_answer(whole):
+    restored = restore(str(whole))
+    image = tiny.faces(6)["image"]
+    mirror = np.ascontiguousarray(image[:, :, ::-1])
+    plain = restored.evaluator.run_tta(restored.variables, image)
+    found = restored.evaluator.run_tta(restored.variables, mirror)
+    np.testing.assert_allclose(found["emotion"], plain["emotion"], atol=1e-5)
+    # The left eye's centre becomes the right one's, at side - 1 - x.
+    left, right = plain["keypoints"][:, 0], found["keypoints"][:, 1]
+    np.testing.assert_allclose(right[:, 0], 23 - left[:, 0], atol=1e-4)
+    np.testing.assert_allclose(right[:, 1], left[:, 1], atol=1e-4)
