@@ -2,7 +2,7 @@
 
   python -m emotion_jax.train --config configs/fer5.py --workdir runs/fer5 \\
       --data fer2013=fer2013.csv
-  python -m emotion_jax.evaluate --checkpoint runs/fer5
+  python -m emotion_jax.evaluate --checkpoint runs/fer5 --split PublicTest
 
 Takes any of the CSV forms in circulation, with five classes or seven.
 

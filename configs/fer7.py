@@ -2,7 +2,7 @@
 
   python -m emotion_jax.train --config configs/fer7.py --workdir runs/fer7 \\
       --data fer2013=fer2013.csv
-  python -m emotion_jax.evaluate --checkpoint runs/fer7
+  python -m emotion_jax.evaluate --checkpoint runs/fer7 --split PublicTest
 
 As fer5, of which it may be the teacher: on five classes it rules the other two out.
 

@@ -1,7 +1,7 @@
 """As combined, of a network made for TPUs and GPUs: wide where faces are large.
 
   python -m emotion_jax.train --config configs/wide.py --workdir runs/wide \\
-      --data fer2013=fer2013.csv keypoints=training.csv
+      --data fer2013=fer2013.csv keypoints=training.csv --config.train.epochs=85
 
 At 24x24 its 256 channels fill a TPU's lanes twice, and each byte of a feature map
 serves as many more products; later stages have half the width of the one before, so

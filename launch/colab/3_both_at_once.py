@@ -29,6 +29,7 @@
 #
 # Without files of your own the faces are drawn by code, and know both labels. Two CSVs
 # that each know one work as well: what is not known of a face is left out of the loss.
+# (There are many more faces in them: take 3,000 steps or more.)
 
 # %%
 # @title Install emotion_jax, where it is not; nothing that is there is replaced
@@ -234,5 +235,5 @@ print(f"exported and reloaded: at most {logit:.1g} in a logit and {pixel:.1g} px
 
 # %%
 assert logit < 1e-3 and pixel < 1e-2
-assert found["emotion/accuracy"] > 0.5
-assert found["keypoints/rmse_px"] < 4
+assert DATA or found["emotion/accuracy"] > 0.5
+assert DATA or found["keypoints/rmse_px"] < 4
