@@ -91,6 +91,15 @@ def test_a_lesson_is_the_softened_cross_entropy():
     )
 
 
+def test_a_lesson_in_points_is_the_loss_against_all_of_the_teachers():
+    output, answer = np.random.default_rng(0).uniform(0, 9, (2, 3, 15, 2))
+    task = tasks.make_tasks({"keypoints": {"delta_px": 4.0}})["keypoints"]
+    size = np.abs(output - answer) / 2  # at side 48 two pixels are 4 px
+    huber = np.where(size < 1, size**2 / 2, size - 0.5).sum(-1)
+    lesson = jax.jit(partial(task.lesson, side=48))
+    np.testing.assert_allclose(lesson(output, answer), huber, rtol=1e-4)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_the_share_divides_a_tasks_loss(share):
     table = tiny.faces(8)

@@ -7,7 +7,9 @@ import tiny
 
 from emotion_jax.data.prepare import prepare
 from emotion_jax.data.table import FIVE, Raw, Split
-from emotion_jax.evaluator import Evaluator, restore
+from emotion_jax.evaluate import load_splits
+from emotion_jax.evaluator import Evaluator, Validation, restore
+from emotion_jax.plan import Plan
 from emotion_jax.sharding import make_mesh
 from emotion_jax.tasks import make_tasks
 
@@ -28,6 +30,21 @@ def test_every_face_counts_once_at_any_batch_size(whole, batch_size):
         assert len(found[name]) == 30
         rows = np.concatenate([e[name] for e in expected])
         np.testing.assert_allclose(found[name][[0, 17, 29]], rows, rtol=2e-4, atol=1e-4)
+
+
+def test_what_was_trained_in_bfloat16_is_evaluated_in_float32(whole):
+    restored, image = restore(str(whole)), tiny.faces(8)["image"]
+    model = restored.meta.config["model"] | {"dtype": "bfloat16"}
+    half = Evaluator(restored.tasks, model, make_mesh()).run(restored.variables, image)
+    full = restored.evaluator.run(restored.variables, image)
+    assert jax.tree.all(jax.tree.map(np.array_equal, half, full))
+
+
+def test_a_run_is_evaluated_at_its_cadence_and_at_its_end(whole):
+    restored, plan = restore(str(whole)), Plan(16, 10, 10, 3.0)
+    (split,) = load_splits(restored, [], "val")
+    validation = Validation(restored.evaluator, {"synthetic": split}, plan, every=4)
+    assert [step for step in range(1, 11) if validation.due(step)] == [4, 8, 10]
 
 
 def test_one_temperature_serves_all_tasks_of_classes():

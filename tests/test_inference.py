@@ -99,6 +99,10 @@ def test_a_photos_faces_are_cut_out_read_and_put_back(model, tmp_path):
     np.testing.assert_allclose(found.emotion, alone.emotion, atol=1e-6)
     expected = (alone.keypoints + 0.5) * (width / 24) - 0.5 + [x, y]
     np.testing.assert_allclose(found.keypoints, expected, atol=1e-3)
+    averaged = model.find(astronaut, tta=True).emotion
+    expected = model.predict(small, tta=True).emotion
+    assert np.abs(expected - alone.emotion).max() > 1e-4
+    np.testing.assert_allclose(averaged, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -227,10 +227,15 @@ OPTIONS, SCHEDULE = "config.optim.options", "config.optim.schedule"
         ({"groups": (("(", 0.0),)}, "config.optim.groups has '(': missing )"),
         ({"groups": (("trunk", -1.0),)}, "config.optim.groups has -1.0, must be at"),
         ({"lookahead": {"pull": 0.0}}, "lookahead.pull is 0.0, must be in (0, 1]"),
+        ({"lookahead": {"pull": 1.5}}, "lookahead.pull is 1.5, must be in (0, 1]"),
         ({"options": {"momentum": 1.0}}, f"{OPTIONS}.momentum is 1.0, not in [0, 1)"),
         (
             {"name": "adamw", "options": {"b2": 1.0}},
             f"{OPTIONS}.b2 is 1.0, not in [0, 1)",
+        ),
+        (
+            {"name": "muon", "options": {"beta": 1.0}},
+            f"{OPTIONS}.beta is 1.0, not in [0, 1)",
         ),
         (
             {"name": "schedule_free", "options": {"b1": 0.0}},

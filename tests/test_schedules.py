@@ -6,7 +6,7 @@ import pytest
 
 from emotion_jax.errors import Mistake
 from emotion_jax.plan import Plan
-from emotion_jax.schedules import SCHEDULES
+from emotion_jax.schedules import SCHEDULES, knows_no_end
 
 PEAK = 0.8
 PLAN = Plan(batch_size=8, total=100, stop=60, epoch=12.5)
@@ -150,3 +150,20 @@ def test_a_share_of_the_peak_is_between_0_and_1(name, field, value):
 def test_a_piecewise_rate_never_turns_negative():
     with pytest.raises(Mistake, match="schedule.factor is -0.5, must be at least 0"):
         SCHEDULES["piecewise"](PEAK, PLAN, factor=-0.5)
+
+
+@pytest.mark.parametrize(
+    "schedule, endless",
+    [
+        ({"name": "constant"}, True),
+        ({"name": "constant", "warmup": "5%"}, False),
+        ({"name": "inverse_sqrt", "warmup": 5}, True),
+        ({"name": "inverse_sqrt"}, False),  # its warm-up is a share unless told
+        ({"name": "piecewise", "at": (5, "2 epochs")}, True),
+        ({"name": "piecewise"}, False),
+        ({"name": "cosine", "warmup": 5}, False),
+        ({}, False),
+    ],
+)
+def test_a_rate_knows_no_end_where_nothing_is_a_share_of_the_run(schedule, endless):
+    assert knows_no_end(**schedule) is endless

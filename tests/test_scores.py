@@ -159,6 +159,8 @@ def test_every_confusion_is_counted_by_label_and_answer():
     many = tuple(map(str, range(scores.MOST_CLASSES + 1)))
     found = scores.choices(np.eye(len(many)), np.arange(len(many)), many)
     assert not any(key.startswith("confusion") for key in found)
+    found = scores.choices(np.eye(20), np.arange(20), many[:20])
+    assert found["confusion/0/0"] == 1 and found["confusion/0/19"] == 0
 
 
 def sampled(temperature, n=4000, seed=0):
@@ -224,7 +226,7 @@ def test_a_third_without_a_face_is_none():
 def test_points_by_hand():
     # Face 0: eyes 20 px apart, errors of 5 and 2 px. Face 1: 40 px, only one point
     # known, error 4 px. Face 2: an eye unknown, so it counts for the RMSE alone.
-    error = np.array([[[3.0, 4], [0, 2]], [[0, 4], [99, 99]], [[6, 8], [99, 99]]])
+    error = np.array([[[3.0, 4], [0, -2]], [[0, 4], [99, 99]], [[6, 8], [99, 99]]])
     known = np.array([[True, True], [True, False], [True, False]])
     eye_px = np.array([20, 40, np.nan])
     found = scores.points(error, known, eye_px, ("a", "b"))
@@ -233,9 +235,10 @@ def test_points_by_hand():
     assert found["rmse_px/a"] == pytest.approx(np.sqrt((25 + 16 + 100) / 6))
     assert found["rmse_px/b"] == pytest.approx(np.sqrt(4 / 2))
     assert found["bias_x_px"] == (3 + 0 + 0 + 6) / 4
-    assert found["bias_y_px"] == (4 + 2 + 4 + 8) / 4
+    assert found["bias_y_px"] == (4 - 2 + 4 + 8) / 4
     assert found["nme"] == pytest.approx((5 / 20 + 2 / 20 + 4 / 40) / 3)
     assert found["pck_10"] == pytest.approx(2 / 3)  # a tenth exactly is within
+    assert found["failure_10"] == 1 / 2  # and no failure, as that of face 1
 
 
 def test_a_face_fails_by_the_mean_over_its_known_points():
@@ -282,6 +285,8 @@ def test_without_a_known_point_every_number_is_none():
         ("emotion/ece@raw", True),
         ("keypoints/nme@tta", True),
         ("keypoints/rmse_px/nose_tip", True),
+        ("keypoints/failure_10", True),
+        ("emotion/loss", True),
         ("emotion/accuracy", False),
         ("emotion/accuracy@tta", False),
         ("emotion/recall/happy", False),
@@ -303,8 +308,10 @@ def test_errors_should_be_small_and_scores_large(key, lower):
         ("emotion/n", False),
         ("emotion/n@notwins", False),
         ("emotion/support/sad", False),
+        ("emotion/confusion/sad/happy", False),
         ("emotion/temperature", False),
         ("keypoints/bias_x_px", False),
+        ("keypoints/bias_y_px", False),
     ],
 )
 def test_counts_and_biases_rank_no_network(key, expected):

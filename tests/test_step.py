@@ -9,6 +9,7 @@ import tiny
 
 from emotion_jax import step
 from emotion_jax.data import geometry
+from emotion_jax.data.augment import make_augment
 from emotion_jax.models import make_network
 from emotion_jax.sharding import make_mesh
 from emotion_jax.tasks import make_tasks
@@ -105,19 +106,19 @@ def test_one_batch_can_be_learnt_by_heart():
     assert found[0] > 10 and found[-5:].mean() < 1.0
 
 
-def test_the_average_follows_the_parameters():
+def test_the_average_follows_the_parameters_and_the_norms_statistics():
     state, train_step, feed = tiny.make_step(tiny.faces())
 
-    expected = jax.tree.map(np.array, state.ema["params"])
+    expected = jax.tree.map(np.array, state.ema)
     for now, inputs in enumerate(islice(feed.batches(0), 4)):
         state, _ = train_step(state, inputs)
         decay = min(0.9, (1 + now) / (10 + now))
         expected = jax.tree.map(
             lambda e, p, d=decay: d * e + (1 - d) * np.asarray(p),
             expected,
-            state.params,
+            {"params": state.params, "batch_stats": state.batch_stats},
         )
-    for a, b in zip(jax.tree.leaves(state.ema["params"]), jax.tree.leaves(expected)):
+    for a, b in zip(jax.tree.leaves(state.ema), jax.tree.leaves(expected)):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
     assert state.variables() is state.ema
 
@@ -126,6 +127,25 @@ def test_streams_of_other_names_and_steps_differ():
     keys = [step.stream(0, "init"), step.stream(0, "augment"), step.stream(1, "init")]
     keys += [step.stream(0, "augment", 1), step.stream(0, "dropout", 1)]
     assert len({tuple(jax.random.key_data(k).tolist()) for k in keys}) == len(keys)
+
+
+def test_every_step_augments_anew_both_views():
+    _, _, feed = tiny.make_step(tiny.faces())
+    augment = make_augment(make_tasks(tiny.TASKS), tiny.AUGMENT)
+    make = jax.jit(step.make_batch(augment, feed, make_mesh(), 0, views=2))
+    inputs = next(feed.batches(0))
+    first, second = (np.array(make(jnp.int32(n), inputs)["image"]) for n in (0, 1))
+    assert (first != second).any((1, 2, 3)).all()
+
+
+def test_every_step_hides_other_features():
+    model = tiny.MODEL | {"dropout": 0.5}
+    state, train_step, feed = tiny.make_step(tiny.faces(), augment={}, model=model)
+    inputs, norms = next(feed.batches(0)), set()
+    for number in (0, 1):
+        given = jax.tree.map(jnp.copy, state).replace(step=jnp.int32(number))
+        norms.add(float(train_step(given, inputs)[1]["grad_norm"][0]))
+    assert len(norms) == 2
 
 
 def test_gray_levels_map_to_the_networks_range():

@@ -41,6 +41,15 @@ def test_temperature_changes_the_confidence_and_not_the_choice():
     assert (plain["temperature"], hot["temperature"]) == (1.0, 4.0)
 
 
+def test_who_is_surest_is_asked_after_temperature():
+    logits = np.array([[2.0, 1.9, -9, -9, -9], [1.0, 0, 0, 0, 0]], np.float32)
+    label = np.eye(5, dtype=np.float32)[[1, 0]]  # the first is wrong
+    args = logits, label, np.ones(2, bool), 48, FIVE, {}
+    for temperature, accuracy in [(1.0, 0.0), (0.2, 1.0)]:
+        found = Emotion().details(*args, temperature)
+        assert found["accuracy@coverage_50"] == accuracy
+
+
 def test_twins_of_training_faces_are_left_out_of_a_number_of_its_own():
     logits = np.eye(5, dtype=np.float32)[[0, 1, 2, 3]]
     label = np.eye(5, dtype=np.float32)[[0, 1, 2, 4]]

@@ -97,6 +97,14 @@ def test_class_names_may_come_from_json():
             "tasks.emotion.class_weights has 2 weights for 5 classes, at least 0 each",
         ),
         (
+            {"emotion": {"class_weights": (1.0, 1.0, 1.0, 1.0, -1.0)}},
+            "tasks.emotion.class_weights has 5 weights for 5 classes, at least 0 each",
+        ),
+        (
+            {"emotion": {"class_weights": (0.0,) * 5}},
+            "tasks.emotion.class_weights has 5 weights for 5 classes, at least 0 each",
+        ),
+        (
             {"keypoints": {"loss": "wingg"}},
             "unknown tasks.keypoints.loss 'wingg'; did you mean wing? "
             "(known: squared, smooth_l1, wing, heatmap)",

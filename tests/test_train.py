@@ -153,6 +153,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_step(tmp_path):
         ({"train.steps": 0}, "steps or epochs above 0"),
         ({"optim.name": "sdg"}, "unknown optimizer 'sdg'; did you mean sgd"),
         ({"checkpoint.best": "emotion/acuracy"}, "did you mean emotion/accuracy"),
+        ({"checkpoint.best": "emotion/n"}, "unknown number in config.checkpoint.best"),
+        (
+            {"checkpoint.best": "emotion/f1/fear", "tasks.emotion": {"classes": 7}},
+            "best is emotion/f1/fear, but val has no such label",
+        ),
         ({"checkpoint.every": "3 weeks"}, "'3 weeks' is no duration"),
         ({"data.sources": {"synthetic": {"facs": 60}}}, "'facs'"),
         ({"data.sources": {"fer2013": {"path": "no.csv"}}}, "no.csv"),

@@ -91,6 +91,15 @@ def test_an_augmentation_applies_as_often_as_its_probability_each_by_itself():
     assert np.abs(together - np.eye(4)).max() < 0.15
 
 
+def test_whether_an_augmentation_applies_says_nothing_of_how(ten):
+    many = jax.tree.map(lambda x: np.repeat(x, 40, 0), ten)
+    many["image"] = np.full_like(many["image"], 0.5)
+    after = run({"brightness": {"probability": 0.5, "delta": 0.2}}, many)
+    added = after["image"].mean((1, 2, 3)) - 0.5
+    added = added[np.abs(added) > 1e-6]
+    assert added.min() < -0.18 and added.max() > 0.18 and abs(added.mean()) < 0.03
+
+
 def test_flips_and_covers_apply_half_of_the_time_unless_told():
     found = applied({name: {} for name in AUGMENTATIONS if "mix" not in name})
     sometimes = {"flip", "flip_vertical", "erase", "cutout"}
@@ -201,12 +210,20 @@ def test_wrong_sections_are_told(sections, sentence):
         ({"zoom": {"low": 0.0}}, "zoom.low is 0.0, must be above 0"),
         ({"crop": {"aspect": -1.0}}, "crop.aspect is -1.0, must be above 0"),
         ({"crop": {"aspect": 0.5}}, "crop.aspect is 0.5, must be at least 1"),
+        ({"zoom_out": {"low": 0.0}}, "zoom_out.low is 0.0, must be above 0"),
+        ({"gamma": {"low": 0.0}}, "gamma.low is 0.0, must be above 0"),
+        ({"mixup": {"alpha": 0.0}}, "mixup.alpha is 0.0, must be above 0"),
+        ({"cutmix": {"alpha": 0.0}}, "cutmix.alpha is 0.0, must be above 0"),
         ({"zoom_in": {"high": 0.5}}, "zoom_in.high is 0.5, must be at least 1"),
         ({"zoom_out": {"low": 1.5}}, "zoom_out.low is 1.5, must be at most 1"),
         ({"zoom": {"low": 1.3}}, "zoom.low is 1.3, above high, which is 1.1"),
         (
             {"policy": {"strength": ((5, 1.0), (0, 0.0))}},
             r"policy.strength, \[5, 0\], do not rise",
+        ),
+        (
+            {"policy": {"strength": ((3, 0.0), (3, 1.0))}},
+            r"policy.strength, \[3, 3\], do not rise",
         ),
         ({"blur": {"sigma": -1.0}}, "blur.sigma is -1.0, must be at least 0"),
         ({"blur": {"sigma": "2"}}, "blur.sigma is '2', must be a finite number"),

@@ -163,6 +163,7 @@ def test_a_crop_is_a_box_inside_the_image_that_reaches_every_edge():
     assert len(small) > 100
     np.testing.assert_allclose(small[..., 0].min(0), -12, atol=0.2)
     np.testing.assert_allclose(small[..., 1].max(0), 12, atol=0.2)
+    assert abs(np.corrcoef(small.mean(2).T)[0, 1]) < 0.3
 
 
 def test_alternating_flips_show_a_face_once_plain_and_once_mirrored():

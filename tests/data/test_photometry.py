@@ -125,7 +125,14 @@ def test_erasing_fills_a_rectangle_of_its_area_with_noise():
     assert 0 <= noise.min() and noise.max() < 1
     assert noise.std() == pytest.approx(12**-0.5, abs=0.01)
     tall = covered.any(2).sum(1) / covered.any(1).sum(1)
-    assert tall.min() < 0.6 and tall.max() > 1.6
+    assert 0.25 < tall.min() < 0.4 and 2.5 < tall.max() < 4
+
+
+def test_what_is_erased_is_of_any_area_in_its_range():
+    image = np.full((48, 48, 1), 2.0, np.float32)
+    found = over_keys("erase", image, low=0.05, high=0.3)[..., 0]
+    share = inside(found != 2.0).mean((1, 2))
+    assert 0.04 < share.min() < 0.08 and 0.2 < share.max() < 0.33
 
 
 @functools.cache
@@ -156,6 +163,12 @@ def test_bands_and_checks_cover_their_area(shape, slack, area):
     assert cover(shape, area).mean() == pytest.approx(area, rel=slack)
 
 
+@pytest.mark.parametrize("shape", ["band", "checks"])
+def test_bands_and_checks_lie_anywhere(shape):
+    often = cover(shape, 0.2).mean(0)  # how often each pixel is covered
+    assert often.min() > 0.02 and often.max() < 0.5
+
+
 def test_checks_are_squares_that_repeat_eight_times():
     for covered in cover("checks", 0.2)[:50]:
         np.testing.assert_array_equal(covered[6:], covered[:-6])
@@ -166,11 +179,14 @@ def test_checks_are_squares_that_repeat_eight_times():
 
 
 def test_a_band_is_straight_and_of_one_width():
+    slants = []
     for band in cover("band", 0.1)[:50]:
         assert ndimage.label(band, np.ones((3, 3)))[1] == 1
         y, x = np.nonzero(band)
         across = np.linalg.svd(np.array([y - y.mean(), x - x.mean()]), False)[0][:, 1]
         assert np.ptp(across @ [y, x]) < 0.1 * 48 + 1.5
+        slants.append(across[0] * across[1])
+    assert min(slants) < -0.4 and max(slants) > 0.4  # both ways, to 45 degrees
 
 
 @pytest.mark.parametrize("shape", ["square", "checks"])
@@ -182,6 +198,15 @@ def test_cutout_covers_its_share_with_the_mean_and_keeps_the_rest(shape, ten):
     share = covered.mean((1, 2))
     assert 0.05 < share.mean() < 0.3
     assert share.std() > 0.03  # not one size
+
+
+def test_noise_is_not_blurred_whatever_the_configs_order(ten):
+    flat = ten | {"image": np.full_like(ten["image"], 0.5)}
+    sections = {"noise": {"std": 0.1}, "blur": {"sigma": 3.0}}
+    after = jax.jit(make_augment(TASKS, sections))(jax.random.key(0), flat)
+    grain = np.asarray(after["image"]) - 0.5
+    near = (grain[:, :, 1:] * grain[:, :, :-1]).mean()
+    assert abs(near) < 0.1 * np.square(grain).mean()
 
 
 def test_an_unknown_shape_is_told():

@@ -1,5 +1,6 @@
 """Laws of the order and of the feeds."""
 
+import dataclasses
 from itertools import islice
 
 import jax
@@ -136,11 +137,12 @@ def test_a_batch_that_does_not_split_over_the_devices_is_told():
         make_feed({"a": split}, plan, 0, make_mesh(), name="resident", shares={})
 
 
-def test_shares_name_every_source():
+@pytest.mark.parametrize("named, wrong", [("a", "b"), ("abc", "c")])
+def test_shares_name_every_source_and_no_other(named, wrong):
     plan, split = Plan(16, 10, 10, 2.0), make_split(20)
-    with pytest.raises(Mistake, match="'b'"):
-        train = {"a": split, "b": split}
-        make_feed(train, plan, 0, make_mesh(), name="resident", shares={"a": 1.0})
+    train, shares = {"a": split, "b": split}, dict.fromkeys(named, 1.0)
+    with pytest.raises(Mistake, match=f"or missing source .* '{wrong}'"):
+        make_feed(train, plan, 0, make_mesh(), name="resident", shares=shares)
 
 
 def labelled(*counts: int, unknown: int = 0) -> Split:
@@ -206,13 +208,15 @@ def test_neighbours_in_a_balanced_batch_are_of_any_class():
         *(plan, 0, make_mesh()),
         **{"name": "streamed", "shares": {}, "balance": {"emotion": 1.0}},
     )
-    same = []
+    same, orders = [], set()
     for batch in islice(feed.batches(0), 9):
         label = np.asarray(batch["labels"]["emotion"]).argmax(1)
+        orders.add(tuple(label.tolist()))
         same += list(label == np.roll(label, 1))
         epochs = np.asarray(batch["epoch"])[label == 3]  # of 25 faces, 16 a batch
         assert np.ptp(epochs) == pytest.approx(15 / 25, abs=1e-5)
     assert 0.15 < np.mean(same) < 0.25  # a fifth by chance
+    assert len(orders) == 9  # each batch is shuffled anew
 
 
 def test_each_source_keeps_its_share_and_is_balanced_within():
@@ -251,6 +255,12 @@ def test_balance_names_one_task_of_classes(balance):
         drawn({"a": labelled(8, 8)}, 8, balance, {}, [])
 
 
+@pytest.mark.parametrize("power", [-0.5, 1.5])
+def test_balance_levels_at_most_wholly_and_never_the_other_way(power):
+    with pytest.raises(Mistake, match=f"balance.emotion is {power}, must be in"):
+        drawn({"a": labelled(8, 8)}, 8, {"emotion": power}, {}, [])
+
+
 def test_a_class_too_rare_for_the_batch_is_told():
     train = {"a": labelled(500, 1)}
     with pytest.raises(Mistake, match="batch of 8 leaves no place"):
@@ -261,6 +271,17 @@ def test_a_class_too_rare_for_the_batch_is_told():
 def make_split(n: int, **extra) -> Split:
     rows = np.arange(n)
     return Split("synthetic", "", "val", tiny.faces(n), rows, ("anger",), extra)
+
+
+def test_concatenation_tells_what_it_is_of():
+    a, b = make_split(3), make_split(2)
+    b = dataclasses.replace(
+        b, source="folder", name="all", rows=np.array([7, 4]), classes=("sad", "anger")
+    )
+    both = concatenate([a, b])
+    assert (both.source, both.name) == ("synthetic+folder", "val+all")
+    assert both.rows.tolist() == [0, 1, 2, 7, 4] and both.classes == ("anger", "sad")
+    assert concatenate([a, a]).name == "val"
 
 
 def test_concatenation_keeps_every_face_and_shared_columns():

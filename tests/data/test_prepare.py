@@ -192,6 +192,13 @@ def test_dedupe_drops_twins_of_held_out_rows_from_training_only():
         prepare.prepare(hopeless, "Training", {"emotion": EMOTION7}, 4, dedupe=True)
 
 
+def test_twins_are_counted_among_the_faces_that_the_model_uses():
+    raw = make_raw(twin_rows=[(0, 310), (2, 312)], usage=fer_usage(300, 100))
+    for dedupe, counts in [(False, (1, 0)), (True, (0, 1))]:  # of row 2, fear, nothing
+        split = prepare.prepare(raw, "Training", {"emotion": EMOTION}, 4, dedupe)
+        assert (split.twins, split.dropped) == counts
+
+
 def test_near_twins_of_held_out_rows_go_too_if_asked():
     """Row 0 is row 310 mirrored, row 1 row 370 exactly, rows 2 and 3 one another."""
     clouds = gaussian_filter(
@@ -213,6 +220,9 @@ def test_near_twins_of_held_out_rows_go_too_if_asked():
         (0, 1),
         (1, 0),
     ]
+    raw = take(raw, np.arange(400)[::-1])  # the held-out ones first
+    back = split("Training", "near")
+    assert set(range(100, 400)) - set(back.rows.tolist()) == {398, 399}
     test = split("test", "near")
     assert (len(test), test.twins, test.dropped) == (40, 0, 0)
 
@@ -321,6 +331,12 @@ def test_soft_labels_are_renormalised_over_what_the_model_knows():
     assert split.rows.tolist() == [0]
     expected = [[2 / 3, 0, 0, 1 / 3, 0]]
     np.testing.assert_allclose(split.faces["labels"]["emotion"], expected, rtol=1e-6)
+
+
+def test_half_of_the_votes_is_not_most_however_it_is_rounded():
+    votes = np.float32([[0, 0, 0, 4, 2, 1, 7], [0, 0, 0, 8, 0, 0, 6]]) / 14
+    raw = make_raw(2, labels={"emotion": votes})  # the first adds up to 0.50000006
+    assert prepare.prepare(raw, "all", {"emotion": EMOTION}, 4).rows.tolist() == [1]
 
 
 def test_unknown_labels_are_zeros():

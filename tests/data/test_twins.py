@@ -52,6 +52,13 @@ def test_near_pairs_are_each_photo_and_its_copy(photos, copy):
     assert found.tolist() == [[i, i + 30] for i in range(30)]
 
 
+def test_pairs_ascend_and_are_told_once_though_near_both_ways(photos):
+    one, other, third = window(photos)[:3]
+    even = third // 2 + third[:, ::-1] // 2  # its own mirror image
+    image = np.stack([one, other, even, one[:, ::-1], other + 9, even + 9])
+    assert twins.near_pairs(image).tolist() == [[0, 3], [1, 4], [2, 5]]
+
+
 @pytest.mark.parametrize("y, x", [(6, 0), (0, 6)])
 def test_another_part_of_the_picture_is_no_twin(photos, y, x):
     far = np.roll(window(photos), (y, x), axis=(1, 2))

@@ -124,6 +124,23 @@ def test_no_face_is_left_out_of_training_alone(write, kind, left):
     assert len(labels_of(raw, SEVENTH, trained=False)) == 6
 
 
+def replaced(votes: str) -> list[tuple]:
+    """The faces, one of them voted on otherwise."""
+    return [*FACES[:4], (5, "Training", votes), *FACES[5:]]
+
+
+def test_half_of_the_votes_for_no_face_are_not_most(write):
+    faces = replaced("0,0,5,0,0,0,0,0,0,5")
+    raw = load(**write(faces, faces), drop_no_face=True)
+    assert 4 in labels_of(raw, SEVENTH)
+
+
+def test_a_face_that_nobody_voted_on_is_as_one_that_nobody_can_tell(write):
+    faces = replaced("0,0,0,0,0,0,0,0,0,0")
+    raw = load(**write(faces, faces), labels="distribution")
+    assert labels_of(raw, SEVENTH).keys() == {0, 1, 2, 3}
+
+
 def test_training_has_the_voters_labels_and_val_the_original_ones(write):
     many = [FACES[1] if i % 2 else FACES[0] for i in range(60)] + FACES[6:]
     section = write(many, many) | {"labels": "distribution"}
@@ -163,12 +180,19 @@ def test_files_that_do_not_belong_together(write, files, sentence):
         load(**options, labels="majority")
 
 
+def test_votes_on_five_classes_are_told(write):
+    faces = [face for face in FACES if face[0] < 5]
+    with pytest.raises(Mistake, match="five classes or without Usage does not tell"):
+        load(**write(faces, faces), classes=5, labels="majority")
+
+
 @pytest.mark.parametrize(
     "change, sentence",
     [
         ((",NF", ",no"), "is no file of FER.* votes: expected .* got no NF"),
         ((",10,", ",x,"), "line 2: expected happiness to be a number .* got 'x'"),
         ((",10,", ",-1,"), "line 2: expected happiness .* got '-1'"),
+        ((",10,", ",1000,"), "line 2: expected happiness .* got '1000'"),
         ((",10,", ",²,"), "line 2: expected happiness .* got '²'"),
         ((",10,", ",10,1,"), "is no CSV file: .*line 3|expected"),
         ((HEADER, ""), "no file of FER.* votes|is no CSV file"),

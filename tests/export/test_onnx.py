@@ -114,6 +114,22 @@ def test_constants_after_a_layer_go_into_it_and_what_is_unused_goes():
 
 
 @pytest.mark.parametrize(
+    "op, shape, channels",
+    [
+        ("Conv", (3, 3, 1, 1), (3, 1, 1, 1)),
+        ("ConvTranspose", (3, 3, 1, 1), (1, 3, 1, 1)),
+        ("Gemm", (3, 3), (1, 3)),
+    ],
+)
+def test_a_constant_scales_a_layers_outputs_not_its_inputs(op, shape, channels):
+    kernel = np.ones(shape, np.float32)
+    constant = CONSTANT.reshape(1, 3, *shape[2:])
+    layer = Node(op, ("image", kernel), "a", {})
+    (node,) = fold([layer, Node("Mul", ("a", constant), "b", {})], ["b"])
+    np.testing.assert_array_equal(node.inputs[1], kernel * CONSTANT.reshape(channels))
+
+
+@pytest.mark.parametrize(
     "last, outputs",
     [
         (Node("Mul", ("a", CONSTANT), "b", {}), ["a", "b"]),  # a is asked for itself

@@ -14,6 +14,12 @@ def test_a_frame_is_a_square_a_little_larger_and_higher_than_the_box():
     assert crop.frame(face) == (93, 185, 114, 114)
 
 
+def test_the_frame_of_an_oblong_box_goes_by_the_mean_of_its_sides():
+    corners = np.array([[100, 200], [180, 320]], np.float32)
+    face = detect.Found(corners, np.zeros((6, 2), np.float32), 0.9)
+    assert crop.frame(face) == (83, 195, 114, 114)
+
+
 def test_inside_the_photo_a_cut_is_a_slice():
     np.testing.assert_array_equal(crop.cut(PHOTO, (2, 1, 5, 4)), PHOTO[1:5, 2:7])
 

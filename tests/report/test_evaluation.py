@@ -143,6 +143,16 @@ def test_an_interval_holds_its_number(report):
             assert found[f"{key}@low"] <= found[key] <= found[f"{key}@high"]
 
 
+def test_an_interval_is_over_people_where_these_are_known():
+    checkpoint, faces = evaluated.restored({"emotion": {}}), tiny.faces(40)
+    outputs = {"emotion": evaluated.answers(faces)["emotion"]}
+    apart, together = (
+        checkpoint.evaluator.details(outputs, evaluated.split_of(faces, **extra))
+        for extra in ({}, {"person": np.repeat(["a", "b"], 20)})
+    )
+    assert apart["emotion/accuracy@low"] != together["emotion/accuracy@low"]
+
+
 def test_the_card_has_the_results_and_says_what_is_banned(report):
     name, out = report
     text, found = (out / "model_card.md").read_text("utf-8"), metrics_of(out)
