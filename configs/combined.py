@@ -4,8 +4,8 @@
       --data fer2013=fer2013.csv keypoints=training.csv --config.init_from=runs/fer7 \\
       "--config.tasks.emotion.teachers=('runs/fer5', 'runs/fer7')" \\
       --config.tasks.keypoints.teachers=runs/keypoints
-  python -m emotion_jax.evaluate --checkpoint runs/combined --data fer2013=fer2013.csv \\
-      --split PublicTest
+  python -m emotion_jax.evaluate --checkpoint runs/combined --split PublicTest \\
+      --data fer2013=fer2013.csv
 
 No face needs both labels: each batch mixes the two sets, and what is not known of a
 face is masked. The start brings the trunk; teachers say what they see in the faces of
