@@ -99,10 +99,13 @@ class Parser(argparse.ArgumentParser):
 
     def parse(self, args: list[str]) -> argparse.Namespace:
         """The flags, all of them known; a misspelt one is told before a missing one."""
-        flags = (a for a in takewhile(lambda a: a != "--", args) if a[:2] == "--")
-        known = self._option_string_actions
-        self.refuse([flag for flag in flags if flag.split("=")[0] not in known])
-        found, rest = self.parse_known_args(args)
+        try:
+            found, rest = self.parse_known_args(args)
+        except Mistake:
+            flags = (a for a in takewhile(lambda a: a != "--", args) if a[:2] == "--")
+            known = self._option_string_actions
+            self.refuse([flag for flag in flags if flag.split("=")[0] not in known])
+            raise
         self.refuse(rest)
         return found
 

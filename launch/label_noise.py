@@ -92,7 +92,12 @@ def emotions(path: str, votes: str, model: inference.Model) -> list[str]:
     clear = noise_votes.by_clarity(test, agree)
     network = noise_votes.by_clarity(test, own)
     sure = tables.markdown(
-        ["votes for the first of the five", "faces", "label is that", "network is"],
+        [
+            "votes for the first of the five",
+            "faces",
+            "label is that",
+            "network is right",
+        ],
         [
             [name, f"{n:,}", f"{value:.3f}", f"{other:.3f}"]
             for (name, n, value), (_, _, other) in zip(clear, network)
@@ -249,6 +254,7 @@ def main(args: list[str]) -> None:
         known = model.restored.tasks.get(task)
         if not known or task == "emotion" and not set(FIVE) <= set(known.names):
             raise Mistake(f"{name} does not know what is asked of it: {task}")
+    noise_points.load(flags.keypoints)  # raises for a file that will not do
     command = " ".join(arg.rsplit("/", 1)[-1] for arg in args)
     told = [RECIPE.format(args=command, network=names[0], pointer=names[1])]
     told += emotions(flags.fer2013, flags.votes, models[0])

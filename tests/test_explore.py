@@ -156,7 +156,7 @@ def test_a_split_is_looked_at_alone(sources, tmp_path, capsys):
 @pytest.mark.parametrize(
     "change, told",
     [
-        ({"--data": "fer2103=a.csv"}, "is fer2013 meant"),
+        ({"--data": "fer2103=a.csv"}, "did you mean fer2013"),
         ({"--data": "fer2013=nowhere.csv"}, "nowhere.csv: cannot be read"),
         ({"--split": "tset"}, "split 'tset' does not exist; there is"),
         ({"--config": "configs/fer55.py"}, "did you mean configs/fer5.py"),

@@ -40,15 +40,19 @@ def reach(*_, **__):
     raise Reached
 
 
-def at_start(self, like):
-    """No checkpoint is read, and no state is made."""
-    return types.SimpleNamespace(step=0)
+class AtStart(types.SimpleNamespace):
+    """No state that was restored, so `init_from` is read; but none is made."""
+
+    step = 0
+
+    def __bool__(self):
+        return False
 
 
 INSTEAD = (
     (step, "make_train_step", functools.partial(trace, step.make_train_step)),
     (synthetic, "draw_many", functools.partial(draw_few, synthetic.draw_many)),
-    (checkpoints.Checkpoints, "open", at_start),
+    (checkpoints.Checkpoints, "restore", lambda self, like: AtStart()),
     (evaluating, "numbers_of", reach),
     (drawing, "draw", reach),
     (writing, "write_rows", reach),

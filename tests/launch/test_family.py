@@ -73,7 +73,7 @@ def test_a_wrong_plan_is_a_sentence(tmp_path, plan, sentence):
         (["--plan=missing.txt"], "cannot be read"),
         (["--jobs=0"], "at least 1"),
         (["--let=votes-of=x"], "NAME=VALUE"),
-        (["--data=fer213=x.csv"], "is fer2013 meant"),
+        (["--data=fer213=x.csv"], "did you mean fer2013"),
     ],
 )
 def test_a_wrong_flag_is_a_sentence(tmp_path, flags, sentence):
