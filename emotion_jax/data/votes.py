@@ -59,10 +59,6 @@ LABELS = {
 def read(path: str, labels: str, drop_no_face: bool) -> Votes | None:
     """The file's votes, if there is one and the options of `fer2013` ask for them."""
     registry.pick("labels of fer2013", labels, LABELS)
-    if not isinstance(drop_no_face, bool):
-        raise Mistake(
-            f"drop_no_face of fer2013 is True or False, got {drop_no_face!r}."
-        )
     if not path and (labels != "original" or drop_no_face):
         wants = "drop_no_face" if drop_no_face else f"labels={labels!r}"
         raise Mistake(f"fer2013 with {wants} needs votes=PATH, FER+'s fer2013new.csv.")

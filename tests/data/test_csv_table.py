@@ -144,9 +144,9 @@ def test_what_may_not_be_read(tmp_path):
 def test_fast_enough_for_fer2013(read):
     row = " ".join(str((37 * i) % 256) for i in range(48 * 48))
     text = "emotion,pixels\n" + f"3,{row}\n" * 2000  # a sixteenth of FER2013
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(read(text).image) == 2000
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize("fill", [b" ", b"1 ", b'" ', b"a"])
