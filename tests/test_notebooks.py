@@ -152,7 +152,8 @@ def test_a_lesson_runs(name, tmp_path):
 @pytest.fixture(scope="session")
 def colab(tmp_path_factory):
     """Python 3.13 with Colab's own versions, and the package installed as there."""
-    if not (python := shutil.which("python3.13")):
+    python = shutil.which("python3.13")
+    if not python or subprocess.run([python, "-V"]).returncode:  # pyenv may only say so
         pytest.skip("python3.13 is not there")
     home = tmp_path_factory.mktemp("colab")
     subprocess.run([python, "-m", "venv", home], check=True)
