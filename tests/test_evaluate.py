@@ -1,4 +1,4 @@
-"""Laws of the evaluation: each face once, one Evaluator, no leak by default."""
+"""Laws of the evaluation binary: the loop's numbers, and no leak by default."""
 
 import os
 import shutil
