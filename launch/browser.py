@@ -1,4 +1,4 @@
-"""The exported page in headless Chromium (pip install playwright)."""
+"""Pages in headless Chromium: one that is installed, or else npm's (the extra long)."""
 
 import base64
 import contextlib
@@ -6,7 +6,11 @@ import dataclasses
 import functools
 import http.server
 import importlib.util
+import io
+import os
 import shutil
+import sys
+import tarfile
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +19,15 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from emotion_jax.export.web import npm
+
+PACKAGE = "@sparticuz/chromium@147.0.0"  # needs no library of the system's
+SHA512 = (
+    "4ZKeAQQa8up2mt675qSitztLdbQrlf8BKdC5naeap+5Mv1OV1OlJdPoU+EJC/p5sQUJUQmN4r+q5+EhaaOUH"
+    "pQ=="
+)
+FONTS = "emotion_jax.conf"
 
 READ = """async ([pixels, times]) => {
   const { Reader, start } = await import("./reader.js");
@@ -73,26 +86,82 @@ def serving(root: Path) -> Iterator[str]:
             server.shutdown()
 
 
+def lacking() -> list[str]:
+    """What is not here of what opening a page takes."""
+    lacks = [] if importlib.util.find_spec("playwright") else ["playwright"]
+    return lacks if installed() or shutil.which("npm") else [*lacks, "Chromium or npm"]
+
+
+def installed() -> str | None:
+    """The machine's own Chromium."""
+    return shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@functools.cache
+def chromium() -> dict[str, Any]:
+    """How Playwright launches Chromium: its file, flags and environment."""
+    if found := installed():
+        return {"executable_path": found, "args": ["--no-sandbox"]}
+    home = Path(sys.prefix) / "chromium"
+    if not home.is_dir():
+        with tempfile.TemporaryDirectory(dir=sys.prefix) as folder:
+            unpack(Path(folder))
+            with contextlib.suppress(OSError):  # another process was faster
+                (Path(folder) / "package" / "bin").rename(home)
+    flags = ["--no-sandbox", "--no-zygote", "--single-process"]
+    flags += ["--in-process-gpu", "--disable-gpu"]
+    here = {"LD_LIBRARY_PATH": f"{home / 'lib'}", "FONTCONFIG_FILE": f"{home / FONTS}"}
+    env = os.environ | here
+    return {"executable_path": home / "chromium", "args": flags, "env": env}
+
+
+def unpack(folder: Path) -> None:
+    """npm's Chromium, its libraries and fonts, in `package/bin` of the folder."""
+    import brotli
+
+    npm.fetch(PACKAGE, SHA512, folder)
+    home = folder / "package" / "bin"
+    (home / "chromium").write_bytes(
+        brotli.decompress((home / "chromium.br").read_bytes())
+    )
+    (home / "chromium").chmod(0o755)
+    for name in ("al2023", "swiftshader", "fonts"):
+        content = brotli.decompress((home / f"{name}.tar.br").read_bytes())
+        with tarfile.open(fileobj=io.BytesIO(content)) as packed:
+            packed.extractall(home, filter="data")
+    (home / FONTS).write_text(
+        '<fontconfig><dir prefix="relative">fonts</dir></fontconfig>'
+    )
+
+
 @contextlib.contextmanager
 def opened(
-    root: Path, path: str = "/", *flags: str, size=(1280, 860), theme="light"
+    root: Path, path: str = "/", *flags: str, **options: Any
 ) -> Iterator[Opened]:
-    """The page at a path under a folder.
+    """The page at a path under a folder that is served; otherwise as `visited`."""
+    with serving(root) as host, visited(host + path, *flags, **options) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def visited(url: str, *flags: str, size=(1280, 860), theme="light") -> Iterator[Opened]:
+    """The page at an address.
 
     Args:
       flags: Chromium's own, such as a file for its fake camera.
     """
     from playwright.sync_api import sync_playwright
 
-    with serving(root) as host, sync_playwright() as playwright:
+    launch = chromium()
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", *flags]
+            **{**launch, "args": [*launch["args"], *flags]}
         )
         context = browser.new_context(
             viewport=dict(zip(("width", "height"), size)), color_scheme=theme
         )
         page = context.new_page()
-        found = Opened(page, host + path, [], [])
+        found = Opened(page, url, [], [])
         context.on("request", lambda request: found.requests.append(request.url))
         page.on("console", lambda message: found.messages.append(message.text))
         page.on("pageerror", lambda error: found.messages.append(str(error)))

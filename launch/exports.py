@@ -13,7 +13,6 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -118,12 +117,10 @@ def alone(files: dict[str, bytes], image: np.ndarray) -> Outputs:
 
 def missing(name: str) -> str:
     """Why a row cannot be measured here, or ""."""
-    needs = {"predict": ["emotion_jax.predict"], "web": ["playwright"]}
-    wanted = needs.get(name) or FORMATS[name].needs
-    lacking = [p for p in wanted if importlib.util.find_spec(p) is None]
-    if name == "web" and not shutil.which("chromium"):
-        lacking.append("chromium")
-    return ", ".join(lacking)
+    if name == "web":
+        return ", ".join(browser.lacking())
+    wanted = [] if name == "predict" else FORMATS[name].needs
+    return ", ".join(p for p in wanted if importlib.util.find_spec(p) is None)
 
 
 def compare(found: Outputs, expected: Outputs) -> list[str]:

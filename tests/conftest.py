@@ -43,6 +43,16 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(skip)
 
 
+@pytest.fixture(scope="session")
+def chromium():
+    """launch/browser.py, where it can open a page."""
+    import browser
+
+    if lacking := browser.lacking():
+        pytest.skip(f"a page in a browser needs {' and '.join(lacking)}")
+    return browser
+
+
 @pytest.fixture
 def abandoned():
     """What a failed save or restore leaves running is collected before all else."""

@@ -256,26 +256,15 @@ def test_a_full_disk_leaves_nothing_half_written(
 
 @pytest.mark.long
 @pytest.mark.parametrize("scheme, width", [("light", 1200), ("dark", 390)])
-def test_a_browser_shows_it_without_a_word_or_a_request(looked, scheme, width):
-    playwright = pytest.importorskip("playwright.sync_api")
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if not browser:
-        pytest.skip("there is no Chromium")
-    said, asked = [], []
-    with playwright.sync_playwright() as tools:
-        opened = tools.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        size = {"width": width, "height": 800}
-        page = opened.new_page(viewport=size, color_scheme=scheme)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto((looked / "folder" / "index.html").as_uri())
+def test_a_browser_shows_it_without_a_word_or_a_request(
+    looked, chromium, scheme, width
+):
+    page = (looked / "folder" / "index.html").as_uri()
+    with chromium.visited(page, size=(width, 800), theme=scheme) as found:
         loaded = "[...document.images].every(i => i.complete && i.naturalWidth > 0)"
-        assert page.evaluate(loaded)
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert found.page.evaluate(loaded)
+        assert found.page.evaluate("document.documentElement.scrollWidth") == width
+        paper = found.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
-        opened.close()
-    assert said == []
-    assert [url for url in asked if not url.startswith("data:")] == [
-        (looked / "folder" / "index.html").as_uri()
-    ]
+    assert found.messages == []
+    assert [url for url in found.requests if not url.startswith("data:")] == [page]

@@ -28,6 +28,7 @@ nav { margin: 1rem 0; display: flex; flex-wrap: wrap; gap: .25rem 1rem; }
 code { display: inline-block; max-width: 100%; overflow-wrap: anywhere;
   padding: 0 .3em; border-radius: .3em; background: var(--card);
   font: .875em ui-monospace, monospace; }
+data { white-space: nowrap; }
 .soft { color: var(--soft); font-size: .9rem; }
 .cards { display: grid; gap: .75rem; margin: 1rem 0;
   grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); }

@@ -20,10 +20,7 @@ from emotion_jax.data.table import FIVE
 from emotion_jax.export.web import ort
 from emotion_jax.photo import crop, detect
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(not shutil.which("chromium"), reason="there is no Chromium"),
-]
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("chromium")]
 DROP = """([bytes, name, type]) => {
   const content = Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0));
   const dataTransfer = new DataTransfer();
@@ -54,7 +51,6 @@ def portrait():
 @pytest.fixture(scope="module")
 def make_page(tmp_path_factory):
     """Makes a web root, the page deep inside it, of a network that knows nothing."""
-    pytest.importorskip("playwright")
     if not shutil.which("npm"):
         pytest.skip("npm is not installed")
     runtime = ort.fetch(tmp_path_factory.mktemp("npm"))

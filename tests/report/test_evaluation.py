@@ -2,7 +2,6 @@
 
 import html
 import re
-import shutil
 from html.parser import HTMLParser
 
 import evaluated
@@ -172,24 +171,16 @@ def test_the_card_has_the_results_and_says_what_is_banned(report):
 
 @pytest.mark.long
 @pytest.mark.parametrize("scheme, width", [("light", 1200), ("dark", 390)])
-def test_a_browser_shows_it_without_a_word_or_a_request(report, scheme, width):
-    playwright = pytest.importorskip("playwright.sync_api")
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if not browser:
-        pytest.skip("there is no Chromium")
-    said, asked = [], []
-    with playwright.sync_playwright() as tools:
-        opened = tools.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        size = {"width": width, "height": 800}
-        page = opened.new_page(viewport=size, color_scheme=scheme)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto((report[1] / "report.html").as_uri())
+def test_a_browser_shows_it_without_a_word_or_a_request(
+    report, chromium, scheme, width
+):
+    page = (report[1] / "report.html").as_uri()
+    with chromium.visited(page, size=(width, 800), theme=scheme) as found:
         loaded = "[...document.images].every(i => i.complete && i.naturalWidth > 0)"
-        assert page.evaluate(loaded)
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        opened.close()
-    assert said == [] and len([u for u in asked if not u.startswith("data:")]) == 1
+        assert found.page.evaluate(loaded)
+        assert found.page.evaluate("document.documentElement.scrollWidth") == width
+    assert found.messages == []
+    assert [url for url in found.requests if not url.startswith("data:")] == [page]
 
 
 def test_the_card_tells_what_a_run_started_from():

@@ -1,14 +1,12 @@
 """onnxruntime-web, which runs a network in a browser: from npm, or from a folder."""
 
-import base64
-import hashlib
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from emotion_jax.errors import Mistake, Stopped
+from emotion_jax.errors import Mistake
+from emotion_jax.export.web import npm
 
 PACKAGE = "onnxruntime-web@1.30.0"
 SHA512 = (
@@ -56,22 +54,6 @@ def find(given: Path) -> Path:
 
 
 def fetch(folder: Path) -> Path:
-    """The package by npm, from the registry that npm uses here; its dist/."""
-    run("npm", "pack", PACKAGE, "--silent", folder=folder)
-    (tarball,) = folder.glob("*.tgz")
-    digest = hashlib.sha512(tarball.read_bytes()).digest()
-    if base64.b64encode(digest).decode() != SHA512:
-        raise Stopped(f"npm brought a {PACKAGE} of other contents than the known one")
-    members = [f"package/dist/{file}" for file in FILES]
-    run("tar", "-xzf", tarball.name, *members, folder=folder)
+    """Its files, into a folder, which afterwards holds them in `package/dist`."""
+    npm.fetch(PACKAGE, SHA512, folder, [f"package/dist/{file}" for file in FILES])
     return folder / "package" / "dist"
-
-
-def run(tool: str, *args: str, folder: Path) -> None:
-    """Runs a tool in a folder; what it says of a failure becomes the sentence."""
-    command = [shutil.which(tool) or tool, *args]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        reason = said[-1] if said else f"exit code {done.returncode}"
-        raise Stopped(f"{tool} could not fetch {PACKAGE}: {reason}")
