@@ -70,12 +70,15 @@ def packages() -> Iterator[Row]:
     """Every package that setup.py names: its version, and whether it imports."""
     from packaging.requirements import Requirement  # matplotlib brings it
 
+    told = set()
     for line in metadata.requires("emotion_jax") or ():
         wanted = Requirement(line)
         extra = re.search(r'extra == "(\w+)"', line)
-        if extra and extra[1] in ("dev", *ACCELERATORS):
+        if extra and extra[1] in ("dev", "long", *ACCELERATORS):
             continue
-        yield package(wanted.name, wanted.specifier, extra[1] if extra else "")
+        if wanted.name not in told:  # several extras may want it
+            yield package(wanted.name, wanted.specifier, extra[1] if extra else "")
+        told.add(wanted.name)
 
 
 def package(name: str, specifier, extra: str) -> Row:
@@ -223,6 +226,13 @@ def look(workdir_name: str, patience: float) -> list[Row]:
     return rows if whole else [*rows, (name, *end)]
 
 
+def seconds(text: str) -> float:
+    """A duration that can be waited; argparse tells who gives another."""
+    if not 0 < (value := float(text)) < 1e6:
+        raise ValueError
+    return value
+
+
 def main(args: list[str]) -> int:
     """The binary; its exit code."""
     parser = argparse.ArgumentParser(
@@ -234,7 +244,7 @@ def main(args: list[str]) -> int:
     add(
         "--workdir", default="runs", metavar="DIR", help="where to write; default: runs"
     )
-    add("--patience", type=float, default=180, metavar="SECONDS", help="default: 180")
+    add("--patience", type=seconds, default=180, metavar="SECONDS", help="default: 180")
     flags = parser.parse_args(args)
     print("looking, and training for two steps: half a minute", file=sys.stderr)
     rows = look(flags.workdir, flags.patience)
@@ -250,4 +260,8 @@ def main(args: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        print("emotion_jax: interrupted", file=sys.stderr)
+        sys.exit(130)

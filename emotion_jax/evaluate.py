@@ -105,7 +105,7 @@ def write(
 
     out.mkdir(parents=True, exist_ok=True)
     files.write_json(out / "metrics.json", record(split, found))
-    temperature = restored.evaluator.temperature
+    temperature = restored.meta.temperature
     sheet.draw(out / "faces.png", split, outputs, restored.tasks, temperature)
     files.write_text(out / "model_card.md", card.card(restored, [(split, found)]))
     page = evaluation.page(out, restored, split, outputs, found)

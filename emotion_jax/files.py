@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and their names."""
 
 import contextlib
 import json
@@ -6,6 +6,11 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+
+
+def printable(name: str) -> str:
+    """The name of a file or folder, which may be bytes that are no text."""
+    return name.encode(errors="replace").decode()
 
 
 @contextlib.contextmanager

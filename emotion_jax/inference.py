@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int, UInt8
@@ -89,21 +90,19 @@ class Model:
             keypoints = (keypoints + 0.5) * scale - 0.5
         return Predictions(emotion, classes, top, keypoints, points)
 
-    def find(
-        self, photo: str | PathLike | np.ndarray, tta: bool = False
-    ) -> Predictions:
+    def find(self, photo: Any, tta: bool = False) -> Predictions:
         """The faces of a photo, the surest first, their points in its pixels.
 
         Args:
-          photo: a PNG, JPEG or WebP file, or uint8 [h w], [h w 1] or, in color,
-            [h w 3].
+          photo: the name of a PNG, JPEG or WebP file, or an image, as an array or of
+            Pillow: uint8 [h w], [h w 1] or, in color, [h w 3].
           tta: average over ten views of each face, moved by a pixel and mirrored.
         """
         detect.check()
-        given = isinstance(photo, np.ndarray)
-        name = "the photo" if given else str(photo)
+        is_file = isinstance(photo, str | PathLike)
+        name = str(photo) if is_file else "the photo"
         try:
-            pixels = as_photo(photo) if given else read_photo(Path(photo))
+            pixels = read_photo(Path(photo)) if is_file else as_photo(np.asarray(photo))
             faces = inputs.Faces("detect")
             crops = inputs.cut_all(pixels, Path(name), faces, [self.side], "detect")
         except UNREADABLE as error:
@@ -151,7 +150,8 @@ def as_photo(pixels: np.ndarray) -> UInt8[np.ndarray, "h w c"]:
       ValueError: what it is, and what it should be.
     """
     photo = pixels[..., None] if pixels.ndim == 2 else pixels
-    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[-1] not in (1, 3):
+    fits = photo.dtype == np.uint8 and photo.ndim == 3 and photo.shape[-1] in (1, 3)
+    if not fits or 0 in photo.shape:
         got = f"{pixels.dtype} {list(pixels.shape)}"
         raise ValueError(f"expected uint8 [h w], [h w 1] or [h w 3], got {got}")
     return photo

@@ -4,11 +4,12 @@ import re
 from collections.abc import Callable, Mapping
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from emotion_jax.data.table import Faces
-from emotion_jax.step import normalise, standardise, stream
-from emotion_jax.tasks import Task, losses_and_metrics
+from emotion_jax.step import make_loss, normalise, stream
+from emotion_jax.tasks import Task
 from emotion_jax.warm_start import by_path
 
 
@@ -18,27 +19,17 @@ def make_gradient_norms(
     """A function of variables and faces: the norm of the gradient at each kernel.
 
     Kernels come from the image to the heads. As in a training step, BatchNorm takes the
-    statistics of these faces. The loss is the tasks', from which a trunk that learns by
-    simclr gets nothing.
+    statistics of these faces. Not for a network that learns by simclr, whose loss is of
+    pairs of views.
     """
-
-    def loss(params, stats, faces):
-        image = standardise(normalise(faces["image"]))
-        outputs, _ = network.apply(
-            {"params": params, "batch_stats": stats},
-            image,
-            train=True,
-            mutable=["batch_stats"],
-            rngs={"dropout": stream(0, "dropout")},
-        )
-        labels, known = faces["labels"], faces["known"]
-        return losses_and_metrics(tasks, outputs, labels, known, image.shape[1])[0]
-
-    gradient = jax.jit(jax.grad(loss))
+    gradient = jax.jit(jax.grad(make_loss(network, tasks), has_aux=True))
 
     def norms(variables: dict, faces: Faces) -> dict[str, float]:
-        stats = variables.get("batch_stats", {})
-        found = by_path(gradient(variables["params"], stats, dict(faces)))
+        image = normalise(jnp.asarray(faces["image"]))
+        still = jnp.tile(jnp.eye(2), (len(image), 1, 1))
+        batch = {**faces, "image": image, "turn": still}
+        params, stats = variables["params"], variables.get("batch_stats", {})
+        found = by_path(gradient(params, stats, batch, stream(0, "dropout"))[0])
         kernels = [path for path in found if path.endswith("/kernel")]
         return {
             path.removesuffix("/kernel"): float(np.linalg.norm(found[path]))

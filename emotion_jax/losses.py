@@ -6,6 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float
 
 
@@ -24,13 +25,12 @@ def focal(
 
 def squared(error: Float[Array, "*n"], delta: float) -> Float[Array, "*n"]:
     """Half the square, in units of delta."""
-    return 0.5 * jnp.square(error / delta)
+    return optax.l2_loss(error / delta)
 
 
 def smooth_l1(error: Float[Array, "*n"], delta: float) -> Float[Array, "*n"]:
     """`squared` up to delta, then straight on (Huber 1964), in units of delta."""
-    size = jnp.abs(error / delta)
-    return jnp.where(size < 1, 0.5 * jnp.square(size), size - 0.5)
+    return optax.huber_loss(error / delta)
 
 
 def wing(

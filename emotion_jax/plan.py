@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sized
 
 from emotion_jax.errors import Mistake
 
+DURATION = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+) ?(%|epochs?|steps?|)")
 MOST_STEPS, MOST_FACES = 2**31, 65_536  # of a run, as steps are int32; of a batch
 
 
@@ -27,21 +28,15 @@ class Plan:
 
     def to_steps(self, duration: int | float | str) -> int:
         """A duration in steps: 500, "500 steps", "5%" of the run, or "2 epochs"."""
-        unit = {"%": self.total / 100, "epoch": self.epoch, "step": 1}
-        match = re.fullmatch(r"([0-9.]+) ?(%|epochs?|steps?|)", str(duration).strip())
-        try:
-            number, of = float(match[1]), match[2].rstrip("s") or "step"
-            steps = round(number * unit[of])
-            if of == "step" and number % 1 or of == "%" and number > 100:
-                steps = MOST_STEPS
-        except (TypeError, ValueError, OverflowError):
-            steps = MOST_STEPS
-        if steps >= MOST_STEPS:
-            raise Mistake(
-                f"{reprlib.repr(duration)} is no duration; "
-                "write 500, '5%' or '2 epochs'"
-            )
-        return steps
+        if match := DURATION.fullmatch(str(duration).strip()):
+            number, unit = float(match[1]), match[2].rstrip("s")
+            steps = number * {"%": self.total / 100, "epoch": self.epoch}.get(unit, 1)
+            fits = number <= 100 if unit == "%" else unit == "epoch" or number % 1 == 0
+            if fits and steps < MOST_STEPS:
+                return round(steps)
+        raise Mistake(
+            f"{reprlib.repr(duration)} is no duration; write 500, '5%' or '2 epochs'"
+        )
 
     def every(self, duration: int | float | str) -> int:
         """A cadence: as `to_steps`, at least one."""

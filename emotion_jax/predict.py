@@ -14,8 +14,10 @@ exit code 2; the others are done all the same.
 """
 
 import itertools
+import json
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,16 +50,26 @@ def load(checkpoints: Sequence[str]) -> list[Model]:
     return models
 
 
-def draw(out: Path, crops: Sequence[Crop], found: Predictions) -> None:
+def picture_names(crops: Sequence[Crop]) -> dict[Path, str]:
+    """What each input's picture is called."""
+    names, taken = {}, set()
+    for crop in crops:
+        if crop.file not in names:
+            suffix = ".jpg" if crop.number is None else ".png"
+            names[crop.file] = free_name(crop.file.stem[:LONGEST], taken) + suffix
+    return names
+
+
+def draw(
+    out: Path, names: Mapping[Path, str], crops: Sequence[Crop], found: Predictions
+) -> None:
     """Each photo with its faces, and a sheet of the first faces of each CSV."""
-    names = set()
     for file, faces in itertools.groupby(range(len(crops)), lambda i: crops[i].file):
         faces = list(faces)
-        name = free_name(file.stem[:LONGEST], names)
         if crops[faces[0]].number is None:
-            draw_photo(out / f"{name}.jpg", crops, found, faces)
+            draw_photo(out / names[file], crops, found, faces)
         else:
-            draw_sheet(out / f"{name}.png", crops, found, faces[: mosaic.MOST])
+            draw_sheet(out / names[file], crops, found, faces[: mosaic.MOST])
 
 
 def free_name(name: str, taken: set[str]) -> str:
@@ -125,9 +137,11 @@ def failure(bad: dict[str, str], done: int) -> Mistake:
 
 def check_out(out: Path, given: Sequence[str]) -> None:
     """Raises where something would be in the way, or what is given be written over."""
-    for name in given:
-        path = Path(name)
-        if path.name in WRITTEN and path.parent.resolve() == out.resolve():
+    home = Path(os.path.realpath(out))
+    for name in filter(None, given):
+        where = Path(os.path.realpath(name))
+        written = where.name in WRITTEN and where.parent == home
+        if written or home / DRAWN in (where, *where.parents):
             raise Mistake(f"{name} would be written over; choose another --out")
     cli.check_folder("--out", out, ("*.csv", "*.json"))
     cli.check_folder("--out", out / DRAWN, ("*.jpg", "*.png"))
@@ -137,6 +151,18 @@ def check_out(out: Path, given: Sequence[str]) -> None:
             f"--out {out} has a folder {DRAWN} already, which no earlier run made; "
             "choose another --out"
         )
+
+
+def clear(out: Path) -> None:
+    """Removes what an earlier run wrote: results of two runs are never side by side."""
+    try:
+        drawn = json.loads((out / LIST).read_text())["pictures"]
+    except (OSError, ValueError, KeyError, TypeError):
+        drawn = []  # there was no run, or not to its end
+    for name in drawn:
+        (out / DRAWN / Path(name).name).unlink(missing_ok=True)
+    for name in WRITTEN:
+        (out / name).unlink(missing_ok=True)
 
 
 def main(args: list[str]) -> None:
@@ -188,12 +214,16 @@ def main(args: list[str]) -> None:
     asked = lookup.rows_of(crops, bad) if lookup else None
     found = combine(models, crops, flags.tta)
     out = flags.out
+    clear(out)
     (out / DRAWN).mkdir(parents=True, exist_ok=True)
+    names = picture_names(crops)
+    about = {"checkpoints": flags.checkpoint, "not_done": bad}
+    about["pictures"] = list(names.values())
     predictions.write_csv(out / TABLE, crops, found)
-    predictions.write_json(out / LIST, crops, found, flags.checkpoint, bad)
+    predictions.write_json(out / LIST, crops, found, about)
     if lookup:
         lookup.write(out / KAGGLE, asked, crops, found)
-    draw(out / DRAWN, crops, found)
+    draw(out / DRAWN, names, crops, found)
     files = f"{TABLE}, {LIST}, " + f"{KAGGLE}, " * bool(lookup)
     count = "1 face" if len(crops) == 1 else f"{len(crops):,} faces"
     print(f"{count}; written to {out}: {files}{DRAWN}/")

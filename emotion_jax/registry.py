@@ -49,6 +49,11 @@ def call(section: str, function: Callable, /, *args, **options) -> Any:
     return function(*args, **options)
 
 
+def build(config: Mapping, section: str, function: Callable, /, *args) -> Any:
+    """What `function` makes of `args` and of the fields of a config's section."""
+    return call(f"config.{section}", function, *args, **config[section])
+
+
 def check_fields(
     section: str, function: Callable, given: int, options: Mapping[str, Any]
 ) -> None:

@@ -16,14 +16,19 @@ MOST_CLASSES = 20  # of which every pair is counted
 Numbers = dict[str, float | int | None]
 
 
+def measure(key: str) -> str:
+    """What a metric is of, `accuracy` of `emotion/accuracy@tta`."""
+    return key.split("/")[1].split("@")[0]
+
+
 def lower_is_better(key: str) -> bool:
     """Whether a smaller value of this metric (`task/name...`) is the better one."""
-    return key.split("/")[1].split("@")[0] in LOWER_IS_BETTER
+    return measure(key) in LOWER_IS_BETTER
 
 
 def ranks(key: str) -> bool:
     """Whether a network is the better the more, or the less, of this metric it has."""
-    return key.split("/")[1].split("@")[0] not in RANK_NOTHING
+    return measure(key) not in RANK_NOTHING
 
 
 def softmax(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:

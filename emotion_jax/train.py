@@ -36,7 +36,7 @@ from emotion_jax.evaluator import Evaluator, Validation
 from emotion_jax.models import new_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import make_plan
-from emotion_jax.registry import call
+from emotion_jax.registry import build
 from emotion_jax.report import tables
 from emotion_jax.tasks import make_tasks, with_counts
 from emotion_jax.workdir import close_workdir, is_done, open_workdir, to_dict
@@ -69,28 +69,19 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     augment = make_augment(tasks, config.augment)
     network = new_network(tasks, config.model)
     teach = distill.load(tasks, mesh)
-    train, val = call("config.data", load_train_and_val, tasks, **config.data)
+    train, val = build(config, "data", load_train_and_val, tasks)
     tasks, side = with_counts(tasks, train.values()), config.data.side
-    plan = call("config.train", make_plan, train, config.stop_at, **config.train)
+    plan = build(config, "train", make_plan, train, config.stop_at)
     if network.simclr:
         network.simclr.check(config.augment, plan.batch_size)
-    optimizer = call("config.optim", make_optimizer, plan, **config.optim)
-    feed = call("config.feed", make_feed, train, plan, config.seed, mesh, **config.feed)
+    optimizer = build(config, "optim", make_optimizer, plan)
+    feed = build(config, "feed", make_feed, train, plan, config.seed, mesh)
     evaluator = Evaluator(tasks, config.model, mesh)
-    validation = call("config.eval", Validation, evaluator, val, plan, **config.eval)
-    checkpoints = call(
-        "config.checkpoint",
-        Checkpoints,
-        workdir,
-        plan,
-        home.shared,
-        **config.checkpoint,
-    )
+    validation = build(config, "eval", Validation, evaluator, val, plan)
+    checkpoints = build(config, "checkpoint", Checkpoints, workdir, plan, home.shared)
     validation.check_headline(checkpoints.best)
-    log = call("config.log", logs.RunLog, workdir, plan, **config.log)
-    profile = call(
-        "config.profile", probe.Profile, workdir, plan.total, **config.profile
-    )
+    log = build(config, "log", logs.RunLog, workdir, plan)
+    profile = build(config, "profile", probe.Profile, workdir, plan.total)
     init = step.make_init(network, optimizer, config.seed, side)
     like = abstract(init, mesh, config.fsdp)
 

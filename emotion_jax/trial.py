@@ -24,7 +24,7 @@ from emotion_jax.data.table import Split
 from emotion_jax.models import new_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import make_plan
-from emotion_jax.registry import call
+from emotion_jax.registry import build
 from emotion_jax.tasks import make_tasks, with_counts
 
 
@@ -59,15 +59,12 @@ class Trial:
         self.teach = distill.load(self.tasks, self.mesh)
         augment = make_augment(self.tasks, config.augment)
         self.network = new_network(self.tasks, config.model)
-        self.plan = call("config.train", make_plan, train, 0, **config.train)
+        self.plan = build(config, "train", make_plan, train, 0)
         if self.network.simclr:
             self.network.simclr.check(config.augment, self.plan.batch_size)
-        optimizer = call("config.optim", make_optimizer, self.plan, **config.optim)
-        self.tables = call(
-            "config.feed",
-            make_feed,
-            *(train, self.plan, config.seed, self.mesh),
-            **config.feed,
+        optimizer = build(config, "optim", make_optimizer, self.plan)
+        self.tables = build(
+            config, "feed", make_feed, train, self.plan, config.seed, self.mesh
         )
         whole = sharding.whole(self.mesh)
         self.shape = (1, side, side, 1)

@@ -34,7 +34,7 @@ from emotion_jax.data.sections import (
 )
 from emotion_jax.errors import Mistake
 from emotion_jax.evaluator import Evaluator, Validation
-from emotion_jax.registry import call
+from emotion_jax.registry import build
 from emotion_jax.report import tables
 from emotion_jax.scores import lower_is_better
 from emotion_jax.tasks import make_tasks
@@ -89,9 +89,7 @@ class Lab:
             if key not in self.loaded:
                 check_unseen(config)
                 tasks = make_tasks(config.tasks)
-                self.loaded[key] = call(
-                    "config.data", load_train_and_val, tasks, **config.data
-                )
+                self.loaded[key] = build(config, "data", load_train_and_val, tasks)
             return self.loaded[key]
 
     def bench(self, recipe: Recipe, number: int = 0) -> "Bench":
@@ -151,8 +149,7 @@ class Bench:
         """The compiled evaluation, the one of the training loop."""
         evaluator = Evaluator(self.trial.tasks, self.config.model, self.mesh)
         val = self.lab.faces(self.config)[1]
-        args = evaluator, val, self.trial.plan
-        return call("config.eval", Validation, *args, **self.config.eval)
+        return build(self.config, "eval", Validation, evaluator, val, self.trial.plan)
 
     def check(self) -> None:
         """Raises for what is wrong with the config or the data."""

@@ -20,7 +20,7 @@ from emotion_jax.data.table import Split
 from emotion_jax.models import make_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import Plan
-from emotion_jax.registry import call
+from emotion_jax.registry import build
 from emotion_jax.tasks import make_tasks, with_counts
 
 
@@ -56,8 +56,8 @@ class Rig:
         self.config, self.split = config, noise(tasks, self.side, faces)
         self.tasks, self.batch_size = with_counts(tasks, [self.split]), batch_size
         plan = Plan(batch_size, 10_000, 10_000, epoch=faces / batch_size)
-        self.network = call("config.model", make_network, self.tasks, **config.model)
-        self.optimizer = call("config.optim", make_optimizer, plan, **config.optim)
+        self.network = build(config, "model", make_network, self.tasks)
+        self.optimizer = build(config, "optim", make_optimizer, plan)
         self.augment = make_augment(self.tasks, config.augment)
         self.init = step.make_init(self.network, self.optimizer, 0, self.side)
         self.like = abstract(self.init, mesh, config.fsdp)

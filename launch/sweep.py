@@ -36,7 +36,7 @@ from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.models import new_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import Plan
-from emotion_jax.registry import call
+from emotion_jax.registry import build
 from emotion_jax.report import tables
 from emotion_jax.tasks import make_tasks
 from emotion_jax.train import train_and_evaluate
@@ -137,7 +137,7 @@ def check_space(lab: labs.Lab, space: spaces.Space) -> None:
         tasks = make_tasks(config.tasks)
         make_augment(tasks, config.augment)
         new_network(tasks, config.model)
-        call("config.optim", make_optimizer, plan, **config.optim)
+        build(config, "optim", make_optimizer, plan)
 
 
 def recipe_of(text: str) -> dict[str, object]:

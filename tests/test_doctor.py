@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import namedtuple
@@ -64,6 +65,30 @@ def test_what_a_package_breaks_is_told(tmp_path, stub, patience, sentences):
     for sentence in sentences:
         assert sentence in found.stdout
     assert found.stdout.startswith("ok  python")
+
+
+@pytest.mark.parametrize("patience", ["nan", "-1", "0", "soon"])
+def test_a_patience_that_is_none_is_told(patience):
+    found = visit("--patience", patience)
+    assert found.returncode == 2 and "Traceback" not in found.stderr
+    assert f"argument --patience: invalid seconds value: '{patience}'" in found.stderr
+
+
+def test_an_interrupt_is_no_traceback(tmp_path):
+    (tmp_path / "absl").mkdir()
+    (tmp_path / "absl" / "__init__.py").write_text("import time; time.sleep(100)")
+    env = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    command = [sys.executable, "-m", "emotion_jax.doctor"]
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as run:
+        assert "looking" in run.stderr.readline()
+        run.send_signal(signal.SIGINT)
+        assert run.stderr.read() == "emotion_jax: interrupted\n"
+    assert run.returncode == 130
+
+
+def test_each_package_is_told_once():
+    names = [name for name, _, _ in doctor.packages()]
+    assert "onnxruntime" in names and len(set(names)) == len(names)
 
 
 def test_a_version_that_does_not_fit_is_told():

@@ -28,7 +28,7 @@ def sources(tmp_path_factory):
     root = tmp_path_factory.mktemp("sources")
     rng = np.random.default_rng(0)
     for i in range(30):
-        path = root / "faces" / NAMES[min(i % 4, 2)] / f"{i:02}.png"
+        path = root / "faces" / NAMES[min(i % 4, 2)] / f"n{i:02}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels = rng.integers(0, 256, (16, 16)).astype(np.uint8)
         Image.fromarray(pixels).save(path)
@@ -112,12 +112,22 @@ def test_names_from_a_file_are_text_and_no_markup(looked):
     assert set(found["classes"]) == set(NAMES)
 
 
+def test_files_to_look_at_are_named(looked):
+    found = json.loads((looked / "folder" / "explore.json").read_text())
+    page = html.unescape((looked / "folder" / "index.html").read_text("utf-8"))
+    (pair,) = (one["rows"] for one in found["conflicts"])
+    names = {found["files"][str(row)] for row in pair}
+    assert names == {f"{NAMES[0]}/n00.png", f"{NAMES[1]}/twin.png"}
+    assert all(name in page for name in names) and "CSV file" not in page
+    assert "files" not in json.loads((looked / "keypoints/explore.json").read_text())
+
+
 def test_a_folders_numbers_are_those_of_its_files(looked):
     found = json.loads((looked / "folder" / "explore.json").read_text())
     assert (found["faces"], found["side"]) == (31, 96)
     counts = {name: row["all"] for name, row in found["classes"].items()}
     assert counts == {"<b>&x": 8, "$a$ 笑": 9, "train": 14}
-    # Rows go by path: $a$ first, its twin.png the ninth, then 00.png of <b>&x.
+    # Rows go by path: $a$ first, its twin.png the ninth, then n00.png of <b>&x.
     assert found["conflicts"] == [{"rows": [8, 9], "labels": ["$a$ 笑", "<b>&x"]}]
 
 

@@ -91,7 +91,8 @@ def test_a_photos_faces_are_cut_out_read_and_put_back(model, tmp_path):
     astronaut = pytest.importorskip("skimage.data").astronaut()
     Image.fromarray(astronaut).save(tmp_path / "photo.png")
     found = model.find(tmp_path / "photo.png")
-    np.testing.assert_array_equal(model.find(astronaut).keypoints, found.keypoints)
+    for same in (astronaut, Image.fromarray(astronaut)):
+        np.testing.assert_array_equal(model.find(same).keypoints, found.keypoints)
     ((x, y, width, height),) = found.boxes
     face = Image.fromarray(astronaut).convert("L").crop((x, y, x + width, y + height))
     small = np.asarray(face.resize((24, 24), Image.Resampling.BILINEAR))
@@ -111,6 +112,8 @@ def test_a_photos_faces_are_cut_out_read_and_put_back(model, tmp_path):
         (np.zeros((60, 60, 3), np.uint8), "the photo: no face found"),
         (np.zeros((60, 60), np.uint8), "the photo: no face found"),
         (np.zeros((60, 60, 3)), "got float64 [60, 60, 3]"),
+        (np.zeros((0, 0, 3), np.uint8), "got uint8 [0, 0, 3]"),
+        (None, "the photo: expected uint8 [h w], [h w 1] or [h w 3], got object []"),
         (np.zeros((2, 60, 60, 3), np.uint8), "expected uint8 [h w], [h w 1] or"),
         ("nowhere.jpg", "nowhere.jpg: No such file or directory"),
     ],

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import zlib
 from pathlib import Path
 
@@ -166,14 +167,42 @@ def test_a_run_again_reads_what_the_first_read_under_any_name(nets, photos, tmp_
     assert sorted(drawn) == ["a.jpg", f"{'ü' * 50}.jpg"]
 
 
-def test_photos_are_never_written_over(nets, photos, tmp_path, capsys):
-    photos = photos.rename(tmp_path / "photos")
-    before = (photos / "a.png").read_bytes()
-    args = [str(photos), "--checkpoint", nets["emotion"], "--out", str(tmp_path)]
+@pytest.mark.parametrize("given", ["photos", "photos/a.png", "in/b.png"])
+@pytest.mark.parametrize("again", [False, True])
+def test_photos_are_never_written_over(nets, photos, tmp_path, capsys, given, again):
+    shutil.copytree(photos, tmp_path / "photos")
+    (tmp_path / "photos" / "a.png").rename(tmp_path / "photos" / "a.jpg")
+    (tmp_path / "photos" / "a.png").symlink_to(tmp_path / "photos" / "a.jpg")
+    if again:
+        (tmp_path / "predictions.json").write_text("{}")
+    if given == "in/b.png" and again:
+        return  # what was drawn is ours then
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*.*")}
+    args = [str(tmp_path / given), "--checkpoint", nets["emotion"]]
+    assert run(predict.main, [*args, "--out", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert "would be written over" in told or "which no earlier run" in told
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*.*")} == before
+
+
+def test_results_of_an_earlier_run_do_not_stay(nets, contest, photos):
+    out, net = contest / "out", ["--checkpoint", nets["both"], "--faces", "whole"]
+    predicted(out, contest / "test.csv", *net, "--submission", contest / "ask.csv")
+    (out / "photos" / "mine.jpg").write_bytes(b"not drawn by predict")
+    predicted(out, photos / "a.png", *net)
+    there = {str(file.relative_to(out)) for file in out.rglob("*.*")}
+    drawn = {"photos/a.jpg", "photos/mine.jpg"}
+    assert there == {"predictions.csv", "predictions.json"} | drawn
+
+
+def test_a_link_to_itself_is_told_and_the_others_are_done(nets, photos, capsys):
+    (photos / "loop.png").symlink_to(photos / "loop.png")
+    args = [str(photos / "loop.png"), str(photos / "a.png"), "--faces", "whole"]
+    args += ["--checkpoint", nets["emotion"], "--out", str(photos / "out")]
     assert run(predict.main, args) == 2
-    assert "a folder photos already, which no earlier run" in capsys.readouterr().err
-    assert [f.name for f in tmp_path.iterdir()] == ["photos"]
-    assert (photos / "a.png").read_bytes() == before
+    told = capsys.readouterr().err
+    assert "loop.png (" in told and "the others are done" in told
+    assert (photos / "out" / "predictions.csv").exists()
 
 
 def test_no_csv_that_is_given_is_written_over(nets, tmp_path, capsys):
@@ -375,15 +404,22 @@ def test_an_image_without_a_face_is_told_before_anything_is_written(
     assert sentence in capsys.readouterr().err and not (contest / "out").exists()
 
 
-def test_an_image_of_two_files_is_told_before_anything_is_written(
-    nets, contest, capsys
+@pytest.mark.parametrize("same", [False, True])
+def test_an_image_of_two_rows_is_told_before_anything_is_written(
+    nets, contest, capsys, same
 ):
     files = [contest / "test.csv", contest / "more.csv"]
-    files[1].write_bytes(files[0].read_bytes())
-    args = [*files, "--checkpoint", nets["points"], "--out", contest / "out"]
-    args += ["--submission", contest / "ask.csv"]
+    head, *rows = files[0].read_text().splitlines()
+    if same:
+        files[0].write_text("\n".join([head, *rows, rows[0]]))
+        there = f"{files[0]}, row 1, and {files[0]}, row 3,"
+    else:
+        files[1].write_text("\n".join([head, rows[0]]))
+        there = f"{files[0]}, row 1, and {files[1]}, row 1,"
+    args = [*files[: 2 - same], "--checkpoint", nets["points"]]
+    args += ["--submission", contest / "ask.csv", "--out", contest / "out"]
     assert run(predict.main, list(map(str, args))) == 2
-    sentence = f"asks for ImageId 5, which both {files[0]} and {files[1]} have"
+    sentence = f"asks for ImageId 5, which both {there} have"
     assert sentence in capsys.readouterr().err and not (contest / "out").exists()
 
 

@@ -90,7 +90,7 @@ def test_class_names_may_come_from_json():
         ({"keypoints": {"delta_px": 0.0}}, "delta_px is 0.0, must be above 0"),
         (
             {"emotion": {"class_weights": "invers"}},
-            "unknown tasks.emotion.class_weights 'invers'; did you mean inverse?",
+            "unknown config.tasks.emotion.class_weights 'invers'; did you mean inverse",
         ),
         (
             {"emotion": {"class_weights": (1.0, 2.0)}},
@@ -106,7 +106,7 @@ def test_class_names_may_come_from_json():
         ),
         (
             {"keypoints": {"loss": "wingg"}},
-            "unknown tasks.keypoints.loss 'wingg'; did you mean wing? "
+            "unknown config.tasks.keypoints.loss 'wingg'; did you mean wing? "
             "(known: squared, smooth_l1, wing, heatmap)",
         ),
         (

@@ -17,7 +17,7 @@ from emotion_jax.data import (
 )
 from emotion_jax.data.table import Raw
 from emotion_jax.errors import Mistake
-from emotion_jax.registry import check_type, pick
+from emotion_jax.registry import check_fields, pick
 
 SOURCES = {
     "synthetic": synthetic.read,
@@ -40,10 +40,13 @@ def load(source: str, path: str = "", side: int | None = None, /, **options) -> 
     """
     read = pick("source in SOURCE=PATH", source, SOURCES)
     path = os.path.expanduser(path)
-    _check(source, path, options)
+    takes = inspect.signature(read).parameters
+    check_fields(f"config.data.sources.{source}", read, 1 + ("side" in takes), options)
+    if not path and takes["path"].default is inspect.Parameter.empty:
+        raise Mistake(f"{source} needs a file: --data {source}=PATH")
     if "votes" in options:
         options["votes"] = os.path.expanduser(options["votes"])
-    if side and "side" in inspect.signature(read).parameters:
+    if side and "side" in takes:
         options["side"] = side
     if not path and source != "synthetic":  # prepared: there is nothing to parse
         return read(path, **options)
@@ -67,7 +70,7 @@ def parse_source(text: str) -> tuple[str, str, dict]:
     if name != "fer2013" or classes not in ("5", "7"):
         raise Mistake(
             f"{text!r}: only fer2013 takes a number of classes, fer2013:5=PATH "
-            "or fer2013:7=PATH."
+            "or fer2013:7=PATH"
         )
     return name, path, {"classes": int(classes)}
 
@@ -80,16 +83,3 @@ def parse_sources(given: Iterable[str]) -> list[tuple[str, str, dict]]:
         if names.count(name) > 1:
             raise Mistake(f"{name} is named {names.count(name)} times; name one file")
     return found
-
-
-def _check(source: str, path: str, options: dict) -> None:
-    parameters = dict(inspect.signature(SOURCES[source]).parameters)
-    needs_path = parameters.pop("path").default is inspect.Parameter.empty
-    parameters.pop("side", None)  # the model's, and no option
-    for name, value in options.items():
-        if name not in parameters:
-            known = ", ".join(parameters) or "none"
-            raise Mistake(f"{source} has no option {name!r}; its options: {known}.")
-        check_type(f"{source}'s option {name}", value, parameters[name].annotation)
-    if needs_path and not path:
-        raise Mistake(f"{source} needs a file: --data {source}=PATH.")

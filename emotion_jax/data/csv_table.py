@@ -68,7 +68,7 @@ def read(
             header = _header(path, line, (*required, pixels), optional)
             return _table(path, _rows(path, file, header, pixels), header, pixels)
     except OSError as error:
-        raise Mistake(f"{path}: cannot be read: {error.strerror}.") from None
+        raise Mistake(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _table(path: str, rows: Iterator[list], header: list[str], pixels: str) -> Table:
@@ -82,7 +82,7 @@ def _table(path: str, rows: Iterator[list], header: list[str], pixels: str) -> T
         for name, values in fields.items():
             columns[name] += values
     if not blocks:
-        raise Mistake(f"{path}: expected rows below the header, got none.")
+        raise Mistake(f"{path}: expected rows below the header, got none")
     return Table(path, np.concatenate(blocks), columns)
 
 
@@ -90,7 +90,7 @@ def _header(
     path: str, line: bytes, required: Sequence[str], optional: Sequence[str]
 ) -> list[str]:
     if not line:
-        raise Mistake(f"{path}: the file is empty.")
+        raise Mistake(f"{path}: the file is empty")
     names = [_text(path, 1, f) for f in _fields(path, 1, _without_bom(line))]
     missing = [name for name in required if name not in names]
     counts = collections.Counter(names)
@@ -221,7 +221,7 @@ def _split(path: str, number: int, row: bytes) -> list[bytes]:
 
 
 def _mistake(path: str, number: int, problem: str) -> Mistake:
-    return Mistake(f"{path}, line {number}: {problem}.")
+    return Mistake(f"{path}, line {number}: {problem}")
 
 
 def _without_bom(line: bytes) -> bytes:

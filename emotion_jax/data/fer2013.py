@@ -30,7 +30,7 @@ def read(
       drop_no_face: train on nothing that most voters call no face.
     """
     if classes not in (None, 5, 7):
-        raise Mistake(f"fer2013 has 5 or 7 classes, got {classes!r}.")
+        raise Mistake(f"fer2013 has 5 or 7 classes, got {classes!r}")
     given = fer_plus.read(votes, labels, drop_no_face)
     raw = _from_csv(path, classes) if path else _prepared(classes)
     return fer_plus.with_votes(raw, given, labels, drop_no_face) if given else raw
@@ -41,7 +41,7 @@ def _prepared(classes: int | None) -> Raw:
     if classes not in (None, len(raw.classes)):
         raise Mistake(
             f"the prepared fer2013 has {len(raw.classes)} classes, not {classes}; "
-            f"name the file, fer2013:{classes}=PATH."
+            f"name the file, fer2013:{classes}=PATH"
         )
     return raw
 

@@ -25,6 +25,7 @@ from emotion_jax.data.image import (
 )
 from emotion_jax.data.table import Raw
 from emotion_jax.errors import Mistake
+from emotion_jax.files import printable
 
 SPLITS = {
     **{"train": "train", "training": "train"},
@@ -58,6 +59,7 @@ def read(path: str, side: int = 96, skip_bad: bool = False) -> Raw:
     names = sorted({file.parent.name for file in files})
     label = np.array([names.index(file.parent.name) for file in files])
     hashes = np.concatenate(hashes)
+    places = [str(file.relative_to(root)) for file in files]
     return Raw(
         source="folder",
         path=path,
@@ -66,6 +68,7 @@ def read(path: str, side: int = 96, skip_bad: bool = False) -> Raw:
         known={"emotion": np.ones(len(files), bool)},
         classes=tuple(names),
         usage=usage_of(root, files, hashes),
+        extra={"file": np.array(list(map(printable, places)))},
         original_hashes=hashes,
         left_out=len(bad),
     )
@@ -75,7 +78,7 @@ def find_files(root: Path) -> list[Path]:
     """The images of all class folders, by path."""
     if not os.path.isdir(root):
         there = "is a file" if os.path.exists(root) else "does not exist"
-        raise Mistake(f"folder={root} {there}; expected a folder of class folders.")
+        raise Mistake(f"folder={root} {there}; expected a folder of class folders")
     try:
         depth = "*/*/*" if split_folders(root) else "*/*"
         for folder in visible(root, depth.removesuffix("/*")):
@@ -85,11 +88,11 @@ def find_files(root: Path) -> list[Path]:
         files = [f for f in visible(root, depth) if f.suffix.lower() in SUFFIXES]
         files = [f for f in files if f.is_file()]
     except OSError as error:
-        raise Mistake(f"folder={root} cannot be read: {error.strerror}.") from None
+        raise Mistake(f"folder={root} cannot be read: {error.strerror}") from None
     if not files:
         raise Mistake(
             f"folder={root} holds no images; expected {root}/CLASS/NAME.png, or "
-            f"{root}/train/CLASS/NAME.png ({', '.join(SUFFIXES)})."
+            f"{root}/train/CLASS/NAME.png ({', '.join(SUFFIXES)})"
         )
     return sorted(files)
 

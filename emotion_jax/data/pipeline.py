@@ -7,6 +7,7 @@ the host. Both give the same bits.
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -123,10 +124,8 @@ class Resident:
 
     def batches(self, start: int) -> Iterator[tuple]:
         """The inputs of each step from `start` on."""
-        step = start
-        while True:
+        for step in itertools.count(start):
             yield self.tables, sharding.place(self.order(step), self.split)
-            step += 1
 
     @staticmethod
     def gather(inputs: tuple) -> Faces:
@@ -153,12 +152,11 @@ class Streamed:
 
     def batches(self, start: int) -> Iterator[Faces]:
         """The inputs of each step from `start` on."""
-        step, ahead = start + 1, self._load(start)
-        while True:
+        ahead = self._load(start)
+        for step in itertools.count(start + 1):
             # Transfers are asynchronous: the next one overlaps the step just begun.
             batch, ahead = ahead, self._load(step)
             yield batch
-            step += 1
 
     def _load(self, step: int) -> Faces:
         order = self.order(step)

@@ -53,7 +53,7 @@ def prepare(
         useful &= ~leaks
     if not useful.any():
         raise Mistake(_why_nothing(raw, split, tasks, len(rows), bool(leaks.any())))
-    extra = raw.extra | {"twin": _of_training(raw, rows)}
+    extra = raw.extra | _of_training(raw, rows)
     if raw.person is not None:
         extra["person"] = raw.person
     rows = rows[useful]
@@ -85,7 +85,7 @@ def split_rows(raw: Raw, split: str) -> Int64[np.ndarray, " n"]:
         if name not in masks or not masks[name].any():
             there = ", ".join(name for name, mask in masks.items() if mask.any())
             problem = "is empty" if name in masks else "does not exist"
-            raise Mistake(f"{_name(raw)}: split {name!r} {problem}; there is {there}.")
+            raise Mistake(f"{_name(raw)}: split {name!r} {problem}; there is {there}")
         chosen |= masks[name]
     return np.flatnonzero(chosen)
 
@@ -156,14 +156,17 @@ def _leaks(
     return ~held_out & leaks
 
 
-def _of_training(raw: Raw, rows: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " m"]:
-    """Of all rows: which have an exact twin to train on that is none of these rows."""
+def _of_training(raw: Raw, rows: Int64[np.ndarray, " n"]) -> dict[str, np.ndarray]:
+    """`twin` of all rows: whether it has an exact twin to train on, apart from these.
+
+    Where there is nothing else to train on, nothing is known of that.
+    """
     others = np.ones(len(raw.image), bool)
     others[rows] = False
     for name, mask in splits(raw).items():
         if name in HELD_OUT:
             others &= ~mask
-    return np.isin(raw.hashes, raw.hashes[others])
+    return {"twin": np.isin(raw.hashes, raw.hashes[others])} if others.any() else {}
 
 
 def _classes(
@@ -217,14 +220,12 @@ def _why_nothing(
     raw: Raw, split: str, tasks: Mapping[str, Task], count: int, twins: bool
 ) -> str:
     if twins:
-        return (
-            f"{_name(raw)}: every row of split {split!r} has a twin that is held out."
-        )
+        return f"{_name(raw)}: every row of split {split!r} has a twin that is held out"
     wanted = " and ".join(f"{n} ({', '.join(t.names)})" for n, t in tasks.items())
     given = ", ".join(raw.labels) + (f" ({', '.join(raw.classes)})" * bool(raw.classes))
     return (
         f"{_name(raw)}: none of the {count} faces of split {split!r} has a label that "
-        f"the model uses; it learns {wanted}, and the source gives {given}."
+        f"the model uses; it learns {wanted}, and the source gives {given}"
     )
 
 
@@ -243,7 +244,7 @@ def main(args: list[str]) -> None:
     source, path, options = data.parse_source(flags.data)
     if source not in prepared.NAMES or not path and source != "synthetic":
         raise Mistake(
-            f"expected fer2013=PATH, keypoints=PATH or synthetic, got {flags.data!r}."
+            f"expected fer2013=PATH, keypoints=PATH or synthetic, got {flags.data!r}"
         )
     home = prepared.folder(source)
     print(f"reading {path or source}", flush=True)

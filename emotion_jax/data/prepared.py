@@ -47,14 +47,14 @@ def read(source: str) -> Raw:
     if not whole(home):
         raise Mistake(
             f"{source} needs a file: --data {source}=PATH. Or prepare it once, "
-            f"python -m emotion_jax.data.prepare {source}=PATH: {home} is not there."
+            f"python -m emotion_jax.data.prepare {source}=PATH: {home} is not there"
         )
     try:
         return read_folder(source, home)
     except Exception as error:  # TFDS, ArrayRecord and protobuf each have their own
         reason = first_line(error)
         raise Mistake(
-            f"{home} is damaged ({reason}); prepare it again with --overwrite."
+            f"{home} is damaged ({reason}); prepare it again with --overwrite"
         ) from error
 
 
@@ -65,7 +65,7 @@ def write(raw: Raw, overwrite: bool = False) -> bool:
         if whole(home) and not overwrite:
             if same(read(raw.source), raw):
                 return False
-            raise Mistake(f"{home} holds other faces; --overwrite replaces them.")
+            raise Mistake(f"{home} holds other faces; --overwrite replaces them")
         half = home.parent / ".preparing"
         shutil.rmtree(half, ignore_errors=True)  # left by a process that was killed
         try:

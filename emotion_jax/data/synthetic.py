@@ -95,13 +95,13 @@ def drawer() -> Callable[[jax.Array, jax.Array], dict[str, jax.Array]]:
 def read(path: str = "", faces: int = 8000, seed: int = 0) -> Raw:
     """The first `faces` faces of a seed; face i is the same however many are drawn."""
     if path:
-        raise Mistake(f"synthetic is built in and takes no path, got {path!r}.")
+        raise Mistake(f"synthetic is built in and takes no path, got {path!r}")
     if faces < 10:
-        raise Mistake(f"synthetic needs at least 10 faces for its splits, got {faces}.")
+        raise Mistake(f"synthetic needs at least 10 faces for its splits, got {faces}")
     if faces > MOST or not 0 <= seed < 2**31:
         raise Mistake(
             f"synthetic draws at most {MOST:,} faces, of a seed from 0 to 2^31 - 1; "
-            f"got {faces} and {seed}."
+            f"got {faces} and {seed}"
         )
     drawn = draw_many(faces, seed)
     return Raw(

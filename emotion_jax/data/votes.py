@@ -61,7 +61,7 @@ def read(path: str, labels: str, drop_no_face: bool) -> Votes | None:
     registry.pick("labels of fer2013", labels, LABELS)
     if not path and (labels != "original" or drop_no_face):
         wants = "drop_no_face" if drop_no_face else f"labels={labels!r}"
-        raise Mistake(f"fer2013 with {wants} needs votes=PATH, FER+'s fer2013new.csv.")
+        raise Mistake(f"fer2013 with {wants} needs votes=PATH, FER+'s fer2013new.csv")
     return _read(path) if path else None
 
 
@@ -94,13 +94,13 @@ def _read(path: str) -> Votes:
     try:
         table = pandas.read_csv(path, dtype=str, keep_default_na=False)
     except OSError as error:
-        raise Mistake(f"{path}: cannot be read: {error.strerror}.") from None
+        raise Mistake(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:  # of pandas: no table; of Python: no text
-        raise Mistake(f"{path} is no CSV file: {first_line(error)}.") from None
+        raise Mistake(f"{path} is no CSV file: {first_line(error)}") from None
     if missing := [name for name in ("Usage", *COLUMNS) if name not in table]:
         raise Mistake(
             f"{path} is no file of FER+ votes: expected the columns Usage, "
-            f"{', '.join(COLUMNS)}, got no {missing[0]}."
+            f"{', '.join(COLUMNS)}, got no {missing[0]}"
         )
     text = table[list(COLUMNS)].to_numpy(str)
     wrong = ~(np.char.isdecimal(text) & (np.char.str_len(text) <= 3))
@@ -108,7 +108,7 @@ def _read(path: str) -> Votes:
         row, column = np.argwhere(wrong)[0]
         raise Mistake(
             f"{path}, line {row + 2}: expected {COLUMNS[column]} to be a number of "
-            f"votes, got {text[row, column][:40]!r}."
+            f"votes, got {text[row, column][:40]!r}"
         )
     counts = text.astype(np.float32)
     counts[counts.sum(1) == 0, UNKNOWN] = 1  # nobody voted
@@ -121,7 +121,7 @@ def _join(raw: Raw, votes: Votes) -> Shares:
     if raw.usage is None or raw.classes != SEVEN:
         raise Mistake(
             f"{raw.path}: votes are by row of FER2013's seven classes with a column "
-            "Usage; a file of five classes or without Usage does not tell which row."
+            "Usage; a file of five classes or without Usage does not tell which row"
         )
     shares = np.empty((len(raw.usage), len(COLUMNS)), np.float32)
     for usage in np.unique(raw.usage):
@@ -129,7 +129,7 @@ def _join(raw: Raw, votes: Votes) -> Shares:
         if mine.sum() != theirs.sum():
             raise Mistake(
                 f"{votes.path} has votes on {theirs.sum():,} rows of {usage}, and "
-                f"{raw.path} has {mine.sum():,} such rows: they do not belong together."
+                f"{raw.path} has {mine.sum():,} such rows: they do not belong together"
             )
         shares[mine] = votes.shares[theirs]
     best = shares[:, : len(SEVEN)].argmax(1)
@@ -137,6 +137,6 @@ def _join(raw: Raw, votes: Votes) -> Shares:
     if agreement < MIN_AGREEMENT:
         raise Mistake(
             f"{votes.path} agrees with {raw.path} on {agreement:.0%} of the rows, and "
-            "FER+ with FER2013 on 64 %: the rows are in different orders."
+            "FER+ with FER2013 on 64 %: the rows are in different orders"
         )
     return shares

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import jax
 import numpy as np
 from jaxtyping import UInt8
 
@@ -45,17 +44,15 @@ def load(files: Mapping[str, bytes]) -> Reader:
 
 def trace(program: Program) -> tuple[list[Node], dict[str, tuple[int, ...]]]:
     """The nodes of a program, and its outputs with their shapes, of any batch."""
-    shape = (BATCH, program.side, program.side, 1)
-    image = jax.ShapeDtypeStruct(shape, np.uint8)
-    jaxpr, answers = jax.make_jaxpr(program.forward, return_shape=True)(image)
-    graph = Graph()
-    found = lower(graph, jaxpr, Tensor("image", shape, (0, 1, 2, 3)), rules=ONNX)
-    names = {  # JAX lists a dict's values by their sorted keys
+    graph, (jaxpr, shapes) = Graph(), program.trace()
+    image = Tensor("image", (BATCH, program.side, program.side, 1), (0, 1, 2, 3))
+    found = lower(graph, jaxpr, image, rules=ONNX)
+    names = {
         graph.arrange(value, range(len(value.shape))): name
-        for name, value in zip(sorted(answers), found, strict=True)
+        for name, value in zip(shapes, found, strict=True)
     }
     nodes = [renamed(node, names) for node in fold(graph.nodes, list(names))]
-    return nodes, {name: leaf.shape for name, leaf in answers.items()}
+    return nodes, shapes
 
 
 def renamed(node: Node, names: Mapping[str, str]) -> Node:

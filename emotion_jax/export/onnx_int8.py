@@ -13,7 +13,6 @@ from jaxtyping import Int64, UInt8
 
 from emotion_jax import logs
 from emotion_jax.data.pipeline import concatenate
-from emotion_jax.data.sections import load_train_and_val
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
 from emotion_jax.evaluate import load_splits
@@ -30,7 +29,7 @@ QUANTISED = ("Conv", "Add", "MaxPool", "AveragePool")
 
 def make(restored: Restored, wanted: Sequence[str]) -> dict[str, bytes]:
     """The file; `wanted` names faces as --data does, default: the run's own val."""
-    split = faces_of(restored, wanted)
+    split = concatenate(load_splits(restored, wanted, None if wanted else "val"))
     if len(split) < 2:
         raise Mistake(f"{tables.describe(split)}: int8 is calibrated and measured on 2")
     rows = np.random.default_rng(0).permutation(len(split))
@@ -44,15 +43,6 @@ def make(restored: Restored, wanted: Sequence[str]) -> dict[str, bytes]:
         logs.say(f"{name}: {value:.4f} in float32, {after[name]:.4f} in int8; {faces}")
     told = {"faces": faces, "float32": before, "int8": after}
     return {"model.onnx": with_metadata(model, whole, json.dumps(told))}
-
-
-def faces_of(restored: Restored, wanted: Sequence[str]) -> Split:
-    """What --data names, or the faces that the run was validated on."""
-    if wanted:
-        return concatenate(load_splits(restored, wanted, None))
-    section = restored.meta.config["data"] | {"dedupe": False}
-    _, val = load_train_and_val(restored.tasks, **section)
-    return concatenate(list(val.values()))
 
 
 def take(split: Split, rows: Int64[np.ndarray, " n"]) -> Split:
@@ -74,7 +64,7 @@ def quantise(blob: bytes, image: UInt8[np.ndarray, "n h w 1"]) -> bytes:
     """The model with what is costly in 8 bits, its scales set by these faces."""
     from onnxruntime import quantization
 
-    class Faces(quantization.CalibrationDataReader):
+    class Calibration(quantization.CalibrationDataReader):
         def __init__(self):
             self.batches = iter(np.array_split(image, -(-len(image) // 64)))
 
@@ -90,7 +80,7 @@ def quantise(blob: bytes, image: UInt8[np.ndarray, "n h w 1"]) -> bytes:
             quantization.quantize_static(
                 given,
                 made,
-                Faces(),
+                Calibration(),
                 op_types_to_quantize=list(QUANTISED),
                 nodes_to_exclude=exact(blob),
                 per_channel=True,

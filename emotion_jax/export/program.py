@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,6 +12,7 @@ from jaxtyping import Array, Float, UInt8
 from emotion_jax import __version__, step
 from emotion_jax.data.image import PREPROCESSING
 from emotion_jax.evaluator import Restored
+from emotion_jax.export.graph import BATCH
 from emotion_jax.views import Outputs
 
 Reader = Callable[[UInt8[np.ndarray, "n h w 1"]], Outputs]  # files, in their runtime
@@ -30,6 +32,13 @@ class Program:
     side: int
     points: tuple[str, ...]
     metadata: dict[str, str]
+
+    def trace(self) -> tuple[Any, dict[str, tuple[int, ...]]]:
+        """`forward` as a jaxpr, of any batch; by name its outputs' shapes, in order."""
+        image = jax.ShapeDtypeStruct((BATCH, self.side, self.side, 1), np.uint8)
+        jaxpr, answers = jax.make_jaxpr(self.forward, return_shape=True)(image)
+        # JAX lists a dict's values by their sorted keys.
+        return jaxpr, {name: answers[name].shape for name in sorted(answers)}
 
 
 def make_program(restored: Restored) -> Program:

@@ -9,12 +9,10 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import jax
 import numpy as np
 from jaxtyping import UInt8
 
 from emotion_jax.evaluator import Restored
-from emotion_jax.export.graph import BATCH
 from emotion_jax.export.lower import lower
 from emotion_jax.export.program import Program, Reader, make_program
 from emotion_jax.export.tf_rules import TENSORFLOW
@@ -61,16 +59,12 @@ def load(files: Mapping[str, bytes]) -> Reader:
 def save(program: Program, folder: str) -> None:
     """Two signatures: the answers for images, and the metadata as strings."""
     tf = tensorflow()
-    shape = (program.side, program.side, 1)
-    image = jax.ShapeDtypeStruct((BATCH, *shape), np.uint8)
-    jaxpr, answers = jax.make_jaxpr(program.forward, return_shape=True)(image)
+    jaxpr, shapes = program.trace()
 
     def answer(image):
-        found = lower(tf, jaxpr, image, rules=TENSORFLOW)
-        # JAX lists a dict's values by their sorted keys
-        return dict(zip(sorted(answers), found, strict=True))
+        return dict(zip(shapes, lower(tf, jaxpr, image, rules=TENSORFLOW), strict=True))
 
-    spec = tf.TensorSpec([None, *shape], tf.uint8, "image")
+    spec = tf.TensorSpec([None, program.side, program.side, 1], tf.uint8, "image")
     module = tf.Module()
     module.answer = tf.function(answer, input_signature=[spec])
     module.metadata = tf.function(

@@ -1,6 +1,7 @@
 """What predict is given, as face crops: photos, folders of them, CSVs of pixels."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from emotion_jax.data.image import (
 )
 from emotion_jax.data.keypoints import COORDINATES
 from emotion_jax.errors import Mistake
+from emotion_jax.files import printable
 from emotion_jax.photo import crop, detect
 from emotion_jax.photo.crop import Box
 
@@ -40,7 +42,8 @@ class Crop:
       sides: width and height of its image.
       box: where it is in there.
       gray: the pixels there, by the sides that networks take.
-      number: its ImageId or row in a CSV, else None.
+      row: in a CSV, from 1, else None.
+      number: its ImageId, or else row, in a CSV, else None.
       score: the detector's, else None.
     """
 
@@ -49,6 +52,7 @@ class Crop:
     sides: tuple[int, int]
     box: Box
     gray: dict[int, UInt8[np.ndarray, "side side 1"]]
+    row: int | None = None
     number: str | None = None
     score: float | None = None
 
@@ -114,7 +118,7 @@ def expand(paths: Sequence[str], bad: dict[str, str]) -> Iterator[Path]:
         try:
             files = photos_of(path) if path.is_dir() else [path]
             for file in files:
-                if (real := file.resolve()) not in seen:
+                if (real := os.path.realpath(file)) not in seen:
                     seen.add(real)
                     yield file
         except (OSError, ValueError) as error:
@@ -174,11 +178,11 @@ def read_rows(
         line = opened.readline(csv_table.MAX_HEADER)
     pixels = "Image" if b"Image" in re.findall(rb"\w+", line) else "pixels"
     table = csv_table.read(str(file), pixels, (), FORMS[pixels])
-    rows = [str(row) for row in range(1, len(table.image) + 1)]
-    numbers = table.columns.get("ImageId", rows)
-    for number, image in zip(numbers, table.image, strict=True):
+    rows = range(1, len(table.image) + 1)
+    numbers = table.columns.get("ImageId", list(map(str, rows)))
+    for row, number, image in zip(rows, numbers, table.image, strict=True):
         try:
-            yield from cut_all(image, file, faces, sides, "whole", number)
+            yield from cut_all(image, file, faces, sides, "whole", row, number)
         except ValueError as error:
             bad[f"{file}:{number}"] = str(error)
 
@@ -189,15 +193,16 @@ def cut_all(
     faces: Faces,
     sides: Sequence[int],
     usual: str,
+    row: int | None = None,
     number: str | None = None,
 ) -> list[Crop]:
     """The faces of one image."""
     crops, (height, width) = [], photo.shape[:2]
     light = photo if photo.shape[2] == 1 else gray(photo[None])[0]
     name = str(file) if number is None else f"{file}:{number}"
-    name = name.encode(errors="replace").decode()  # not all that names files is text
     for box, score in faces.find(photo, usual):
         face = crop.cut(light, box)[None]
         small = {side: resize(face, side)[0] for side in sides}
-        crops.append(Crop(file, name, (width, height), box, small, number, score))
+        size = width, height
+        crops.append(Crop(file, printable(name), size, box, small, row, number, score))
     return crops

@@ -76,13 +76,8 @@ def variables(arrays: Arrays) -> dict:
     """The network's, as Flax takes them; the faces with their answers are left out."""
     from flax.traverse_util import unflatten_dict
 
-    return unflatten_dict(
-        {
-            tuple(path.split("/")): array.astype(np.float32)
-            for path, array in arrays.items()
-            if not path.startswith("sample/")
-        }
-    )
+    mine = {path: a for path, a in arrays.items() if not path.startswith("sample/")}
+    return unflatten_dict({p: a.astype(np.float32) for p, a in mine.items()}, sep="/")
 
 
 def write(folder: Path, about: Mapping[str, Any], arrays: Arrays) -> None:

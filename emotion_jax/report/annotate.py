@@ -85,9 +85,10 @@ def draw_mark(
                 dot = [at[0] - r, at[1] - r, at[0] + r, at[1] + r]
                 pen.ellipse(fine(dot), fill=color)
     if mark.caption:
+        # Inside the box where there is no room above it, and always in the picture.
         above = y - 1.6 * text > 0
-        level = edges[1] - 0.85 * text if above else edges[1] + 0.95 * text
-        write(pen, mark.caption, fine([edges[0], level]), FINE * text)
+        level = edges[1] - 0.85 * text if above else max(y, 0) - top + 0.95 * text
+        write(pen, mark.caption, fine([max(x, 0) - left, level]), FINE * text)
     sheet = sheet.resize(sheet_size, Image.Resampling.BOX)
     whole = Image.new("RGBA", picture.size, (0, 0, 0, 0))
     whole.paste(sheet, (left, top))

@@ -139,17 +139,16 @@ def draw_points(
         figure.savefig(path)
 
 
-def draw_missing(path: Path, found: Mapping[str, Mapping]) -> None:
-    """In how many percent of the faces each point is missing."""
+def draw_bars(path: Path, values: Mapping[str, float], title: str) -> None:
+    """A bar for each name, the first at the top; the axis reaches to 1 at least."""
     with drawing():
-        figure, axis = figure_of(0.7 + 0.22 * len(found), 1)
-        at, names = np.arange(len(found)), [name.replace("_", " ") for name in found]
-        percent = [numbers["missing_percent"] for numbers in found.values()]
-        axis.barh(at, percent, color=PALETTE[0], height=0.62)
-        axis.set_yticks(at, names)
+        figure, axis = figure_of(0.7 + 0.22 * len(values), 1)
+        at = np.arange(len(values))
+        axis.barh(at, list(values.values()), color=PALETTE[0], height=0.62)
+        axis.set_yticks(at, [name.replace("_", " ") for name in values])
         axis.invert_yaxis()
-        axis.set_xlim(0, max(*percent, 1))
-        axis.set_title("percent of faces without this point")
+        axis.set_xlim(0, max(1, axis.get_xlim()[1]))
+        axis.set_title(title)
         axis.grid(False, axis="y")
         axis.tick_params(axis="y", length=0)
         figure.savefig(path)

@@ -88,7 +88,7 @@ def near(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
     path = folder / "near-twins.png"
     some = mosaic.evenly(np.arange(found["pairs"]), PAIRS)
     draw(path, chosen, [row for k in some for row in found["rows"][k]], group=2)
-    every = ", ".join(f"{i} and {j}" for i, j in found["rows"])
+    pairs = [" and ".join(map(chosen.name, pair)) for pair in found["rows"]]
     return [
         sentences(
             f"{number(found['pairs'])} pairs are near twins: {kinds}. "
@@ -99,7 +99,10 @@ def near(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
             " leaves such faces out of training.",
         ),
         picture(path, "pairs of near twins, side by side"),
-        folded("The rows of all pairs", tag("p", every, class_="soft")),
+        folded(
+            f"The {chosen.unit}s of all pairs",
+            tag("p", ", ".join(pairs), class_="soft"),
+        ),
     ]
 
 
@@ -113,7 +116,7 @@ def blank(folder: Path, chosen: Chosen, rows: list[int]) -> list[Html]:
         sentences(
             f"{number(len(rows))} images are blank, of one gray or nearly, and still "
             "have labels, from which nothing can be learnt; no network reads them "
-            f"right but by luck. Rows {', '.join(map(str, rows))}."
+            f"right but by luck: {chosen.unit}s {', '.join(map(chosen.name, rows))}."
         ),
         picture(path, "blank images"),
     ]
@@ -130,15 +133,18 @@ def conflicts(folder: Path, chosen: Chosen, sets: list[dict]) -> list[Html]:
     path = folder / "conflicts.png"
     names = [" / ".join(dict.fromkeys(one["labels"])) for one in sets]
     draw(path, chosen, [one["rows"][0] for one in sets[:MOST]], names[:MOST])
-    rows = [[", ".join(map(str, s["rows"])), ", ".join(s["labels"])] for s in sets]
+    rows = [
+        [", ".join(map(chosen.name, one["rows"])), ", ".join(one["labels"])]
+        for one in sets
+    ]
     return [
         sentences(
             f"{number(len(sets))} sets of exact twins disagree on their class. No "
             "network can read all of them right; which label would you give? Correct "
-            f"the rows, or delete them. {judged}"
+            f"the {chosen.unit}s, or delete them. {judged}"
         ),
         picture(path, "twins with different labels"),
-        folded("All their rows", table(("rows", "labels"), rows)),
+        folded(f"All their {chosen.unit}s", table((f"{chosen.unit}s", "labels"), rows)),
     ]
 
 

@@ -1,6 +1,6 @@
 """The charts of an evaluation, in the style of those of a data set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -141,18 +141,4 @@ def draw_errors(path: Path, distance: Float[np.ndarray, " n"]) -> None:
         axis.set(xlim=(0, most), ylim=(0, 102))
         axis.set_xlabel("mean error of a face, percent of its eye distance")
         axis.set_title("percent of faces below this error; right of the line they fail")
-        figure.savefig(path)
-
-
-def draw_points(path: Path, rmse_px: Mapping[str, float]) -> None:
-    """Each point's error."""
-    with drawing():
-        figure, axis = figure_of(0.7 + 0.22 * len(rmse_px), 1)
-        at = np.arange(len(rmse_px))
-        axis.barh(at, list(rmse_px.values()), color=PALETTE[0], height=0.62)
-        axis.set_yticks(at, [name.replace("_", " ") for name in rmse_px])
-        axis.invert_yaxis()
-        axis.set_title("RMSE in pixels of the frame")
-        axis.grid(False, axis="y")
-        axis.tick_params(axis="y", length=0)
         figure.savefig(path)

@@ -11,7 +11,6 @@ from emotion_jax.report.page import (
     code,
     document,
     folded,
-    section,
     sentences,
     table,
     tag,
@@ -42,17 +41,8 @@ def page(
             parts |= points.parts(folder, seen, told)
     numbers = folded("Every number, by its key", table(("key", ""), everything(found)))
     parts["numbers"] = ("All numbers", [numbers])
-    parts = {name: part for name, part in parts.items() if part[1]}
-    links = [tag("a", title, href=f"#{name}") for name, (title, _) in parts.items()]
     known = [name for name in restored.tasks if found[f"{name}/n"]]
-    what, where = " and ".join(known), describe(split)
-    return document(
-        f"{what}: {where}",
-        tag("h1", f"How well it reads {what}"),
-        tag("p", where, class_="soft"),
-        tag("nav", *links),
-        *(section(name, title, *inside) for name, (title, inside) in parts.items()),
-    )
+    return document(f"How well it reads {' and '.join(known)}", describe(split), parts)
 
 
 def overview(restored: Restored, split: Split, found: Numbers) -> list[Html]:

@@ -13,7 +13,6 @@ from emotion_jax.report.page import (
     folded,
     number,
     picture,
-    section,
     sentences,
     table,
     tag,
@@ -28,7 +27,7 @@ UNEVEN = 3.0  # the largest class has so many times the faces of the smallest
 def page(folder: Path, chosen: Chosen, found: dict) -> str:
     """Draws every picture into the folder; the page that shows them."""
     parts = {
-        "overview": ("What it is", overview(found)),
+        "overview": ("What it is", overview(chosen, found)),
         "classes": ("Classes", classes(folder, chosen, found)),
         "faces": ("Faces", faces(folder, chosen, found)),
         "keypoints": ("Keypoints", keypoints(folder, chosen, found)),
@@ -37,25 +36,21 @@ def page(folder: Path, chosen: Chosen, found: dict) -> str:
         "labels": ("Labels worth a look", cleaning.labels(folder, chosen, found)),
         "augmentation": ("Augmentation", augmentation(folder, found)),
     }
-    parts = {name: part for name, part in parts.items() if part[1]}
-    links = [tag("a", title, href=f"#{name}") for name, (title, _) in parts.items()]
-    what = f"split {found['split']}, {found['faces']:,} faces"
-    return document(
-        f"{found['data']}, {what}",
-        tag("h1", found["data"]),
-        tag("p", what, class_="soft"),
-        tag("nav", *links),
-        *(section(name, title, *inside) for name, (title, inside) in parts.items()),
-    )
+    where = f"split {found['split']}, {found['faces']:,} faces"
+    return document(found["data"], where, parts)
 
 
-def overview(found: dict) -> list[Html]:
+def overview(chosen: Chosen, found: dict) -> list[Html]:
     """Source, size, splits, and what stands out."""
     side = found["side"]
     size = (
         f"Each face is {side} × {side} gray pixels, from {found['lowest_pixel']} to "
-        f"{found['highest_pixel']}. Rows are counted from 0, in the source's order: "
-        "row 0 is the second line of a CSV file."
+        f"{found['highest_pixel']}. Rows are counted from 0, in the source's order"
+    )
+    size += (
+        ", which is that of the paths."
+        if chosen.unit == "file"
+        else (": row 0 is the second line of a CSV file.")
     )
     if "people" in found:
         size += f" {number(found['people'])} people are named."
@@ -102,6 +97,8 @@ def classes(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
 
 def balance(large: str, most: int, small: str, fewest: int) -> list[object]:
     """What the sizes of the classes ask for."""
+    if most == fewest:
+        return [f"The classes are of one size, {number(most)}. Accuracy is fair."]
     sizes = f"{large} has {number(most)} faces, {small} {number(fewest)}"
     if most < UNEVEN * fewest:
         return [f"The classes are of like size: {sizes}. Accuracy is a fair measure."]
@@ -184,7 +181,8 @@ def missing(folder: Path, found: dict) -> list[Html]:
     if whole == found["faces"]:
         return [sentences("Every face knows every point.")]
     path = folder / "missing.png"
-    charts.draw_missing(path, found["points"])
+    percent = {name: row["missing_percent"] for name, row in found["points"].items()}
+    charts.draw_bars(path, percent, "percent of faces without this point")
     return [
         picture(path, "percent of faces without each point", "chart"),
         sentences(

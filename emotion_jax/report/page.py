@@ -6,7 +6,7 @@ Pictures lie in the page itself, and its policy lets the browser load nothing el
 import base64
 import hashlib
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -132,13 +132,24 @@ def picture(path: Path, text: str, kind: str = "sheet") -> Html:
     return tag("div", shown, class_="wide" if width > NARROW else "small")
 
 
-def section(name: str, title: str, *content: object) -> Html:
-    """A part of the page that its contents list names."""
-    return tag("section", tag("h2", title), *content, id=name)
+def document(heading: str, where: str, parts: Mapping[str, tuple[str, list]]) -> str:
+    """The whole page: a heading, what it is about, links to its parts, the parts.
 
-
-def document(title: str, *body: object) -> str:
-    """The whole page."""
+    Args:
+      parts: each one's title and content by its anchor; one without content is left
+        out.
+    """
+    parts = {name: part for name, part in parts.items() if part[1]}
+    links = [tag("a", title, href=f"#{name}") for name, (title, _) in parts.items()]
+    body = [
+        tag("h1", heading),
+        tag("p", where, class_="soft"),
+        tag("nav", *links),
+        *(
+            tag("section", tag("h2", title), *content, id=name)
+            for name, (title, content) in parts.items()
+        ),
+    ]
     digest = hashlib.sha256(STYLE.encode()).digest()
     policy = POLICY.format(base64.b64encode(digest).decode())
     head = tag(
@@ -146,7 +157,7 @@ def document(title: str, *body: object) -> str:
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=policy),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", title),
+        tag("title", f"{heading}: {where}"),
         tag("style", Html(STYLE)),
     )
     page = tag("html", head, tag("body", *body), lang="en")

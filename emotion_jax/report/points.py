@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from emotion_jax.data.table import Split
-from emotion_jax.report import curves, mosaic
+from emotion_jax.report import charts, curves, mosaic
 from emotion_jax.report.page import Html, folded, picture, sentences, table, tag
 from emotion_jax.report.quantities import Told
 from emotion_jax.scores import of_faces, relative
@@ -79,7 +79,7 @@ def each(folder: Path, points: Points, told: Told) -> list[Html]:
     px = {name: told.value(f"rmse_px/{name}") for name in points.task.names}
     there = {name: value for name, value in px.items() if value is not None}
     path = folder / f"{points.name}-each.png"
-    curves.draw_points(path, there)
+    charts.draw_bars(path, there, "RMSE in pixels of the frame")
     worst, best = max(there, key=there.get), min(there, key=there.get)
     rows = [[n.replace("_", " "), told(f"rmse_px/{n}")] for n in px]
     return [

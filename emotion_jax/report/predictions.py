@@ -35,13 +35,9 @@ def write_csv(path: Path, crops: Sequence[Crop], found: Predictions) -> None:
 
 
 def write_json(
-    path: Path,
-    crops: Sequence[Crop],
-    found: Predictions,
-    checkpoints: Sequence[str],
-    bad: dict[str, str],
+    path: Path, crops: Sequence[Crop], found: Predictions, about: Mapping
 ) -> None:
-    """The same, by name, with what could not be done."""
+    """The same, by name, and what else there is to say about the run."""
     faces = []
     for i, crop in enumerate(crops):
         face = {"image": crop.image, "box": crop.box}
@@ -56,11 +52,10 @@ def write_json(
             face["keypoints"] = dict(zip(found.points, points, strict=True))
         faces.append(face)
     about = {
-        "checkpoints": list(checkpoints),
+        **about,
         "classes": found.classes,
         "points": found.points,
         "preprocessing": PREPROCESSING.format(side="side"),
-        "not_done": bad,
     }
     lines = ",\n".join(json.dumps(face) for face in faces)
     with files.whole(path) as partial:
@@ -95,11 +90,12 @@ class Lookup:
         index, asked = {}, set(self.image)
         for i, crop in enumerate(crops):
             if crop.number in asked:
-                first = crops[index.setdefault(crop.number, i)].file
-                if first != crop.file:
+                first = crops[index.setdefault(crop.number, i)]
+                if (first.file, first.row) != (crop.file, crop.row):
                     raise Mistake(
                         f"--submission {self.path} asks for ImageId {crop.number}, "
-                        f"which both {first} and {crop.file} have"
+                        f"which both {first.file}, row {first.row}, and {crop.file}, "
+                        f"row {crop.row}, have"
                     )
         for image in self.image:
             if image not in index:

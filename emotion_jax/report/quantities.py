@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from emotion_jax.report.page import Html, Quantity, join, tag
-from emotion_jax.scores import Numbers
+from emotion_jax.scores import Numbers, measure
 
 SHARES = ("accuracy", "macro_f1", "balanced_accuracy", "top2", "ece", "precision")
 SHARES += ("recall", "f1", "nme", "pck_10", "failure_10")
@@ -23,14 +23,14 @@ NAMES = {
 
 def written(key: str, value: float | int | None) -> str:
     """A number by its key: shares in percent, pixels with two places, others three."""
-    measure = key.split("/")[1].split("@")[0]
+    name = measure(key)
     if value is None:
         return "–"
     if isinstance(value, int):
         return f"{value:,}"
-    if measure in SHARES:
+    if name in SHARES:
         return f"{100 * value:.1f} %"
-    return f"{value:.2f} px" if measure.endswith("_px") else f"{value:.3f}"
+    return f"{value:.2f} px" if name.endswith("_px") else f"{value:.3f}"
 
 
 class Told:

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int64
 from emotion_jax.data import suspects, twins
 from emotion_jax.data.prepare import has_splits, split_rows, splits
 from emotion_jax.data.table import POINTS, Raw
+from emotion_jax.files import printable
 from emotion_jax.report import tables
 from emotion_jax.tasks.keypoints import FRAME
 
@@ -36,6 +37,17 @@ class Chosen:
             return np.full(len(self.rows), -1)
         known = self.raw.known["emotion"]
         return np.where(known, self.raw.labels["emotion"].argmax(1), -1)
+
+    def name(self, row: int) -> str:
+        """What a row is found by: its file, or else its number in the source."""
+        if "file" not in self.raw.extra:
+            return str(row)
+        return str(self.raw.extra["file"][np.searchsorted(self.rows, row)])
+
+    @property
+    def unit(self) -> str:
+        """What rows are called."""
+        return "file" if "file" in self.raw.extra else "row"
 
     @functools.cached_property
     def classes(self) -> Masks:
@@ -66,7 +78,7 @@ def choose(raw: Raw, split: str) -> Chosen:
         if isinstance(value, dict):
             value = {name: array[rows] for name, array in value.items()}
         found[field.name] = value[rows] if isinstance(value, np.ndarray) else value
-    found["classes"] = tuple(map(tables.printable, raw.classes))
+    found["classes"] = tuple(map(printable, raw.classes))
     parts = sorted(
         (str(name) for name in apart if name in there),
         key=lambda name: -there[name].sum(),
@@ -95,7 +107,10 @@ def survey(chosen: Chosen, split: str) -> dict:
     if "keypoints" in raw.labels:
         found |= points(raw.labels["keypoints"], raw.known["keypoints"], found["side"])
         found["suspicious"] = suspicious(chosen)
-    return found | copies(chosen)
+    found |= copies(chosen)
+    if chosen.unit == "file":
+        found["files"] = {row: chosen.name(row) for row in doubtful(found)}
+    return found
 
 
 def classes(chosen: Chosen) -> dict:
@@ -210,6 +225,13 @@ def copies(chosen: Chosen) -> dict:
         ],
         "blank": rows[twins.blank(image)].tolist(),
     }
+
+
+def doubtful(found: dict) -> list[int]:
+    """The rows that a person is asked to look at."""
+    rows = [row for pair in found["near_twins"]["rows"] for row in pair]
+    rows += [row for one in found["conflicts"] for row in one["rows"]]
+    return sorted({*rows, *found["blank"]})
 
 
 def across(chosen: Chosen, group: Int64[np.ndarray, " n"]) -> list[dict]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from emotion_jax.data.table import Raw, Split
+from emotion_jax.files import printable
 from emotion_jax.tasks import Task
 
 COLUMNS = {"classes": ("precision", "recall", "f1", "support"), "points": ("rmse_px",)}
@@ -13,11 +14,6 @@ def source(data: Split | Raw) -> str:
     """The data as a command line would name it, without the folder."""
     name = printable(Path(data.path).name)
     return f"{data.source}={name}" if data.path else data.source
-
-
-def printable(name: str) -> str:
-    """The name of a file or folder, which may be bytes that are no text."""
-    return name.encode(errors="replace").decode()
 
 
 def describe(split: Split) -> str:

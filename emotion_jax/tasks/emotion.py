@@ -48,27 +48,28 @@ class Emotion(Task):
             known = len(set(self.classes)) == len(self.classes) > 1
         if not known:
             raise Mistake(
-                "tasks.emotion.classes is 5, 7 or a tuple of names, got "
+                "config.tasks.emotion.classes is 5, 7 or a tuple of names, got "
                 f"{self.classes}; two at least, and each another"
             )
         if self.teacher_temperature <= 0:
             raise Mistake(
-                "tasks.emotion.teacher_temperature is "
+                "config.tasks.emotion.teacher_temperature is "
                 f"{self.teacher_temperature}, must be above 0"
             )
         if self.focal_gamma < 0 or not 0 <= self.label_smoothing < 1:
             raise Mistake(
-                "tasks.emotion wants focal_gamma of at least 0 and label_smoothing in "
-                f"[0, 1), got {self.focal_gamma} and {self.label_smoothing}"
+                "config.tasks.emotion wants focal_gamma of at least 0 and "
+                "label_smoothing in [0, 1), got "
+                f"{self.focal_gamma} and {self.label_smoothing}"
             )
         given, known = self.class_weights, ("", "inverse", "effective")
         if isinstance(given, str) and given not in known:
-            raise registry.unknown("tasks.emotion.class_weights", given, known)
+            raise registry.unknown("config.tasks.emotion.class_weights", given, known)
         if not isinstance(given, str) and (
             len(given) != len(self.names) or min(given) < 0 or max(given) <= 0
         ):
             raise Mistake(
-                f"tasks.emotion.class_weights has {len(given)} weights for "
+                f"config.tasks.emotion.class_weights has {len(given)} weights for "
                 f"{len(self.names)} classes, at least 0 each; got {tuple(given)}"
             )
 

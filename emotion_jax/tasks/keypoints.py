@@ -42,14 +42,14 @@ class Keypoints(Task):
         super().__post_init__()
         if self.delta_px <= 0:
             raise Mistake(
-                f"tasks.keypoints.delta_px is {self.delta_px}, must be above 0"
+                f"config.tasks.keypoints.delta_px is {self.delta_px}, must be above 0"
             )
         known = (*losses.POINT_LOSSES, "heatmap")
         if self.loss not in known:
-            raise registry.unknown("tasks.keypoints.loss", self.loss, known)
+            raise registry.unknown("config.tasks.keypoints.loss", self.loss, known)
         if self.loss == "heatmap" and self.head != "heatmap":
             raise Mistake(
-                "tasks.keypoints.loss is 'heatmap', which needs the head "
+                "config.tasks.keypoints.loss is 'heatmap', which needs the head "
                 f"'heatmap', got {self.head!r}"
             )
 

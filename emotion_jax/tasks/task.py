@@ -44,12 +44,12 @@ class Task(abc.ABC):
         named = isinstance(self.weight, str)
         if self.weight != "learned" and (named or self.weight < 0):
             raise Mistake(
-                f'tasks.{self.section}.weight is at least 0, or "learned"; '
+                f'config.tasks.{self.section}.weight is at least 0, or "learned"; '
                 f"got {self.weight!r}"
             )
         if not 0 <= self.teacher_share <= 1:
             raise Mistake(
-                f"tasks.{self.section}.teacher_share is {self.teacher_share}, "
+                f"config.tasks.{self.section}.teacher_share is {self.teacher_share}, "
                 "must be in [0, 1]"
             )
 

@@ -40,7 +40,7 @@ def test_the_same_faces_are_there_and_others_need_overwrite(tmp_path, capsys):
     assert run(f"fer2013={first}") == 0
     assert "fer2013 is there already: 40 faces" in capsys.readouterr().out
     assert run(f"fer2013={other}") == 2
-    told = f"emotion_jax: {home} holds other faces; --overwrite replaces them.\n"
+    told = f"emotion_jax: {home} holds other faces; --overwrite replaces them\n"
     assert capsys.readouterr().err == told
     assert (home / "features.json").stat().st_mtime_ns == before
     assert run(f"fer2013={other}", "--overwrite") == 0

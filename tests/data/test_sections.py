@@ -202,11 +202,19 @@ def test_a_way_to_dedupe_that_does_not_exist_is_a_mistake(folder):
         ({"synthetic": {"faces": 60}}, 513, "config.data.side is 513"),
         ({"synthetic": {"path": 5}}, 24, "sources.synthetic.path is 5, must be a str"),
         ({"fer2013": {"val": None}}, 24, "sources.fer2013.val is None, must be a str"),
-        ({"fer2013": {"votes": 5}}, 24, "fer2013's option votes is 5, must be a str"),
-        ({"synthetic": {"faces": "60"}}, 24, "option faces is '60', must be a whole"),
+        ({"fer2013": {"votes": 5}}, 24, "sources.fer2013.votes is 5, must be a str"),
+        (
+            {"synthetic": {"faces": "60"}},
+            24,
+            "synthetic.faces is '60', must be a whole",
+        ),
         ({"synthetic": {"faces": 10**7}}, 24, "at most 1,000,000 faces"),
         ({"synthetic": {"faces": 60, "seed": -1}}, 24, "a seed from 0 to 2"),
-        ({"synthetic": {"side": 60}}, 24, "synthetic has no option 'side'"),
+        (
+            {"synthetic": {"side": 60}},
+            24,
+            "field of config.data.sources.synthetic 'side'",
+        ),
     ],
 )
 def test_a_wrong_field_is_told_before_anything_is_drawn(sources, side, sentence):

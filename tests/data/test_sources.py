@@ -60,9 +60,11 @@ def test_load_with_options(csv):
 def test_load_mistakes(csv):
     with pytest.raises(Mistake, match="unknown source in SOURCE=PATH 'fer'"):
         data.load("fer", str(csv))
-    with pytest.raises(Mistake, match="no option 'klasses'; its options: classes"):
+    with pytest.raises(Mistake, match="fer2013 'klasses'; did you mean classes"):
         data.load("fer2013", str(csv), klasses=5)
-    with pytest.raises(Mistake, match="keypoints has no option 'a'; its options: none"):
+    with pytest.raises(
+        Mistake, match="unknown field of config.data.sources.keypoints 'a'"
+    ):
         data.load("keypoints", str(csv), a=5)
     with pytest.raises(Mistake, match="folder needs a file: --data folder=PATH"):
         data.load("folder")

@@ -179,11 +179,37 @@ def test_faces_are_found_and_cut_as_in_python(open_page, portrait):
         ),
     ],
 )
-def test_what_cannot_be_read_is_told(open_page, content, name, kind, sentence):
+def test_what_cannot_be_read_is_told(
+    open_page, portrait, content, name, kind, sentence
+):
     with open_page() as page:
+        drop(page, as_png(portrait), "portrait.png", "image/png")
+        page.get_by_text("One face.").wait_for(timeout=30_000)
         drop(page, content, name, kind)
         page.get_by_text(sentence).wait_for(timeout=30_000)
         assert page.locator(".face").count() == 0
+        assert page.locator("#picture").is_visible() == (sentence == "No face")
+
+
+def test_the_number_of_a_face_is_in_the_picture(open_page, portrait):
+    close = portrait.crop((190, 82, 290, 182)).resize((800, 800))
+    with open_page() as page:
+        drop(page, as_png(close), "close.png", "image/png")
+        page.get_by_text("One face.").wait_for(timeout=30_000)
+        badge = np.abs(drawn(page)[:20, :20].astype(int) - [0x4C, 0x7D, 0xFF]).max(-1)
+        assert (badge < 9).mean() > 0.4
+
+
+def test_long_names_of_classes_leave_room_for_their_bars(
+    make_page, open_page, portrait
+):
+    names = ("anger and contempt of the world", "o" * 45)
+    root = make_page({"emotion": {"classes": names}})
+    with open_page(root=root, size=(360, 800)) as page:
+        drop(page, as_png(portrait), "portrait.png", "image/png")
+        page.get_by_text("One face.").wait_for(timeout=30_000)
+        assert page.evaluate("() => document.documentElement.scrollWidth") == 360
+        assert page.locator(".bar").first.bounding_box()["width"] > 50
 
 
 def test_the_camera_is_read_live_and_stops(open_page, portrait, tmp_path):

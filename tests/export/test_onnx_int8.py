@@ -40,14 +40,16 @@ def made(variant):
     ],
 )
 def test_a_specialist_is_told_by_its_own_number(name, outputs, number, variant, images):
-    files = onnx_int8.make(variant(name), ["synthetic"])
+    files = onnx_int8.make(variant(name), [])
     assert set(float32.load(files)(images(24))) == outputs
     (entry,) = [
         entry.value
         for entry in onnx.load_from_string(files["model.onnx"]).metadata_props
         if entry.key == "quantization"
     ]
-    assert set(json.loads(entry)["int8"]) == {number}
+    told = json.loads(entry)
+    assert set(told["int8"]) == {number}
+    assert "synthetic, split val" in told["faces"]
 
 
 def test_the_weights_of_the_convolutions_are_in_8_bits(made):

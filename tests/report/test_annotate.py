@@ -46,6 +46,15 @@ def test_a_caption_is_above_its_box_or_inside_where_there_is_no_room(tmp_path):
     assert found[20, 110:200].mean() > 170
 
 
+@pytest.mark.parametrize("corner", [(-60, -80), (-60, 200), (200, -80)])
+def test_a_caption_is_in_the_picture_wherever_its_box_begins(tmp_path, corner):
+    found = drawn(tmp_path, (600, 600), [annotate.Mark((*corner, 300, 300), "I", None)])
+    tag = found[..., 0] > 200
+    x, y = max(corner[0], 0), max(corner[1], 0)
+    y += 24 if corner[1] < 0 else -21
+    assert tag[y - 5 : y + 5, x + 3 : x + 25].mean() > 0.6
+
+
 def test_marks_that_leave_the_photo_are_cut(tmp_path):
     mark = annotate.Mark((-100, -50, 900, 900), "surprise 50%", POINT - 900)
     assert drawn(tmp_path, (600, 600), [mark]).shape == (600, 600, 3)

@@ -50,10 +50,9 @@ def test_a_picture_lies_in_the_page_bit_for_bit(tmp_path):
 
 
 def test_the_policy_allows_this_style_and_inner_pictures_and_nothing_else():
-    made = page.document("a < b", page.tag("h1", "a"))
-    assert (
-        made.startswith("<!doctype html>\n<html") and "<title>a &lt; b</title>" in made
-    )
+    made = page.document("a <", "b", {"here": ("Here", ["text"]), "none": ("", [])})
+    assert made.startswith("<!doctype html>\n<html") and 'id="none"' not in made
+    assert "<title>a &lt;: b</title>" in made and '<a href="#here">Here</a>' in made
     policy = re.search(r'http-equiv="Content-Security-Policy" content="(.*?)"', made)[1]
     style = re.search(r"<style>(.*?)</style>", made, re.S)[1]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

@@ -72,6 +72,9 @@ async function readPhoto(mine, photo) {
   try {
     picture = await createImageBitmap(photo, { imageOrientation: "from-image" });
   } catch {
+    if (mine === turn) {
+      view.clear();
+    }
     return lose(mine, `${photo.name} is no picture that this browser can read.`);
   }
   if (mine !== turn) {
@@ -224,7 +227,7 @@ function listen() {
 }
 
 try {
-  view.tell("Loading the network, 14 MB the first time.");
+  view.tell("Loading the network, 20 MB the first time.");
   await start();
   [finder, reader] = await Promise.all([Finder.open(), Reader.open()]);
   listen();

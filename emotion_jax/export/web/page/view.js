@@ -46,6 +46,13 @@ export function draw(picture, found, names, mirror) {
   found.forEach((face, i) => drawFace(pen, face, names, place, unit, color(i), i + 1));
 }
 
+/** The stage as it was at first. */
+export function clear() {
+  canvas.hidden = true;
+  get("invitation").hidden = false;
+  cards.replaceChildren();
+}
+
 function drawFace(pen, { box, points }, names, place, unit, ink, number) {
   const [x, y, side] = box;
   const left = Math.min(place([x, y])[0], place([x + side, y])[0]);
@@ -57,15 +64,16 @@ function drawFace(pen, { box, points }, names, place, unit, ink, number) {
   pen.stroke();
 
   const size = 20 * unit;
+  const [badgeLeft, badgeTop] = [left, top - size / 2].map((edge) => Math.max(edge, 0));
   pen.fillStyle = ink;
   pen.beginPath();
-  pen.roundRect(left, top - size / 2, size, size, size / 2);
+  pen.roundRect(badgeLeft, badgeTop, size, size, size / 2);
   pen.fill();
   pen.fillStyle = "#fff";
   pen.font = `600 ${12 * unit}px system-ui, sans-serif`;
   pen.textAlign = "center";
   pen.textBaseline = "middle";
-  pen.fillText(number, left + size / 2, top + unit / 2);
+  pen.fillText(number, badgeLeft + size / 2, badgeTop + (size + unit) / 2);
 
   const at = Object.fromEntries(names.map((name, i) => [name, points && place(points[i])]));
   pen.strokeStyle = "rgb(255 255 255 / 70%)";
