@@ -21,9 +21,9 @@ def get_config() -> ConfigDict:
     """The whole run; any field can be set on the command line."""
     config = ConfigDict()
     config.seed = 0
-    config.stop_at = 0  # end this run early at this step; 0: at its end
+    config.stop_at = 0  # stop early at this step; 0 runs to the end
     config.init_from = ""  # a checkpoint to start from: what fits of it is taken
-    config.fsdp = False  # a part of the state on each device, instead of a copy
+    config.fsdp = False  # split the state over the devices instead of copying it
     config.debug = False  # stop at the operation that makes a NaN, list all parameters
     config.profile = {"steps": ""}  # "100:110" writes a trace of these steps
 

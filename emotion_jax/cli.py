@@ -26,7 +26,10 @@ from emotion_jax.errors import (
 
 # The arguments of a flag that takes any number of SOURCE=PATH, however written.
 SOURCES = {"nargs": "+", "action": "extend", "default": [], "metavar": "SOURCE=PATH"}
-CHECKPOINT = "a workdir, a step in it, or what ships: pretrained, pretrained:NAME"
+CHECKPOINT = (
+    "a workdir, one step's folder in it, or weights that ship: pretrained, "
+    "pretrained:NAME"
+)
 FULL_DEVICE = (
     "the device's memory is full; what was saved is whole. A smaller "
     "config.train.batch_size or model may fit, or config.fsdp over several devices"
@@ -127,7 +130,7 @@ class Parser(argparse.ArgumentParser):
             if arg.startswith("-"):
                 known = [f for f in self._option_string_actions if f.startswith("--")]
                 raise registry.unknown("flag", arg.split("=")[0], known)
-            raise Mistake(f"{arg!r} belongs to no flag; see {self.prog} --help")
+            raise Mistake(f"unexpected argument {arg!r}; see {self.prog} --help")
 
 
 def overrides(args: list[str]) -> list[str]:
@@ -201,11 +204,13 @@ def load_config(path: str, overrides: list[str]) -> ConfigDict:
         config = read_config(file)
     except Exception as error:  # whatever the user's own Python raises
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
-        raise Mistake(f"{path} is no config: {reason}") from error
+        raise Mistake(f"cannot load the config {path}: {reason}") from error
     typed = [override for override in overrides if not set_new(config, override)]
     for override in typed:
         if not has_field(config, override):
-            raise Mistake(f"{override} is undone by another, of its whole section")
+            raise Mistake(
+                f"{override} has no effect: another override replaces its section"
+            )
     values = flags.FlagValues()
     try:
         config_flags.DEFINE_config_dict(

@@ -32,7 +32,7 @@ class Teacher:
         tasks = make_tasks(config["tasks"])
         if tasks[name].learn_offset != task.learn_offset:
             theirs = tasks[name].learn_offset
-            raise Mistake(f"was trained with learn_offset={theirs}: its points lie off")
+            raise Mistake(f"was trained with learn_offset={theirs}, unlike this run")
         self.network = make_network(tasks, **config["model"])
         self.name, self.kind = name, task.kind
         self.side, self.temperature = meta.side, meta.temperature

@@ -5,8 +5,8 @@
   python -m emotion_jax.doctor --workdir gs://bucket/runs/first
 
 Each line is something found; each problem is told with what to do about it. The exit
-code is 0 if there is none, and 2 otherwise. What is not installed, but only some need,
-is no problem. On a TPU of several hosts, run it on all of them at once.
+code is 0 if there is none, and 2 otherwise. A missing optional package is not a
+problem. On a TPU of several hosts, run it on all of them at once.
 """
 
 import argparse
@@ -38,7 +38,7 @@ ACCELERATORS = ("tpu", "cuda")  # extras that choose a JAX
 ADVICE = {
     "packages": "in the clone: pip install -e .",
     "devices": 'on a TPU, pip install -e ".[tpu]"; with a GPU, [cuda]',
-    "training": "mend what stands above; if that is nothing, please report this",
+    "training": "fix the problems above; if there are none, please report this",
 }
 SILENT = (
     "another process may hold the device: end it, and look again. On a TPU of several "

@@ -7,10 +7,10 @@
 writes predictions.csv (one row a face, points in pixels of the photo), the same as
 predictions.json, and the photos with what was found drawn in, or a sheet of a CSV's
 first faces. Photos are PNG, JPEG or WebP of up to 50 million pixels, turned as their
-camera says; a folder's are all in it and below, but what an earlier run drew. A CSV
-holds one face a row: `pixels`, or `Image` and perhaps `ImageId`; its labels are not
-looked at. What cannot be done, a photo without a face too, is told at the end, with
-exit code 2; the others are done all the same.
+EXIF says; a folder is searched with all below it, but for what an earlier run drew. A
+CSV holds one face a row: `pixels`, or `Image` and perhaps `ImageId`; its labels are not
+looked at. Inputs that fail, among them photos without a face, are listed at the end,
+with exit code 2; all others are still processed.
 """
 
 import itertools
@@ -181,7 +181,7 @@ def main(args: list[str]) -> None:
         "--faces",
         default="",
         metavar="detect|whole|x,y,w,h",
-        help="where they are, as --faces=-5,0,90,90; "
+        help="where the faces are; a box as --faces=-5,0,90,90; "
         "default: detect in photos, whole in a CSV",
     )
     add("--tta", action="store_true", help="average over views: mirrored, moved")

@@ -2,8 +2,8 @@
 
 With `--config.model.simclr={}` a step sees each face of its batch twice, as two
 augmentations. The trunk learns that the two are one face, by telling it from all others
-of the batch. Labels teach the heads alone, which find out what the trunk knows, and by
-their numbers on `val` the checkpoint is chosen, as always. Then another run starts from
+of the batch. Labels train only the heads, which probe what the trunk has learnt; as
+always, the checkpoint is chosen by their numbers on `val`. Then another run starts from
 it: `--config.init_from=runs/simclr`. Faces of no class that the heads know are left
 out, as in every training, so seven classes bring more faces than five; and `clip_norm`
 is of all gradients, the heads' too.

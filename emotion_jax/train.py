@@ -4,8 +4,9 @@
   python -m emotion_jax.train --config configs/fer5.py --workdir runs/fer5 \\
       --data fer2013=fer2013.csv --config.train.epochs=30
 
-Started again on the same workdir it goes on where it stopped, bit for bit. A workdir
-may be in a bucket (--workdir gs://bucket/runs/first, with the extra gcs).
+Started again on the same workdir, it resumes where it stopped and ends in the same
+bits. A workdir may be in a bucket (--workdir gs://bucket/runs/first, with the extra
+gcs).
 """
 
 from pathlib import Path
@@ -139,9 +140,12 @@ def main(args: list[str]) -> None:
     """The training binary."""
     parser = cli.Parser("python -m emotion_jax.train", __doc__)
     parser.add_argument(
-        "--workdir", required=True, metavar="DIR", help="what it keeps; or gs://..."
+        "--workdir",
+        required=True,
+        metavar="DIR",
+        help="where the run is kept; or gs://...",
     )
-    parser.add_argument("--data", **cli.SOURCES, help="where a source of the config is")
+    parser.add_argument("--data", **cli.SOURCES, help="a source's file or folder")
     parser.add_argument("--val", **cli.SOURCES, help="a second file, for validation")
     processes.add_flags(parser)
     flags, config = parser.parse_with_config(args)

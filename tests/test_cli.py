@@ -85,7 +85,7 @@ def test_sources_add_up_however_they_are_written():
         (["--workdir", "w", "--splt=val"], "unknown flag '--splt'; did you mean --spl"),
         (["--workdir", "w", "--work", "v"], "unknown flag '--work'"),
         (["--workdir"], "--workdir: expected one argument"),
-        (["--workdir", "w", "more"], "'more' belongs to no flag; see python -m"),
+        (["--workdir", "w", "more"], "unexpected argument 'more'; see python -m"),
         (["--workdir", "w", "--data"], "--data: expected at least one argument"),
     ],
 )
@@ -221,7 +221,7 @@ def test_a_wrong_override_is_a_mistake(write, override, sentence):
 )
 def test_a_field_whose_section_is_replaced_is_a_mistake(write, field, section):
     path, first, then = write(CONFIG), f"--config.{field}", f"--config.{section}"
-    with pytest.raises(Mistake, match=f"{first} is undone by another"):
+    with pytest.raises(Mistake, match=f"{first} has no effect: another"):
         cli.load_config(path, [first, then])
     assert cli.load_config(path, [then, first, "--config.rate=1.0"]).model.width == 64
 
@@ -229,10 +229,16 @@ def test_a_field_whose_section_is_replaced_is_a_mistake(write, field, section):
 @pytest.mark.parametrize(
     "text, reason",
     [
-        ("def get_config(:\n", "is no config: invalid syntax"),
-        ("x = 1\n", "is no config: .*get_config"),
-        ("import no_such_thing\n", "is no config: No module named 'no_such_thing'"),
-        ("def get_config():\n    return 1 / 0\n", "is no config: division by zero"),
+        ("def get_config(:\n", "load the config .*: invalid syntax"),
+        ("x = 1\n", "load the config .*: .*get_config"),
+        (
+            "import no_such_thing\n",
+            "load the config .*: No module named 'no_such_thing'",
+        ),
+        (
+            "def get_config():\n    return 1 / 0\n",
+            "load the config .*: division by zero",
+        ),
     ],
 )
 def test_a_file_that_is_no_config_is_a_mistake(write, text, reason):
@@ -241,12 +247,14 @@ def test_a_file_that_is_no_config_is_a_mistake(write, text, reason):
 
 
 def test_an_error_without_a_message_is_a_mistake_too(write):
-    with pytest.raises(Mistake, match="is no config: AssertionError"):
+    with pytest.raises(Mistake, match="load the config .*: AssertionError"):
         cli.load_config(write("def get_config():\n    assert False\n"), [])
 
 
 def test_a_config_that_is_no_configdict_is_a_mistake(write):
-    with pytest.raises(Mistake, match=r"is no config: .* a dict, not a ConfigDict$"):
+    with pytest.raises(
+        Mistake, match=r"load the config .*: .* a dict, not a ConfigDict$"
+    ):
         cli.load_config(write("def get_config():\n    return {}\n"), [])
 
 
@@ -254,7 +262,7 @@ def test_a_second_config_owes_nothing_to_the_first(tmp_path):
     (tmp_path / "a.py").write_text(CONFIG)
     (tmp_path / "b.py").write_text("x = 1\n")
     cli.load_config(str(tmp_path / "a.py"), [])
-    with pytest.raises(Mistake, match="is no config"):
+    with pytest.raises(Mistake, match="cannot load the config"):
         cli.load_config(str(tmp_path / "b.py"), [])
 
 

@@ -74,7 +74,7 @@ def test_class_names_may_come_from_json():
             "unknown field of config.tasks.emotion 'smoothing'; "
             "did you mean label_smoothing?",
         ),
-        ({"emotion": {"classes": 6}}, "classes is 5, 7 or a tuple of names, got 6"),
+        ({"emotion": {"classes": 6}}, "tuple of at least two different names, got 6"),
         ({"keypoints": {"classes": 5}}, "unknown field of config.tasks.keypoints"),
         (
             {"emotion": {"weight": "lernt"}},
@@ -250,5 +250,5 @@ def test_a_learned_weight_stays_where_no_label_is_known():
 
 @pytest.mark.parametrize("classes", [(), ("calm",), ("calm", "tense", "calm")])
 def test_classes_are_two_at_least_and_each_another(classes):
-    with pytest.raises(Mistake, match="a tuple of names, got .*; two at least, and"):
+    with pytest.raises(Mistake, match="a tuple of at least two different names"):
         tasks.make_tasks({"emotion": {"classes": classes}})

@@ -112,10 +112,9 @@ def splits(raw: Raw) -> dict[str, Bool[np.ndarray, " n"]]:
     """Every split by name: a mask of the rows.
 
     What is made here goes by hashes, so exact twins stay together and a row stays where
-    it is, whatever other rows there are. Near twins cannot stay together that way: a
-    face is near to one that is near to the next, and a number that is the same for all
-    neighbours is the same for everybody. They are told, and dropped by
-    `dedupe="near"`.
+    it is, whatever other rows there are. Near twins cannot stay together that way:
+    nearness chains from face to face, so a number that all neighbours share is shared
+    by everybody. They are reported, and `dedupe="near"` drops them.
     """
     everything = {"all": np.ones(len(raw.image), bool)}
     if raw.usage is None:

@@ -69,7 +69,9 @@ def load_train_and_val(
         raw = data.load(name, section.get("path", ""), side, **options)
         if second := section.get("val", ""):
             if same_file(second, section.get("path", "")):
-                raise Mistake(f"{name}: {second} is both to train and to validate on")
+                raise Mistake(
+                    f"{name}: {second} is given both to train and to validate"
+                )
             own = data.load(name, second, side, **options_of_val(section))
             there = splits(raw).get("val", np.zeros(1, bool)).any()
             split = "train+val" if there else "train"

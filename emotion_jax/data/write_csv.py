@@ -68,7 +68,7 @@ def write_rows(path: Path, rows: list[str]) -> None:
 def main(args: list[str]) -> None:
     """The binary."""
     parser = cli.Parser("python -m emotion_jax.data.write_csv", __doc__)
-    parser.add_argument("out", type=cli.here, metavar="DIR", help="made, if not there")
+    parser.add_argument("out", type=cli.here, metavar="DIR", help="created if missing")
     parser.add_argument(
         "--faces", type=int, default=1000, metavar="N", help="default: 1000"
     )

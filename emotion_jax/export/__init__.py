@@ -1,4 +1,4 @@
-"""Export a checkpoint: to run where this package, and often Python, is not.
+"""Export a checkpoint to run without this package, and often without Python.
 
   python -m emotion_jax.export --checkpoint runs/first --format onnx --out exported
   python -m emotion_jax.export --checkpoint pretrained --format stablehlo --out exported
@@ -9,8 +9,8 @@ inside. It answers, by name, `emotion` (probabilities) and `emotion_logits`, and
 holds `classes`, `points`, `side`, `format_version`, and in words the `preprocessing`.
 
   onnx       model.onnx, in float32.
-  onnx-int8  model.onnx, its convolutions in 8 bits; what that costs is measured on
-             faces that it was not calibrated on, told, and kept as `quantization`.
+  onnx-int8  model.onnx, its convolutions in 8 bits; the loss is measured on faces not
+             used to calibrate it, printed, and kept as `quantization`.
   stablehlo  model.stablehlo for CPU, CUDA and TPU, its metadata in model.json. With
              jax alone:
 

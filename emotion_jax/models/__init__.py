@@ -141,8 +141,8 @@ def check_name(*, name: str = "", **options) -> None:
         given = options.get(field, fixed)
         if (tuple(given) if isinstance(given, list) else given) != fixed:
             raise Mistake(
-                f"{name} has {field}={fixed}, but config.model.{field} is {given}: set "
-                "it alike, or take config.model.name=resnet"
+                f"{name} has {field}={fixed}, but config.model.{field} is {given}: use "
+                f"{fixed}, or set config.model.name=resnet"
             )
 
 

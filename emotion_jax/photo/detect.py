@@ -28,8 +28,8 @@ pixels of the photo, (0, 0) its top left corner, and every round is floor(v + 0.
    the smaller area goes: see `apart`.
 8. Each is looked at again, in the window of twice its box about the box's centre, as
    far as the photo goes. The surest there that overlaps it by more than 0.3 of the
-   smaller area takes its place; without one it was no face. Then 7 again. (A quarter as
-   many cups and cats are faces, and the box of a small face fits better.)
+   smaller area takes its place; without one it was no face. Then 7 again. (This cuts
+   false faces, such as cups and cats, to a quarter, and fits small boxes better.)
 """
 
 import dataclasses

@@ -56,7 +56,7 @@ def read(name: str, flag: str = "--checkpoint") -> tuple[Path, dict, Arrays]:
     """
     if name not in names():
         there = ", ".join(names()) or "none"
-        raise Mistake(f"{flag} {name} does not ship; what ships: {there}")
+        raise Mistake(f"{flag} {name}: no such weights ship; there is {there}")
     from safetensors import SafetensorError, safe_open  # few need it
 
     path = folder_of(name) / FILE

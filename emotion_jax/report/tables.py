@@ -26,7 +26,8 @@ def twins(split: Split) -> str:
     """What became of the training faces that are held out too; "" for none."""
     if split.dropped:
         return (
-            f"{split.dropped:,} more are left out, for a held-out split has their twins"
+            f"{split.dropped:,} more are left out because a held-out split has "
+            "their twins"
         )
     if split.twins:
         return (

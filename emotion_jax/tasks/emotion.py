@@ -48,8 +48,8 @@ class Emotion(Task):
             known = len(set(self.classes)) == len(self.classes) > 1
         if not known:
             raise Mistake(
-                "config.tasks.emotion.classes is 5, 7 or a tuple of names, got "
-                f"{self.classes}; two at least, and each another"
+                "config.tasks.emotion.classes is 5, 7 or a tuple of at least two "
+                f"different names, got {self.classes}"
             )
         if self.teacher_temperature <= 0:
             raise Mistake(

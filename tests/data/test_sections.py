@@ -161,7 +161,7 @@ def test_twins_in_the_second_file_are_told_and_dropped(folder, other):
 
 def test_one_file_cannot_be_both(folder):
     path = str(folder / "course.csv")
-    with pytest.raises(Mistake, match="course.csv is both to train and to validate on"):
+    with pytest.raises(Mistake, match="course.csv is given both to train"):
         load({"fer2013": {"path": path, "val": f"{folder}/./course.csv"}})
 
 

@@ -174,5 +174,6 @@ def test_what_does_not_ship_is_told_with_what_does(name, tmp_path, capsys):
     args = ["--checkpoint", name, "--data", "synthetic", "--out", str(out)]
     assert run(evaluate.main, args) == 2
     told = capsys.readouterr().err
-    assert f"--checkpoint {name} does not ship; what ships: {', '.join(NAMES)}" in told
+    there = ", ".join(NAMES)
+    assert f"--checkpoint {name}: no such weights ship; there is {there}" in told
     assert not out.exists()

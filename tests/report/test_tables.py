@@ -57,7 +57,7 @@ def test_twins_in_a_test_split_are_told():
     warned = tables.twins(dataclasses.replace(faces, twins=1234))
     assert warned.startswith("warning: 1,234 of them have a twin in a held-out split")
     told = tables.twins(dataclasses.replace(faces, dropped=351))
-    assert told == "351 more are left out, for a held-out split has their twins"
+    assert told == "351 more are left out because a held-out split has their twins"
 
 
 @pytest.mark.parametrize(
