@@ -91,8 +91,8 @@ class Checkpoints:
     def restore(self, like: TrainState) -> TrainState | None:
         """The newest whole state, on the devices of `like`, if there is any.
 
-        A checkpoint that cannot be read, by whichever process, is told and set aside
-        as STEP.damaged, and the one before it is taken: the run makes that step again.
+        A checkpoint that some process cannot read is reported, set aside as
+        STEP.damaged, and the one before it taken: the run makes that step again.
         """
         state = None
         for step in sorted(self.steps(), reverse=True):
@@ -282,7 +282,7 @@ def read(
 ) -> tuple[Path, Meta, dict]:
     """What X names, read: its folder, what it says of itself, and its variables.
 
-    Of a workdir, a step that cannot be read is told, and the next best is taken. What
+    Of a workdir, a step that cannot be read is reported, and the next best taken. What
     ships is in a folder too, though not of Orbax's making.
     """
     if pretrained.is_name(checkpoint):

@@ -101,7 +101,7 @@ class Parser(argparse.ArgumentParser):
         raise Mistake(f"{message}; see {self.prog} --help")
 
     def parse(self, args: list[str]) -> argparse.Namespace:
-        """The flags, all of them known; a misspelt one is told before a missing one."""
+        """The flags, all of them known; a misspelt one comes before a missing one."""
         try:
             found, rest = self.parse_known_args(args)
         except Mistake:
@@ -197,7 +197,7 @@ def load_config(path: str, overrides: list[str]) -> ConfigDict:
     `--config.data.dedupe=near`, and a word several: `--config.NAME="('a', 'b')"`. A
     field that it leaves at its default, or a whole section, is given as a Python
     literal: `--config.augment.blur={}`; whether there is such a field, or it takes such
-    a value, is told when the section meets its function.
+    a value, is checked when the section meets its function.
     """
     file = find_config(path)
     try:

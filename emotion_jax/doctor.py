@@ -4,7 +4,7 @@
   python -m emotion_jax.doctor --workdir runs/first
   python -m emotion_jax.doctor --workdir gs://bucket/runs/first
 
-Each line is something found; each problem is told with what to do about it. The exit
+Each line is something found; each problem comes with what to do about it. The exit
 code is 0 if there is none, and 2 otherwise. A missing optional package is not a
 problem. On a TPU of several hosts, run it on all of them at once.
 """
@@ -208,7 +208,7 @@ def look(workdir_name: str, patience: float) -> list[Row]:
         done = subprocess.run(command, capture_output=True, timeout=patience)
         out, whole = done.stdout, done.returncode == 0
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        reason = "".join(last)[:200] or "no reason is told"
+        reason = "".join(last)[:200] or "no reason is given"
         end = f"broke off with code {done.returncode}", reason
     except subprocess.TimeoutExpired as error:
         out, whole = error.stdout or b"", False

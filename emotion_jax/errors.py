@@ -6,7 +6,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of an OSError: a disk is ful
 
 
 def first_line(error: object, most: int = 200) -> str:
-    """What an error says, short enough to be told; its kind if it says nothing."""
+    """What an error says, short enough to report; its kind if it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
 
 

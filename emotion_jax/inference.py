@@ -103,8 +103,8 @@ class Model:
         name = str(photo) if is_file else "the photo"
         try:
             pixels = read_photo(Path(photo)) if is_file else as_photo(np.asarray(photo))
-            faces = inputs.Faces("detect")
-            crops = inputs.cut_all(pixels, Path(name), faces, [self.side], "detect")
+            search = inputs.Search("detect")
+            crops = inputs.cut_all(pixels, Path(name), search, [self.side], "detect")
         except UNREADABLE as error:
             raise Mistake(f"{name}: {reason(error)}") from None
         return combine([self], crops, tta)

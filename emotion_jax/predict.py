@@ -27,7 +27,7 @@ from emotion_jax.data.image import read_photo
 from emotion_jax.errors import Mistake
 from emotion_jax.inference import Model, Predictions, combine
 from emotion_jax.photo import detect, inputs
-from emotion_jax.photo.inputs import DRAWN, LIST, Crop, Faces
+from emotion_jax.photo.inputs import DRAWN, LIST, Crop, Search
 from emotion_jax.report import annotate, mosaic, predictions
 
 TOLD = 10  # seconds between lines on the console
@@ -195,9 +195,9 @@ def main(args: list[str]) -> None:
     add("--submission", metavar="CSV", help="Kaggle's IdLookupTable.csv")
     flags = parser.parse(args)
 
-    faces = Faces.parse(flags.faces)
+    search = Search.parse(flags.faces)
     photos = any(not name.lower().endswith(".csv") for name in flags.inputs)
-    if faces.how == "detect" or photos and not faces.how:
+    if search.how == "detect" or photos and not search.how:
         detect.check()
     check_out(flags.out, [*flags.inputs, flags.submission or ""])
     models = load(flags.checkpoint)
@@ -208,7 +208,7 @@ def main(args: list[str]) -> None:
     )
 
     sides = sorted({model.side for model in models})
-    crops, bad = inputs.read(flags.inputs, faces, sides, progress())
+    crops, bad = inputs.read(flags.inputs, search, sides, progress())
     if not crops:
         raise failure(bad, 0)
     asked = lookup.rows_of(crops, bad) if lookup else None

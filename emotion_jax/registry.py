@@ -1,4 +1,4 @@
-"""Names from a config, looked up: what is unknown is told with what is known."""
+"""Names from a config, looked up: an unknown one is reported with the known."""
 
 import difflib
 import inspect
@@ -43,7 +43,7 @@ def call(section: str, function: Callable, /, *args, **options) -> Any:
     """`function(*args, **options)`, once its signature is seen to take these fields.
 
     Every section of a config goes to one function this way, so a misspelt or missing
-    field, or a value of another type, is told by name before anything runs.
+    field, or a value of another type, is reported by name before anything runs.
     """
     check_fields(section, function, len(args), options)
     return function(*args, **options)

@@ -13,6 +13,20 @@ COLDEST, HOTTEST = 0.05, 20.0  # temperatures
 COVERAGES = (50, 80, 90)  # percent of the faces that are answered
 MOST_CLASSES = 20  # of which every pair is counted
 
+# The numbers that a person reads first, and what they are called.
+HEADLINES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "balanced_accuracy": "balanced accuracy",
+    "top2": "top-2 accuracy",
+    "ece": "calibration error",
+    "nll": "negative log-likelihood",
+    "rmse_px": "RMSE",
+    "nme": "mean error by eye distance",
+    "pck_10": "points within a tenth of it",
+    "failure_10": "faces that fail",
+}
+
 Numbers = dict[str, float | int | None]
 
 

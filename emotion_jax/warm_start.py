@@ -16,7 +16,7 @@ from emotion_jax.step import TrainState
 
 
 def load(name: str, like: TrainState, mesh: Mesh) -> dict[str, jax.Array]:
-    """The arrays of checkpoint X that fit, by path; the rest is told.
+    """The arrays of checkpoint X that fit, by path; the rest is reported.
 
     Args:
       name: X, a workdir or one step's folder, or a Keras file of the course's weights;

@@ -181,7 +181,7 @@ class Family:
         return bool(self.running)
 
     def pack(self) -> None:
-        """All that ended since the last time; one that cannot be is told."""
+        """All that ended since the last time; one that cannot be is reported."""
         while self.flags.pack and self.unpacked:
             name = self.unpacked.pop()
             try:

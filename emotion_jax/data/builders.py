@@ -18,7 +18,7 @@ from emotion_jax.data.table import POINTS, Raw
 from emotion_jax.errors import Mistake
 
 
-class Faces(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class FaceSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """A source's faces, one split for each of the file's own, or train, val, test."""
 
     VERSION = tfds.core.Version(prepared.VERSION)
@@ -98,7 +98,7 @@ def features(raw: Raw) -> tfds.features.FeaturesDict:
     return tfds.features.FeaturesDict(found)
 
 
-class Fer2013(Faces):
+class Fer2013(FaceSet):
     """FER2013."""
 
     SOURCE = "fer2013"
@@ -120,7 +120,7 @@ class Fer2013(Faces):
 }"""
 
 
-class FacialKeypoints(Faces):
+class FacialKeypoints(FaceSet):
     """Kaggle's Facial Keypoints."""
 
     SOURCE = "keypoints"
@@ -140,7 +140,7 @@ class FacialKeypoints(Faces):
 }"""
 
 
-class SyntheticFaces(Faces):
+class SyntheticFaces(FaceSet):
     """Faces drawn by code."""
 
     SOURCE = "synthetic"

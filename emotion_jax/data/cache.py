@@ -36,7 +36,7 @@ def cached(key_parts: tuple, build: Callable[[], Raw]) -> Raw:
     raw = _load(entry)
     if raw is None:
         raw = build()
-        if raw.left_out:  # the next time, it is to be told again, or may be read
+        if raw.left_out:  # is reported again the next time, or read by then
             return raw
         with contextlib.suppress(OSError):
             _save(entry, raw)

@@ -96,7 +96,7 @@ def has_splits(raw: Raw) -> bool:
 
 
 def default_split(raw: Raw) -> str:
-    """What an evaluation takes if it is not told."""
+    """What an evaluation takes if no split is named."""
     return "test" if has_splits(raw) else "all"
 
 

@@ -27,7 +27,7 @@ from emotion_jax.photo.crop import Box
 
 # What predict writes, and reads no more: its pictures, in a folder beside a list.
 DRAWN, LIST = "photos", "predictions.json"
-# Photos too, but none that can be read: told, where a folder's other files are not.
+# Photos too, but unreadable here: reported, while other files are passed over.
 OTHERS = (".heic", ".heif", ".avif", ".gif", ".bmp", ".tif", ".tiff")
 # The columns that may stand beside those of the pixels; labels are not looked at.
 FORMS = {"pixels": ("emotion", "Usage"), "Image": ("ImageId", "person", *COORDINATES)}
@@ -58,7 +58,7 @@ class Crop:
 
 
 @dataclasses.dataclass(frozen=True)
-class Faces:
+class Search:
     """--faces: where the faces of an image are.
 
     Attributes:
@@ -70,7 +70,7 @@ class Faces:
     box: Box = (0, 0, 0, 0)
 
     @classmethod
-    def parse(cls, text: str) -> "Faces":
+    def parse(cls, text: str) -> "Search":
         """The flag's value."""
         if text in ("", "detect", "whole"):
             return cls(text)
@@ -144,7 +144,7 @@ def photos_of(folder: Path) -> list[Path]:
 
 def read(
     paths: Sequence[str],
-    faces: Faces,
+    search: Search,
     sides: Sequence[int],
     tell: Callable[[int], None],
 ) -> tuple[list[Crop], dict[str, str]]:
@@ -158,10 +158,10 @@ def read(
     for done, file in enumerate(expand(paths, bad), 1):
         try:
             if file.suffix.lower() == ".csv":
-                crops += read_rows(file, faces, sides, bad)
+                crops += read_rows(file, search, sides, bad)
             else:
                 photo = read_photo(file)
-                crops += cut_all(photo, file, faces, sides, usual="detect")
+                crops += cut_all(photo, file, search, sides, usual="detect")
         except Mistake as error:
             bad[str(file)] = str(error).removeprefix(f"{file}").lstrip(":, ")
         except UNREADABLE as error:
@@ -171,7 +171,7 @@ def read(
 
 
 def read_rows(
-    file: Path, faces: Faces, sides: Sequence[int], bad: dict[str, str]
+    file: Path, search: Search, sides: Sequence[int], bad: dict[str, str]
 ) -> Iterator[Crop]:
     """The faces of a CSV: Kaggle's or FER2013's, labelled or not."""
     with open(file, "rb") as opened:
@@ -182,7 +182,7 @@ def read_rows(
     numbers = table.columns.get("ImageId", list(map(str, rows)))
     for row, number, image in zip(rows, numbers, table.image, strict=True):
         try:
-            yield from cut_all(image, file, faces, sides, "whole", row, number)
+            yield from cut_all(image, file, search, sides, "whole", row, number)
         except ValueError as error:
             bad[f"{file}:{number}"] = str(error)
 
@@ -190,7 +190,7 @@ def read_rows(
 def cut_all(
     photo: UInt8[np.ndarray, "h w c"],
     file: Path,
-    faces: Faces,
+    search: Search,
     sides: Sequence[int],
     usual: str,
     row: int | None = None,
@@ -200,7 +200,7 @@ def cut_all(
     crops, (height, width) = [], photo.shape[:2]
     light = photo if photo.shape[2] == 1 else gray(photo[None])[0]
     name = str(file) if number is None else f"{file}:{number}"
-    for box, score in faces.find(photo, usual):
+    for box, score in search.find(photo, usual):
         face = crop.cut(light, box)[None]
         small = {side: resize(face, side)[0] for side in sides}
         size = width, height

@@ -8,9 +8,9 @@ import jax
 
 from emotion_jax.data.table import Split
 from emotion_jax.evaluator import Restored
-from emotion_jax.report.quantities import NAMES, written
+from emotion_jax.report.quantities import written
 from emotion_jax.report.tables import COLUMNS, describe, markdown
-from emotion_jax.scores import Numbers
+from emotion_jax.scores import HEADLINES, Numbers
 from emotion_jax.tasks import Task
 
 USE = """\
@@ -105,8 +105,8 @@ def results(name: str, task: Task, found: Numbers) -> str:
     def cells(*keys: str) -> list[str]:
         return [written(key, found[key]) for key in (f"{name}/{k}" for k in keys)]
 
-    keys = [key for key in NAMES if found.get(f"{name}/{key}") is not None]
-    rows = [[NAMES[key], *cells(key, f"{key}@low", f"{key}@high")] for key in keys]
+    keys = [key for key in HEADLINES if found.get(f"{name}/{key}") is not None]
+    rows = [[HEADLINES[key], *cells(key, f"{key}@low", f"{key}@high")] for key in keys]
     size = f"{name}, {found[f'{name}/n']:,} faces"
     columns = COLUMNS[task.kind]
     each = [[plain(n), *cells(*(f"{c}/{n}" for c in columns))] for n in task.names]

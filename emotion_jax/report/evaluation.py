@@ -15,9 +15,9 @@ from emotion_jax.report.page import (
     table,
     tag,
 )
-from emotion_jax.report.quantities import NAMES, Told, everything
+from emotion_jax.report.quantities import Told, everything
 from emotion_jax.report.tables import describe
-from emotion_jax.scores import Numbers
+from emotion_jax.scores import HEADLINES, Numbers
 
 FIRST = ("accuracy", "macro_f1", "ece", "rmse_px", "nme", "failure_10")  # at the top
 
@@ -56,7 +56,7 @@ def overview(restored: Restored, split: Split, found: Numbers) -> list[Html]:
             cards.append(
                 tag(
                     "div",
-                    tag("p", f"{name}: {NAMES[key]}", class_="soft"),
+                    tag("p", f"{name}: {HEADLINES[key]}", class_="soft"),
                     tag("p", told(key), class_="big"),
                     tag("p", told.interval(key), class_="soft"),
                 )

@@ -5,10 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Int
 
-from emotion_jax.scores import Numbers
+from emotion_jax.scores import HEADLINES, Numbers
 
-HEADLINES = ("accuracy", "macro_f1", "balanced_accuracy", "ece", "nll", "top2")
-HEADLINES += ("rmse_px", "nme", "pck_10", "failure_10")
 BIASED = ("ece",)
 RESAMPLES, PERCENTILES = 1000, (2.5, 97.5)
 NONE = (None, None)

@@ -3,22 +3,10 @@
 from collections.abc import Mapping
 
 from emotion_jax.report.page import Html, Quantity, join, tag
-from emotion_jax.scores import Numbers, measure
+from emotion_jax.scores import HEADLINES, Numbers, measure
 
 SHARES = ("accuracy", "macro_f1", "balanced_accuracy", "top2", "ece", "precision")
 SHARES += ("recall", "f1", "nme", "pck_10", "failure_10")
-NAMES = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro-F1",
-    "balanced_accuracy": "balanced accuracy",
-    "top2": "top-2 accuracy",
-    "ece": "calibration error",
-    "nll": "negative log-likelihood",
-    "rmse_px": "RMSE",
-    "nme": "mean error by eye distance",
-    "pck_10": "points within a tenth of it",
-    "failure_10": "faces that fail",
-}
 
 
 def written(key: str, value: float | int | None) -> str:
@@ -53,7 +41,7 @@ class Told:
 
     def headlines(self) -> list[str]:
         """The keys that have a name of their own, and a value."""
-        mine = (key for key in NAMES if f"{self.task}/{key}" in self.found)
+        mine = (key for key in HEADLINES if f"{self.task}/{key}" in self.found)
         return [key for key in mine if self.value(key) is not None]
 
 

@@ -10,14 +10,15 @@ from PIL import Image
 from emotion_jax.data.image import resize
 from emotion_jax.data.keypoints import COORDINATES
 from emotion_jax.errors import Mistake
-from emotion_jax.photo.inputs import Faces, read
+from emotion_jax.photo.inputs import Search, read
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 30)).astype(np.uint8)
 ROW = " ".join(map(str, NOISE[:16, :16].ravel()))
 
 
 def whole(paths, how="whole", side=24):
-    return read([str(path) for path in paths], Faces.parse(how), [side], lambda n: None)
+    paths = [str(path) for path in paths]
+    return read(paths, Search.parse(how), [side], lambda n: None)
 
 
 def test_a_whole_photo_is_its_middle_square_as_everywhere(tmp_path):
@@ -130,7 +131,7 @@ def test_every_form_of_csv_gives_rows_by_their_names(tmp_path, header, row, name
 @pytest.mark.parametrize("text", ["all", "1,2,3", "1,2,0,4", "1,2,3,4.5", "1,2,-3,4"])
 def test_faces_that_are_no_box_are_told(text):
     with pytest.raises(Mistake, match="x,y,width,height in whole pixels"):
-        Faces.parse(text)
+        Search.parse(text)
 
 
 @pytest.mark.parametrize(
