@@ -14,14 +14,23 @@ import os
 import re
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from emotion_jax import processes
 from emotion_jax.errors import Mistake, Stopped, first_line
 
 RECORDS = ("config.json", "env.json", "metrics.jsonl", "done.json", "report.html")
 MARK = "_CHECKPOINT_METADATA"  # Orbax writes it last, and so does a copy
+OUTAGES = {  # by name, as whoever raises them need not be installed
+    *("ConnectionError", "TimeoutError", "gaierror"),  # Python's; requests' first, too
+    *("Timeout", "ChunkedEncodingError", "RetryError"),  # requests
+    *("ClientConnectionError", "ClientPayloadError"),  # aiohttp
+    *("TransportError", "RefreshError"),  # google.auth
+    *("HTTPClientError", "ConnectionClosedError"),  # botocore
+}
 
 
 class Url(str):
@@ -50,6 +59,7 @@ class Folder:
         """Sends what is new."""
 
     def __enter__(self) -> "Folder":
+        processes.check_shared(self.path)
         return self
 
     def __exit__(self, *exception) -> None:
@@ -204,9 +214,10 @@ def connect(url: Url, flag: str) -> tuple[Any, str]:
 def check(flag: str, url: Url) -> None:
     """Raises unless files can be written there."""
     store, root = connect(url, flag)
+    mine = f"{root}/.writable-{uuid.uuid4().hex}"  # others check it, too
     with told(f"cannot write to {flag} {url}", Mistake):
-        store.pipe_file(f"{root}/.writable", b"")
-        store.rm_file(f"{root}/.writable")
+        store.pipe_file(mine, b"")
+        store.rm_file(mine)
 
 
 @contextlib.contextmanager
@@ -214,11 +225,20 @@ def told(what: str, kind: type[Exception]) -> Iterator[None]:
     """A sentence for whatever a file system raises; each has errors of its own."""
     try:
         yield
-    except (ConnectionError, TimeoutError) as error:
-        raise Stopped(f"{what}: {error or type(error).__name__}") from error
     except FileNotFoundError as error:
         raise kind(f"{what}: there is no such bucket") from error
     except ImportError as error:  # of gcsfs, where the extra gcs is not installed
         raise Mistake(f"{what}: {error}") from error
     except Exception as error:
+        kind = Stopped if passes(error) else kind
         raise kind(f"{what}: {first_line(error)}") from error
+
+
+def passes(error: Exception) -> bool:
+    """Whether a store, or the way to it, is out of order: later it may be in order."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    answer = getattr(error, "response", None)  # of requests
+    told = getattr(error, "status", None) or getattr(error, "code", None)
+    told = str(told or getattr(answer, "status_code", None))
+    status = int(told) if told.isdigit() else 0
+    return bool(names & OUTAGES) or status >= 500 or status in (408, 429)

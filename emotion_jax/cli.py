@@ -43,6 +43,8 @@ def main(binary: Callable[[list[str]], None]) -> None:
     code = run(binary, sys.argv[1:])
     if code != DONE and processes.guarded():
         processes.leave(code)
+    if code in (PREEMPTED, INTERRUPTED):
+        processes.break_off(code)
     sys.exit(code)
 
 

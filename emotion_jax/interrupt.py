@@ -1,15 +1,49 @@
 """Being told to stop: the signal is noted, the next step saved, and the run ends."""
 
+import contextlib
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 import jax
 from jax.experimental import multihost_utils
 
 from emotion_jax.errors import Interrupted, Preempted
+from emotion_jax.processes import BETWEEN
 
 ENDS = {signal.SIGTERM: Preempted, signal.SIGINT: Interrupted}
+
+
+@contextlib.contextmanager
+def between_steps() -> Iterator[None]:
+    """Has SIGTERM end the run at once, as Preempted, while no `Signals` hears it.
+
+    Like Ctrl-C it comes as KeyboardInterrupt, which nothing on its way takes for a
+    fault of its own, as a damaged checkpoint. Among several processes JAX hears it.
+    """
+    if (
+        jax.distributed.is_initialized()
+        or threading.current_thread() is not threading.main_thread()
+    ):
+        yield
+        return
+    told = []
+
+    def end(number: int, frame) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+        told.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if told:
+            raise Preempted(BETWEEN) from None
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Signals:

@@ -5,6 +5,7 @@ Speed only, never other results.
 
 import functools
 import hashlib
+import os
 from pathlib import Path
 
 import jax
@@ -41,8 +42,42 @@ def keep_compiled() -> None:
         return
     processor = hashlib.blake2b(describe_processor().encode(), digest_size=4)
     place = home / "compiled" / processor.hexdigest()
+    drop_damaged(place)
     jax.config.update("jax_compilation_cache_dir", str(place))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def drop_damaged(place: Path) -> None:
+    """Deletes the programs that a kill cut off while they were written.
+
+    JAX can neither load such a file nor writes it anew, and compiles that program at
+    every start. Only what is newer than the last look here is looked at.
+    """
+    mark = place.with_suffix(".seen")
+    now = mark.with_suffix(f".{os.getpid()}")
+    if not place.is_dir():
+        return
+    try:
+        since = mark.stat().st_mtime_ns if mark.exists() else 0
+        now.touch()  # by the clock of the disk, and before the look
+        for file in place.glob("*-cache"):
+            if file.stat().st_mtime_ns >= since and not is_whole(file.read_bytes()):
+                file.unlink()
+        now.replace(mark)
+    except OSError:  # another start deleted it first, or the disk is full
+        now.unlink(missing_ok=True)
+
+
+def is_whole(program: bytes) -> bool:
+    """Whether JAX can unpack it."""
+    try:
+        from jax._src.compilation_cache import decompress_executable
+    except ImportError:  # a later JAX has it elsewhere
+        return True
+    try:
+        return bool(decompress_executable(program))
+    except Exception:  # each packer that it may have chosen has an error of its own
+        return False
 
 
 def describe_processor() -> str:

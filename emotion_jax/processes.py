@@ -1,7 +1,8 @@
 """One run in several processes: how they find each other, and how they end together.
 
-On Slurm, GKE and under Open MPI, JAX reads from the environment who takes part; on the
-hosts of a TPU VM, `--coordinator auto` makes it ask; anywhere else the flags say it:
+On Slurm, GKE and under Open MPI 4, JAX reads from the environment who takes part; on
+the hosts of a TPU VM, `--coordinator auto` makes it ask; anywhere else the flags say
+it:
 
   python -m emotion_jax.train ... --coordinator host0:1234 --processes 2 --process 0
   python -m emotion_jax.train ... --coordinator host0:1234 --processes 2 --process 1
@@ -11,21 +12,35 @@ process runs under a guard, which turns that into a sentence and exit code 3.
 """
 
 import argparse
+import atexit
+import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
-from emotion_jax.errors import Mistake, Stopped, first_line
+from emotion_jax.errors import Mistake, Preempted, Stopped, first_line
 
 JOIN_WITHIN_S = 300  # of each other
 LOST_AFTER_S = 30  # without a sign of life
 LEAVE_WITHIN_S = 10  # the others, once one process ends early
+SEEN_WITHIN_S = 60  # a file that another process wrote: NFS remembers what was there
 LOST = (
     "another process of this run is gone or never came, so this one ended too; the "
     "checkpoints are whole: start the same command again in every process"
+)
+BETWEEN = (
+    "stopped by SIGTERM before the first step or after the last; start the same "
+    "command again"
+)
+OPEN_MPI_5 = (
+    "JAX knows mpirun up to Open MPI 4: pass --coordinator HOST:PORT --processes N "
+    "--process I, where I is $OMPI_COMM_WORLD_RANK"
 )
 GUARD = "EMOTION_JAX_GUARD"  # in a guarded process: the pipe that its guard holds
 
@@ -63,9 +78,12 @@ def start(coordinator: str | None, processes: int | None, process: int | None) -
             heartbeat_timeout_seconds=LOST_AFTER_S,
             initialization_timeout=JOIN_WITHIN_S,
         )
-    except (ValueError, RuntimeError) as error:
+    except ValueError as error:
+        told = f"the processes did not find each other: {first_line(error)}"
+        raise Mistake(OPEN_MPI_5 if of_open_mpi_5(os.environ) else told) from error
+    except (RuntimeError, OSError) as error:
         reason = first_line(error)
-        raise Mistake(f"the processes did not find each other: {reason}") from error
+        raise Stopped(f"the processes did not find each other: {reason}") from error
 
 
 def check_flags(
@@ -106,6 +124,11 @@ def announced(env: os._Environ | dict[str, str]) -> bool:
     )
 
 
+def of_open_mpi_5(env: os._Environ | dict[str, str]) -> bool:
+    """Whether its mpirun, which no longer tells where it is, started this process."""
+    return "OMPI_COMM_WORLD_SIZE" in env and "OMPI_MCA_orte_hnp_uri" not in env
+
+
 def guard(command: list[str]) -> int:
     """Runs a process, hands signals on to it, and says what its end means."""
     theirs, ours = os.pipe()
@@ -119,9 +142,11 @@ def guard(command: list[str]) -> int:
         signal.signal(number, lambda number, frame: child.send_signal(number))
     code = child.wait()
     os.close(ours)
-    if code != -signal.SIGABRT:
-        return code if code >= 0 else 128 - code
-    raise Stopped(LOST)
+    if code == -signal.SIGABRT:
+        raise Stopped(LOST)
+    if code == -signal.SIGTERM:  # JAX, once it is up, hears it instead
+        raise Preempted(BETWEEN)
+    return code if code >= 0 else 128 - code
 
 
 def end_with_guard(pipe: int) -> None:
@@ -145,6 +170,17 @@ def leave(code: int) -> None:
     together.start()
     together.join(LEAVE_WITHIN_S)
     sys.stdout.flush()
+    os._exit(code)
+
+
+def break_off(code: int) -> None:
+    """Ends a process that was interrupted, whose devices may be at work.
+
+    Python's own end would take from under them what they work on: a segmentation fault.
+    """
+    atexit._run_exitfuncs()  # which delete temporary folders
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
     os._exit(code)
 
 
@@ -178,3 +214,58 @@ def all_agree(value: bool) -> bool:
     if jax.process_count() == 1:
         return value
     return bool(np.all(multihost_utils.process_allgather(np.array(value))))
+
+
+def check_shared(folder: Path) -> None:
+    """Raises unless all processes see the same folder, which need not be there yet.
+
+    Else Orbax waits for ever, as every process looks for the first one's files.
+    """
+    import jax
+
+    if not jax.distributed.is_initialized() or jax.process_count() == 1:
+        return
+    import numpy as np
+    from jax.experimental import multihost_utils
+
+    above = (folder.absolute(), *folder.absolute().parents)
+    height = next(i for i, place in enumerate(above) if os.path.isdir(place))
+    number, first = secrets.randbits(32), jax.process_index() == 0
+    written = first and leave_sign(above[height], number)
+    told = np.array([written, height, number], np.uint32)
+    written, height, number = multihost_utils.broadcast_one_to_all(told).tolist()
+    if not written:  # whoever writes there in earnest says why
+        return
+    height = min(height, len(above) - 1)
+    seen = all_agree(await_file(sign(above[height], number)))
+    if first:
+        sign(above[height], number).unlink(missing_ok=True)
+    if not seen:
+        raise Mistake(
+            f"the processes of this run do not share the folder {folder}: name one on "
+            "a disk that all of them see, or in a bucket, as gs://BUCKET/runs/first"
+        )
+
+
+def sign(folder: Path, number: int) -> Path:
+    """The file by which processes know that a folder is the same."""
+    return folder / f".emotion_jax-{number:08x}"
+
+
+def leave_sign(folder: Path, number: int) -> bool:
+    """Writes it; whether that was possible."""
+    try:
+        sign(folder, number).touch()
+    except OSError:
+        return False
+    return True
+
+
+def await_file(file: Path) -> bool:
+    """Whether a file is there, now or within a minute."""
+    until = time.monotonic() + SEEN_WITHIN_S
+    while not os.path.exists(file):  # unlike Path's, never raises
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.2)
+    return True

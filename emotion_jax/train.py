@@ -151,9 +151,10 @@ def main(args: list[str]) -> None:
     flags, config = parser.parse_with_config(args)
     check_config(config)
     processes.start(flags.coordinator, flags.processes, flags.process)
-    set_paths(config, flags.data, "path")
-    set_paths(config, flags.val, "val")
-    train_and_evaluate(config, flags.workdir)
+    with interrupt.between_steps():
+        set_paths(config, flags.data, "path")
+        set_paths(config, flags.val, "val")
+        train_and_evaluate(config, flags.workdir)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@
 # from the bucket's last checkpoint; deletes what was preempted, and begins again. Once
 # the training is done, or ends by the caller's mistake, the TPU is deleted, and the
 # training's exit code is this script's. Where the training fails --tries times (5) on
-# one TPU, or is silent as often, that TPU is deleted; after failing, this gives up.
+# one TPU, or is silent as often, that TPU is deleted; after failing, this gives up, and
+# with 3 after as many TPUs in a row on which the training did not come to run.
 # It may itself be stopped and started again: it takes over a TPU of that name.
 #
 # The other flags are those of launch/tpu_vm.sh create and setup; so is --dry-run.
@@ -30,10 +31,8 @@ while [ $# -gt 0 ]; do
     shift
 done
 [ $# -gt 0 ] || fail "the training's flags are needed after --, as: -- --config configs/fer5.py ..."
-case " $* " in
-*" --workdir "*://* | *" --workdir="*://*) ;;
-*) fail "the training wants --workdir gs://BUCKET/..., as everything on the TPU goes with it" ;;
-esac
+in_bucket "$@" ||
+    fail "the training wants --workdir gs://BUCKET/..., as everything on the TPU goes with it"
 training=("$@")
 
 tpu() {
@@ -66,7 +65,7 @@ attend() {
     local code
     code=$(tpu code) || code=silent
     case $code in
-    running) silent=0 ;;
+    running) silent=0 vain=0 ;;
     none)
         say "setting up, and starting the training"
         # Not silent: it said that there is none.
@@ -90,8 +89,12 @@ attend() {
         ;;
     esac
     if [ "$silent" -ge "$tries" ]; then
+        if [ $((vain + 1)) -ge "$tries" ]; then
+            say "the training came to run on none of $tries TPUs: giving up"
+            leave 3
+        fi
         say "the TPU does not answer: deleting it"
-        tpu delete && silent=0 || true
+        tpu delete && silent=0 vain=$((vain + 1)) || true
     fi
 }
 
@@ -104,6 +107,7 @@ fi
 trap 'say "stopped; the TPU is left as it is"; exit 130' INT TERM
 
 silent=0 failed=0 # how often in a row, and on this TPU
+vain=0            # how many TPUs in a row
 while true; do
     state=$(tpu state) || {
         [ $? -ne 2 ] || exit 2 # a wrong flag; it is told

@@ -39,10 +39,8 @@ done
 [ -n "$name" ] && [ -n "$cluster" ] && [ -n "$zone" ] && [ -n "$type" ] ||
     fail "--name, --cluster, --zone and --type are needed"
 [ $# -gt 0 ] || fail "the training's flags are needed after --, as: -- --config configs/synthetic.py ..."
-case " $* " in
-*" --workdir "*://* | *" --workdir="*://*) ;;
-*) fail "the training wants --workdir gs://BUCKET/..., as everything in a pod goes with it" ;;
-esac
+in_bucket "$@" ||
+    fail "the training wants --workdir gs://BUCKET/..., as everything in a pod goes with it"
 need xpk "pip install xpk"
 cd "$root"
 

@@ -24,9 +24,21 @@ stop() {
     done
 }
 
+# Beside the upgrade that Ubuntu starts with: apt waits for its packages, but not for its
+# lists, so that is tried again.
+install_pip() {
+    local tried apt=(sudo apt-get -o DPkg::Lock::Timeout=300)
+    for tried in $(seq 30); do
+        ! "${apt[@]}" update || break
+        [ "$tried" -lt 30 ] || return
+        sleep 10
+    done
+    "${apt[@]}" install --yes python3-pip
+}
+
 case ${1:-} in
 setup)
-    python3 -m pip --version >/dev/null 2>&1 || sudo apt-get install --yes python3-pip
+    python3 -m pip --version >/dev/null 2>&1 || install_pip
     python3 -m pip install --quiet --user uv
     uv=$(python3 -m site --user-base)/bin/uv
     "$uv" venv --quiet --allow-existing --python 3.12 .venv

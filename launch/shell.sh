@@ -46,6 +46,12 @@ run() {
     if $dry_run; then words "$@"; else "$@"; fi
 }
 
+# in_bucket WORD...: whether the --workdir among the words of a training is a URL.
+in_bucket() {
+    local url=' --workdir[ =][^ ]+://'
+    [[ " $*" =~ $url ]]
+}
+
 # A path as the caller wrote it, seen from anywhere.
 absolute() {
     case $1 in

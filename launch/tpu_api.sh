@@ -40,19 +40,19 @@ delete() {
 }
 
 on_hosts() {
-    run "${tpus[@]}" tpu-vm ssh "$name" "${everywhere[@]}" --worker=all "--command=$1"
+    run "${tpus[@]}" tpu-vm ssh "$name" "${everywhere[@]}" "${ssh_flags[@]}" --worker=all "--command=$1"
 }
 
 on_first() {
-    run "${tpus[@]}" tpu-vm ssh "$name" "${everywhere[@]}" --worker=0 "--command=$1"
+    run "${tpus[@]}" tpu-vm ssh "$name" "${everywhere[@]}" "${ssh_flags[@]}" --worker=0 "--command=$1"
 }
 
 copy_in() {
-    run "${tpus[@]}" tpu-vm scp "$1" "$name:$2" "${everywhere[@]}" --worker=all
+    run "${tpus[@]}" tpu-vm scp "$1" "$name:$2" "${everywhere[@]}" "${scp_flags[@]}" --worker=all
 }
 
 copy_out() {
-    run "${tpus[@]}" tpu-vm scp "$name:$1" "$2" "${everywhere[@]}" --worker=0 --recurse
+    run "${tpus[@]}" tpu-vm scp "$name:$1" "$2" "${everywhere[@]}" "${scp_flags[@]}" --worker=0 --recurse
 }
 
 # Several hosts find each other by asking the TPU.

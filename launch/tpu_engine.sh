@@ -108,13 +108,37 @@ names() {
 }
 
 on() {
-    run "${compute[@]}" ssh "$1" "${everywhere[@]}" "--command=$2"
+    run "${compute[@]}" ssh "$1" "${everywhere[@]}" "${ssh_flags[@]}" "--command=$2"
+}
+
+# on_each FUNCTION ARGUMENTS: calls it for every host, as FUNCTION HOST NUMBER ARGUMENTS,
+# and fails if one fails. The first host goes first, since gcloud may have to make a key
+# for it, and then all others at once.
+on_each() {
+    local all host number=0 pid pids="" code=0
+    all=$(names) || return
+    for host in $all; do
+        if [ "$number" = 0 ] || $dry_run; then
+            "$1" "$host" "$number" "${@:2}" </dev/null || return
+        else
+            "$1" "$host" "$number" "${@:2}" </dev/null &
+            pids="$pids $!"
+        fi
+        number=$((number + 1))
+    done
+    # What runs in the background does not hear Ctrl-C.
+    trap 'for pid in $pids; do pkill -P "$pid"; done; exit 130' INT TERM
+    for pid in $pids; do wait "$pid" || code=$?; done
+    trap - INT TERM
+    return "$code"
 }
 
 on_hosts() {
-    local host all
-    all=$(names)
-    for host in $all; do on "$host" "$1" </dev/null || return; done
+    on_each command_on "$1"
+}
+
+command_on() {
+    on "$1" "$3"
 }
 
 on_first() {
@@ -122,26 +146,28 @@ on_first() {
 }
 
 copy_in() {
-    local host all
-    all=$(names)
-    for host in $all; do run "${compute[@]}" scp "$1" "$host:$2" "${everywhere[@]}" || return; done
+    on_each copy_to "$@"
+}
+
+copy_to() {
+    run "${compute[@]}" scp "$3" "$1:$4" "${everywhere[@]}" "${scp_flags[@]}"
 }
 
 copy_out() {
-    run "${compute[@]}" scp "$(names | head -n 1):$1" "$2" "${everywhere[@]}" --recurse
+    run "${compute[@]}" scp "$(names | head -n 1):$1" "$2" "${everywhere[@]}" "${scp_flags[@]}" --recurse
 }
 
 # Several hosts are told where the first is, as an instance cannot ask.
 train() {
-    local host all process=0 first
-    all=$(names)
-    first=${all%%$'\n'*}
-    for host in $all; do
-        if $several; then
-            on "$host" "$on_host run $(words "$@" --coordinator "$first:8476" --processes "$hosts" --process "$process")"
-        else
-            on "$host" "$on_host run $(words "$@")"
-        fi </dev/null || return
-        process=$((process + 1))
-    done
+    local all
+    all=$(names) || return
+    ! $several || set -- "$@" --coordinator "${all%%$'\n'*}:8476" --processes "$hosts"
+    on_each train_on "$@"
+}
+
+train_on() {
+    local host=$1 process=$2
+    shift 2
+    ! $several || set -- "$@" --process "$process"
+    on "$host" "$on_host run $(words "$@")"
 }

@@ -19,7 +19,8 @@
 # status   the TPU's state, and the run's: none, running, or its exit code
 # fetch    brings --workdir, from the TPU or from its bucket, into the folder --to
 #
-# --type   v5litepod-N, v6e-N (N chips), v4-N, v5p-N (N cores); above 8: several hosts
+# --type   v5litepod-N, v6e-N (N chips), v4-N, v5p-N (N cores); above 8: several hosts,
+#          which want their --workdir in a bucket
 # --project ID        default: gcloud's own
 # --compute-engine    as a Compute Engine instance, or a group of them (v6e, v5p)
 # --runtime VERSION   another image than the type's usual one
@@ -67,6 +68,9 @@ several=false
 [ "$size" -le 8 ] || several=true
 everywhere=("--zone=$zone") # flags of every gcloud command
 [ -z "$project" ] || everywhere+=("--project=$project")
+# A host that is gone is told within a minute, not waited for.
+ssh_flags=(--ssh-flag=-oServerAliveInterval=15 --ssh-flag=-oConnectTimeout=30)
+scp_flags=(--scp-flag=-oServerAliveInterval=15 --scp-flag=-oConnectTimeout=30)
 upload=() # arguments of tar
 for file in "${files[@]+"${files[@]}"}"; do
     $dry_run || [ -e "$file" ] || fail "--upload: there is no $file"
@@ -116,6 +120,8 @@ code() {
 case $command in
 run)
     [ $# -gt 0 ] || fail "run wants the training's flags after --, as: -- --config configs/fer5.py ..."
+    ! $several || in_bucket "$@" ||
+        fail "on several hosts the training wants --workdir gs://BUCKET/..., as they share no disk"
     train "$@"
     ;;
 logs) on_first "tail -n 100 -F emotion_jax/run.log" ;;

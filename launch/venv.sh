@@ -14,7 +14,8 @@ if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (
         "PYTHON=python3.12 chooses another" >&2
     exit 2
 fi
-if ! .venv/bin/python -c '' 2>/dev/null; then
+# A venv that was broken off has a Python, but no pip.
+if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     echo "making .venv and installing emotion_jax: a minute or two"
     "$python" -m venv --clear .venv
 fi

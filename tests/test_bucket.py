@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import fsspec
 import pytest
+import requests
 import stand_in  # noqa: F401, which registers bucket://
 import tiny
 from tiny import log_of
@@ -199,6 +201,58 @@ def test_a_bucket_that_cannot_be_used_is_a_mistake(store, url, sentence):
     with pytest.raises(Mistake, match=sentence):
         train_and_evaluate(tiny.config(), url)
     assert files(store) == {"file"}
+
+
+def test_two_may_try_at_once_whether_they_can_write(store, monkeypatch):
+    write_one = stand_in.StandIn.pipe_file
+
+    def and_another(self, *args, **options):
+        monkeypatch.setattr(stand_in.StandIn, "pipe_file", write_one)
+        write_one(self, *args, **options)
+        bucket.check("--workdir", Url("bucket://here/run"))
+
+    monkeypatch.setattr(stand_in.StandIn, "pipe_file", and_another)
+    bucket.check("--workdir", Url("bucket://here/run"))
+    assert not files(store)
+
+
+def raised(name: str, kind: type[Exception] = Exception, **fields) -> Exception:
+    """What a package that need not be installed raises."""
+    error = type(name, (kind,), {})("oh")
+    vars(error).update(fields)
+    return error
+
+
+OFFLINE = type(raised("ClientConnectionError", OSError))
+
+
+@pytest.mark.parametrize(
+    "error, kind",
+    [
+        (raised("ClientConnectorError", OFFLINE), Stopped),  # of aiohttp
+        (raised("HttpError", code=503), Stopped),  # of gcsfs
+        (raised("HttpError", code="429"), Stopped),
+        (raised("HttpError", code=408), Stopped),
+        (raised("HttpError", code=403), Mistake),
+        (raised("ClientResponseError", status=502, code=1), Stopped),
+        (raised("RefreshError"), Stopped),  # of google.auth
+        (raised("TransportError"), Stopped),
+        (raised("DefaultCredentialsError"), Mistake),
+        (requests.exceptions.ConnectTimeout("oh"), Stopped),
+        (requests.exceptions.ProxyError("oh"), Stopped),
+        (raised("HTTPError", response=raised("Response", status_code=500)), Stopped),
+        (raised("EndpointConnectionError", type(raised("HTTPClientError"))), Stopped),
+        (ConnectionResetError("oh"), Stopped),
+        (socket.gaierror(-3, "oh"), Stopped),
+        (PermissionError(13, "oh"), Mistake),
+        (ValueError("oh"), Mistake),
+    ],
+)
+def test_an_outage_is_no_mistake(error, kind):
+    """So whoever started the run starts it again."""
+    with pytest.raises(kind, match="cannot write to gs://b: .*oh"):
+        with bucket.told("cannot write to gs://b", Mistake):
+            raise error
 
 
 def test_a_checkpoint_that_a_bucket_lacks_is_a_mistake(store, capsys):

@@ -6,8 +6,9 @@ import threading
 
 import pytest
 
+from emotion_jax import cli, train
 from emotion_jax.errors import Interrupted, Preempted
-from emotion_jax.interrupt import Signals
+from emotion_jax.interrupt import Signals, between_steps
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,60 @@ def test_a_thread_that_may_set_no_handler_trains_all_the_same():
     thread.start()
     thread.join()
     assert entered == [False]
+
+
+def test_a_sigterm_before_the_first_step_ends_the_run_at_once():
+    with pytest.raises(Preempted, match="before the first step .* again"):
+        with between_steps():
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+            except Exception:  # as whoever reads a checkpoint has it
+                pytest.fail("it was taken for another error")
+
+
+def test_a_second_sigterm_does_not_disturb_the_end():
+    ended = False
+    with pytest.raises(Preempted):
+        with between_steps():
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+                ended = True
+    assert ended
+
+
+def test_steps_save_first_and_an_interrupt_stays_one():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Preempted, match="step 7 is saved"):
+        with between_steps(), Signals() as signals:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert signals.stop_at(7)
+            signals.leave(7)
+    with pytest.raises(KeyboardInterrupt):
+        with between_steps():
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_between_steps_a_thread_may_set_no_handler_either():
+    entered = []
+
+    def work():
+        with between_steps():
+            entered.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert entered == [True]
+
+
+def test_a_training_told_to_stop_before_its_first_step_exits_75(monkeypatch, capsys):
+    def told(config, workdir):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(train, "train_and_evaluate", told)
+    args = ["--config=configs/synthetic.py", "--workdir=nowhere"]
+    assert cli.run(train.main, args) == 75
+    assert "start the same command again" in capsys.readouterr().err

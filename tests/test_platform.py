@@ -7,8 +7,10 @@ from pathlib import Path
 
 import jax
 import pytest
+from jax._src import compilation_cache
 
-from emotion_jax.platform import compiler_options
+from emotion_jax import platform
+from emotion_jax.platform import compiler_options, drop_damaged, is_whole
 
 ROOT = Path(__file__).parent.parent
 CODE = """
@@ -44,6 +46,35 @@ def test_programs_are_kept_in_the_private_cache(tmp_path):
     assert any(name.startswith("jit") for name in before)
     assert Path(compile_with(EMOTION_JAX_CACHE=str(tmp_path / "mine"))) == place
     assert {file.name for file in place.iterdir()} == before
+
+
+def test_a_program_that_a_kill_cut_off_is_compiled_and_kept_anew(tmp_path):
+    place = Path(compile_with(EMOTION_JAX_CACHE=str(tmp_path / "mine")))
+    sizes = {file: file.stat().st_size for file in place.glob("*-cache")}
+    for file, size in sizes.items():
+        os.truncate(file, size // 2)
+    assert Path(compile_with(EMOTION_JAX_CACHE=str(tmp_path / "mine"))) == place
+    assert all(file.stat().st_size > size // 2 for file, size in sizes.items())
+    assert [file.suffix for file in place.parent.iterdir() if file.is_file()] == [
+        ".seen"
+    ]
+
+
+def test_only_new_programs_are_looked_at(tmp_path, monkeypatch):
+    place = tmp_path / "programs"
+    drop_damaged(place)  # there is none yet
+    place.mkdir()
+    whole = compilation_cache.compress_executable(b"a program")
+    looked = []
+    monkeypatch.setattr(platform, "is_whole", lambda b: looked.append(b) or is_whole(b))
+    for name, text in (("a", whole), ("b", whole[:-3]), ("c", b"")):
+        (place / f"{name}-cache").write_bytes(text)
+    drop_damaged(place)
+    assert {file.name for file in place.iterdir()} == {"a-cache"}
+    assert len(looked) == 3
+    os.utime(place / "a-cache", (0, 0))
+    drop_damaged(place)
+    assert len(looked) == 3
 
 
 def test_programs_are_kept_where_jax_was_told(tmp_path):

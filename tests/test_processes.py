@@ -6,14 +6,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
+import jax
 import numpy as np
 import pytest
 import tiny
 
 from emotion_jax import cli, processes, train
-from emotion_jax.errors import Mistake
+from emotion_jax.errors import Mistake, Stopped
 
 TRAIN = [
     *(sys.executable, "-m", "emotion_jax.train", "--config=configs/synthetic.py"),
@@ -86,6 +88,7 @@ def guarded(code: str) -> subprocess.Popen:
         ("pass", 0, ""),
         ("raise SystemExit(75)", 75, ""),
         ("import os; os.kill(os.getpid(), 9)", 137, ""),
+        ("import os; os.kill(os.getpid(), 15)", 75, "start the same command again"),
         ("import os; os.abort()", 3, "another process of this run is gone or"),
     ],
 )
@@ -106,6 +109,101 @@ def test_who_waits_in_vain_for_another_ends_with_3():
     )
     assert waited.returncode == 3
     assert "another process of this run is gone or never came" in waited.stderr
+
+
+@pytest.mark.parametrize(
+    "error, env, kind, told",
+    [
+        (RuntimeError("UNAVAILABLE: oh"), {}, Stopped, "did not find each other: UNA"),
+        (OSError("no route to metadata"), {}, Stopped, "did not find each other: no r"),
+        (ValueError("process_id must be"), {}, Mistake, "did not find each other: pro"),
+        (
+            ValueError("coordinator_address should be defined."),
+            {"OMPI_COMM_WORLD_SIZE": "2"},
+            Mistake,
+            "up to Open MPI 4: pass --coordinator HOST:PORT --processes N --process I",
+        ),
+        (
+            ValueError("oh"),
+            {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_MCA_orte_hnp_uri": "1.0;tcp://h:1"},
+            Mistake,
+            "did not find each other: oh",
+        ),
+    ],
+)
+def test_who_finds_no_other_says_whose_fault_it_is(monkeypatch, error, env, kind, told):
+    def initialize(*args, **options):
+        raise error
+
+    monkeypatch.setattr(jax.distributed, "initialize", initialize)
+    monkeypatch.setattr(processes, "end_with_guard", lambda pipe: None)
+    for name, value in ({processes.GUARD: "3"} | env).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(kind, match=told):
+        processes.start("auto", None, None)
+
+
+def test_who_breaks_off_ends_with_its_code_and_cleans_up():
+    code = (
+        "import atexit; from emotion_jax import processes\n"
+        "atexit.register(print, 'cleaned'); print('said'); processes.break_off(75)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], stdout=-1, text=True)
+    assert (found.returncode, found.stdout) == (75, "said\ncleaned\n")
+
+
+SHARED = """
+import sys; from pathlib import Path; from emotion_jax import bucket, cli, processes
+processes.SEEN_WITHIN_S = 0.5
+def main(args):
+    processes.start(args[0], 2, int(args[1]))
+    for folder in args[2:]:
+        with bucket.folder(folder, "--workdir"):
+            print(folder, flush=True)
+cli.main(main)
+"""
+
+
+def test_processes_that_do_not_share_their_folder_say_so(tmp_path):
+    """At once and all of them, and nothing is left there."""
+    address, ours = f"localhost:{tiny.free_port()}", tmp_path / "our runs" / "first"
+    (tmp_path / "0").mkdir()
+    (tmp_path / "1" / "run").mkdir(parents=True)
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", SHARED, address, n, ours, f"{tmp_path}/{n}/run"],
+            env=os.environ | {"JAX_NUM_CPU_DEVICES": "1"},
+            stdout=-1,
+            stderr=-1,
+            text=True,
+        )
+        for n in "01"
+    ]
+    for number, process in enumerate(running):
+        printed, told = process.communicate(timeout=60)
+        assert printed.endswith(f"{ours}\n"), told  # and not the other
+        assert process.returncode == 2
+        sentence = (
+            f"do not share the folder {tmp_path}/{number}/run: name one on a disk"
+        )
+        assert sentence in told.splitlines()[-1]
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == [
+        *("0", "1", "1/run")
+    ]
+
+
+def test_a_process_alone_shares_its_folder(tmp_path):
+    processes.check_shared(tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_is_awaited(monkeypatch, tmp_path):
+    monkeypatch.setattr(processes, "SEEN_WITHIN_S", 0)
+    assert not processes.await_file(tmp_path / "sign")
+    monkeypatch.setattr(processes, "SEEN_WITHIN_S", 60)
+    threading.Timer(0.1, (tmp_path / "sign").touch).start()
+    assert processes.await_file(tmp_path / "sign")
+    assert not processes.leave_sign(tmp_path / "nowhere", 1)
 
 
 def test_a_guard_hands_signals_on():

@@ -62,7 +62,11 @@ def cloud(tmp_path) -> Cloud:
 
 
 def end(running: subprocess.Popen) -> tuple[int, str]:
-    told = running.communicate(timeout=90)[1]
+    try:
+        told = running.communicate(timeout=90)[1]
+    except subprocess.TimeoutExpired:  # else it would go on for ever
+        running.kill()
+        raise
     return running.returncode, told
 
 
@@ -140,6 +144,24 @@ def test_a_tpu_that_never_answers_is_made_anew(cloud):
     code, told = end(cloud.babysit(silent, "", "--tries", "2"))
     assert code == 0 and "does not answer: deleting it" in told
     assert cloud.kinds().count("create") == 2
+
+
+def test_who_cannot_set_up_any_tpu_gives_up(cloud):
+    """A new machine does not help where what is installed is at fault."""
+    (cloud.folder / "bin" / "uv").write_text("#!/bin/sh\nexit 1\n")
+    code, told = end(cloud.babysit("", "", "--tries", "2"))
+    assert code == 3 and "none of 2 TPUs: giving up" in told
+    assert cloud.kinds().count("create") == 2 and not cloud.starts()
+    assert not (cloud.folder / "state").exists()
+
+
+def test_a_run_in_between_gives_it_as_many_tries_again(cloud):
+    uv = cloud.folder / "bin" / "uv"
+    fails = "case $(grep -o create $CLOUD/counts | wc -l) in 1 | 3) exit 1 ;; esac\n"
+    uv.write_text(uv.read_text().replace("\n", f"\n{fails}", 1))
+    code, told = end(cloud.babysit("step 2 vanishes\n", "", "--tries", "2"))
+    assert code == 0 and told.count("does not answer: deleting it") == 2, told
+    assert cloud.kinds().count("create") == 4
 
 
 def test_a_babysitter_that_is_stopped_leaves_the_tpu_to_the_next(cloud):

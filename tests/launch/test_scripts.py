@@ -157,6 +157,14 @@ def test_the_readme_names_every_script():
         ("tpu_vm.sh create --name a --zone b --type v7", "unknown --type v7"),
         ("tpu_vm.sh create --nmae a", "unknown flag --nmae"),
         ("tpu_vm.sh run --name a --zone b --type v4-8", "wants the training's flags"),
+        (
+            "tpu_vm.sh run --name a --zone b --type v4-16 -- --workdir r --data x=gs://b",
+            "on several hosts the training wants --workdir gs://BUCKET/",
+        ),
+        (
+            "tpu_vm.sh run --name a --zone b --type v6e-16 --queued -- --workdir=r",
+            "on several hosts the training wants --workdir gs://BUCKET/",
+        ),
         ("tpu_vm.sh fetch --name a --zone b --type v4-8", "fetch wants --workdir"),
         (
             "tpu_vm.sh setup --name a --zone b --type v4-8 --upload no.csv",
@@ -240,6 +248,104 @@ def test_a_group_is_preempted_only_if_it_could_be_counted(counted, state, tmp_pa
     found = bash(DRY["status_engine_16"].replace(" status ", " state "), env=env)
     assert (found.returncode == 0) == bool(state), found.stderr
     assert found.stdout.strip() == state
+
+
+@pytest.mark.parametrize("name", sorted(set(DRY) - {"gke", "gke_image"}))
+def test_no_connection_waits_for_a_host_that_is_gone(name):
+    for line in dry(DRY[name]).splitlines():
+        words = shlex.split(line)
+        for kind in {"ssh", "scp"} & set(words[:5]):
+            assert f"--{kind}-flag=-oServerAliveInterval=15" in words
+            assert f"--{kind}-flag=-oConnectTimeout=30" in words
+
+
+GROUP = """#!/bin/bash
+# Four hosts; what the last three do ends once all of them do it.
+case $* in
+*list-instances*) printf 'n-%s\\n' b a d c && exit ;;
+*"ssh n-a "* | *"faces.tgz n-a:"*) echo code=0 && exit ;;
+esac
+mktemp here.XXXXXX >/dev/null
+for _ in $(seq 100); do
+    [ "$(ls here.* | wc -l)" -lt 3 ] || break
+    sleep 0.1
+done
+[ "$(ls here.* | wc -l)" -ge 3 ] || exit 1
+case $* in
+*"ssh n-c "* | *"faces.tgz n-c:"*) exit $CODE ;;
+esac
+echo code=0
+"""
+
+
+@pytest.mark.parametrize("code", ["0", "7"])
+@pytest.mark.parametrize("command", ["code", "run", "setup"])
+def test_hosts_of_a_group_work_at_once_and_fail_together(command, code, tmp_path):
+    clone = tmp_path / "clone"
+    for name in ("emotion_jax", "configs", "setup.py", "pyproject.toml", "README.md"):
+        (clone / name).parent.mkdir(exist_ok=True)
+        (clone / name).touch()
+    (clone / "launch").symlink_to(LAUNCH)
+    (tmp_path / "gcloud").write_text(GROUP)
+    (tmp_path / "gcloud").chmod(0o755)
+    env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "CODE": code}
+    flags = shlex.split(f"{TPU} --type v5p-32 --compute-engine -- --workdir gs://b/r")
+    found = subprocess.run(
+        ["bash", clone / "launch" / "tpu_vm.sh", command, *flags],
+        env=env,
+        cwd=clone,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert found.returncode == int(code), found.stderr
+
+
+def test_a_venv_that_was_broken_off_is_made_anew(tmp_path):
+    """It has a Python, which starts, but no pip."""
+    (tmp_path / "launch").mkdir()
+    shutil.copy(LAUNCH / "venv.sh", tmp_path / "launch")
+    whole = f'#!/bin/sh\necho "$@" >>{tmp_path}/said\n'
+    (tmp_path / "whole").write_text(whole)
+    (tmp_path / "python").write_text(
+        f'#!/bin/sh\n[ "$2" != venv ] || cp {tmp_path}/whole .venv/bin/python\n'
+    )
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\n[ "$1" != -m ]\n')
+    for file in (tmp_path / "whole", tmp_path / "python", python):
+        file.chmod(0o755)
+    env = {"PATH": os.environ["PATH"], "PYTHON": str(tmp_path / "python")}
+    for _ in range(2):  # the second time it is there
+        command = ["bash", tmp_path / "launch" / "venv.sh"]
+        found = subprocess.run(command, env=env, capture_output=True, text=True)
+        assert found.returncode == 0, found.stderr
+    assert python.read_text() == whole and found.stdout == ""
+
+
+def test_a_host_without_pip_gets_it_beside_the_upgrade_that_it_boots_with(tmp_path):
+    (tmp_path / "launch").mkdir()
+    shutil.copy(LAUNCH / "on_host.sh", tmp_path / "launch")
+    said = tmp_path / "said"
+    stubs = {
+        "python3": f"[ -e {tmp_path}/pip ] && echo {tmp_path}",
+        "sudo": f'echo "$@" >>{said}\n'
+        f"case $* in *install*) touch {tmp_path}/pip ;; *) [ -e slept ] ;; esac",
+        "sleep": "touch slept",
+        "bin/uv": ":",
+    }
+    for name, text in stubs.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    command = ["bash", tmp_path / "launch" / "on_host.sh", "setup"]
+    for _ in range(2):  # the second time it has it
+        found = subprocess.run(command, env={"PATH": path}, capture_output=True)
+        assert found.returncode == 0, found.stderr
+    update, again, install = said.read_text().splitlines()
+    assert update == again == "apt-get -o DPkg::Lock::Timeout=300 update"
+    assert install.endswith("-o DPkg::Lock::Timeout=300 install --yes python3-pip")
 
 
 def test_slurm_queues_a_preempted_run_again(tmp_path):
