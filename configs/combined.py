@@ -7,18 +7,18 @@
   python -m emotion_jax.evaluate --checkpoint runs/combined --split PublicTest \\
       --data fer2013=fer2013.csv
 
-No face needs both labels: each batch mixes the two sets, and what is not known of a
-face is masked. The start brings the trunk; teachers say what they see in the faces of
-the other set, too. Any may be left out.
+No face needs both labels: each batch mixes the two sets, and unknown labels are masked.
+init_from brings the trunk; teachers also label the other set's faces. Any may be left
+out.
 
-Result (seed 0, 76 minutes on 2 CPU cores after those of its teachers, jax 0.10.2; fer5
-of seed 1, three seeds of keypoints): on PublicTest's 2,486 faces accuracy 0.809,
-macro-F1 0.723 (0.810 and 0.728 with --tta), calibration error 0.022; on 425 keypoint
-faces of other people 1.48 px RMSE (1.46 with --tta); val 0.811 and 1.35 px. Its
-teachers have 0.804 (fer5) and 1.45 px. It ships: `pretrained`. Seed 1: 0.814, macro-F1
-0.736, calibration error 0.024, 1.49 px; val 0.810 and 1.37 px. With a weight of 0.7 for
-the points and one teacher of them: 0.814 and 0.811, 1.50 and 1.51 px (seeds 0 and 1).
-Earlier recipes are in launch/results/runs.md.
+Result (seed 0, 76 minutes on 2 CPU cores plus its teachers', jax 0.10.2; fer5 of seed
+1, three seeds of keypoints): on PublicTest's 2,486 faces accuracy 0.809, macro-F1 0.723
+(0.810 and 0.728 with --tta), calibration error 0.022; on 425 keypoint faces of other
+people 1.48 px RMSE (1.46 with --tta); val 0.811 and 1.35 px. Its teachers have 0.804
+(fer5) and 1.45 px. It ships as `pretrained`. Seed 1: 0.814, macro-F1 0.736, calibration
+error 0.024, 1.49 px; val 0.810 and 1.37 px. With a weight of 0.7 for the points and one
+keypoint teacher: 0.814 and 0.811, 1.50 and 1.51 px (seeds 0 and 1). Earlier recipes are
+in launch/results/runs.md.
 """
 
 from ml_collections import ConfigDict

@@ -1,15 +1,15 @@
-"""Emotion by the course's own network, trained as its notebook does: to compare with.
+"""Emotion by the course's own network, trained as in its notebook, for comparison.
 
   python -m emotion_jax.train --config configs/course_emotion.py \\
       --workdir runs/course --data fer2013=fer2013.csv
 
 1,174,021 parameters on 48x48 faces enlarged to 96x96; Adam at its default rate, batches
 of 64, Keras's ImageDataGenerator: turned by 15 degrees, shifted and zoomed by a tenth,
-mirrored. (Its shear of 0.1 is in degrees, and does nothing.)
+mirrored. (Its shear of 0.1 is in degrees, so does nothing.)
 
 Result (seed 0, 11 minutes on 2 CPU cores, jax 0.10.2: two epochs): accuracy 0.255 on
-PublicTest, as the running statistics have not settled; 0.65 on val with a batch's own.
-fer5 is at 0.770 on val by then.
+PublicTest, as the running statistics have not settled; 0.65 on val with each batch's
+own. By then fer5 is at 0.770 on val.
 """
 
 from ml_collections import ConfigDict

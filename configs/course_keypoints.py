@@ -1,11 +1,11 @@
-"""Keypoints by the course's own network, trained as its notebook does: to compare with.
+"""Keypoints by the course's own network, trained as in its notebook, for comparison.
 
   python -m emotion_jax.train --config configs/course_keypoints.py \\
       --workdir runs/course --data keypoints=training.csv
 
 18,016,286 parameters, most of them in two wide layers; mean squared error, Adam at
 1e-4, batches of 32, mirrored and brightened faces. (The course also turns faces upside
-down; no photo shows one that way, and neither do we.)
+down; photos are not like that, so we do not.)
 
 Result (seed 0, 8 minutes on 2 CPU cores, jax 0.10.2: four epochs): 12.6 px RMSE on 425
 faces of other people; the config keypoints is at 1.45 px after 15.

@@ -6,9 +6,9 @@
 
 Takes any of the CSV forms in circulation, with five classes or seven.
 
-Result (seeds 0 and 1, 32 and 20 minutes on 2 CPU cores, jax 0.10.2): accuracy 0.810
-and 0.804, macro-F1 0.746 and 0.733 on PublicTest's 2,486 faces; the second 0.816 with
---tta. The step was chosen on val (0.803 both). After three epochs val is at 0.704 with
+Result (seeds 0 and 1, 32 and 20 minutes on 2 CPU cores, jax 0.10.2): accuracy 0.810 and
+0.804, macro-F1 0.746 and 0.733 on PublicTest's 2,486 faces; the second 0.816 with
+--tta. The step was chosen on val (both 0.803). After three epochs val is at 0.704 with
 Muon, at 0.620 with SGD (learning rate 0.1).
 """
 

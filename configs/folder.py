@@ -5,7 +5,7 @@
   python -m emotion_jax.evaluate --checkpoint runs/mine
 
 Takes faces/CLASS/*.png, or faces/train/CLASS/*.png with validation/ and test/ beside
-it; PNG, JPEG and WebP of any size. A start from a network that knows faces already,
+it; PNG, JPEG and WebP of any size. Starting from a network that knows faces,
 --config.init_from=runs/fer5, needs far fewer of them.
 """
 
@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-    """As fer5, but for the data."""
+    """Like fer5, with other data."""
     config = fer5.get_config()
     config.data.dedupe = False
     config.data.sources = {"folder": {"path": "", "skip_bad": False}}

@@ -1,4 +1,4 @@
-"""A trunk that learnt from FER2013's faces without their labels, to start others from.
+"""A trunk trained on FER2013's faces without their labels, to start other runs from.
 
   python -m emotion_jax.train --config configs/simclr.py --workdir runs/simclr \\
       --data fer2013=fer2013.csv
@@ -6,12 +6,12 @@
       --data fer2013=fer2013.csv --config.init_from=runs/simclr
 
 Each step sees every face twice (emotion_jax/simclr.py), so it costs two of fer7's.
-Labels reach the head alone: its accuracy is that of a linear probe.
+Labels reach only the head: its accuracy is that of a linear probe.
 
-Result, of a small network (width 16, stem_stride 4, blocks (1, 1, 1); seed 0, jax
+Result, for a small network (width 16, stem_stride 4, blocks (1, 1, 1); seed 0, jax
 0.10.2, 2 CPU cores): fer5 from it has 0.668 on val after four epochs, 0.603 without
 (three seeds); after 28 epochs there is no difference (0.744 and 0.742, two seeds). Its
-probe has 0.411 of seven classes (launch/results/runs.md).
+probe has 0.411 on seven classes (launch/results/runs.md).
 """
 
 from ml_collections import ConfigDict

@@ -4,10 +4,10 @@
       --data fer2013=fer2013.csv
   python -m emotion_jax.evaluate --checkpoint runs/sprint --split PublicTest
 
-What fer5 does at length: a stem that quarters the side, few epochs, light augmentation.
+A short version of fer5: a stem that quarters the side, few epochs, light augmentation.
 
-Result (seed 0, 40 seconds on 2 CPU cores, from an empty compile cache and with reading
-the CSV, jax 0.10.2): accuracy 0.622 on PublicTest's 2,486 faces. The course's network
+Result (seed 0, 40 seconds on 2 CPU cores, with an empty compile cache, reading the CSV
+included, jax 0.10.2): accuracy 0.622 on PublicTest's 2,486 faces. The course's network
 in Keras takes 464 seconds to get there (launch/results/race.json).
 """
 

@@ -23,15 +23,15 @@
 # # 1 Facial keypoints
 #
 # Where are the eyes, the brows, the nose and the mouth? We train a residual network to
-# put fifteen points on a face, in the six steps of the course's first part: look,
+# place fifteen points on a face, in the six steps of the course's first part: look,
 # augment, normalise, build, train, assess.
 #
-# Without a file of your own the faces are drawn by code, so their points are exact.
-# Kaggle's `training.csv` works as well: upload it in the panel on the left, or leave it
-# on your Drive, and name it below.
+# Without a file of your own, the faces are drawn by code, so their points are exact.
+# Kaggle's `training.csv` works too: upload it in the panel on the left, or leave it on
+# your Drive, and name it below.
 
 # %%
-# @title Install emotion_jax, where it is not; nothing that is there is replaced
+# @title Install emotion_jax if it is missing; nothing installed is replaced
 import importlib.util
 import subprocess
 import sys
@@ -84,9 +84,9 @@ SOURCES = sources_of(shlex.split(DATA)) or {"synthetic": {"faces": FACES, "seed"
 # %% [markdown]
 # ## Step 1: look
 #
-# A face is an image and whatever is known of it. Blue points are on the subject's own
-# left, green ones on the right, orange ones in the middle: if the colours were swapped,
-# the labels would be of a mirror image.
+# A face is an image and whatever is known about it. Blue points are on the subject's
+# own left, green ones on the right, orange ones in the middle: if the colours were
+# swapped, the labels would belong to a mirror image.
 
 # %%
 ((source, section),) = SOURCES.items()
@@ -100,8 +100,8 @@ mosaic.draw_rows(OUT / "faces.png", raw, some, [""] * len(some))
 display(Image(OUT / "faces.png"))
 
 # %% [markdown]
-# Where do the points lie? If they all lay where the mean face has them, there would be
-# nothing to learn. Their spread is what a network has to explain.
+# Where do the points lie? If they always lay where the mean face has them, there would
+# be nothing to learn. Their spread is what the network has to explain.
 
 # %%
 points, known = raw.labels["keypoints"], raw.known["keypoints"]
@@ -112,10 +112,9 @@ display(Image(OUT / "points.png"))
 # %% [markdown]
 # ## Step 2: augment
 #
-# The network shall see each face turned, zoomed, shifted and mirrored, a little
-# differently every time: that is more data for free. **The points must move with the
-# pixels.** The upper row shows faces as they are, the rows below what training makes of
-# them.
+# The network sees each face turned, zoomed, shifted and mirrored, a little differently
+# every time: that is more data for free. **The points must move with the pixels.** The
+# upper row shows faces as they are, the rows below what training sees.
 
 # %%
 AUGMENT = {
@@ -131,8 +130,8 @@ augmentations.draw_faces(OUT / "augmented.png", train, tasks, AUGMENT)
 display(Image(OUT / "augmented.png"))
 
 # %% [markdown]
-# A mirror is the one that goes wrong most often. What was the left eye is the right eye
-# now, so the two must also trade names. How large is the mistake, if they do not?
+# Mirroring is what most often goes wrong. What was the left eye is now the right eye,
+# so the two must also trade names. How large is the error if they do not?
 
 # %%
 ALWAYS = {"flip": {"probability": 1.0}}
@@ -155,9 +154,9 @@ assert mistake > 5
 # ## Step 3: normalise
 #
 # Pixels are whole numbers from 0 to 255. A network learns best from numbers around zero
-# of a spread near one, so on the device they become $(x / 255 - 0.5) \cdot 4$. They
-# stay 8-bit in memory, which makes the data four times smaller, and every step does
-# this anew.
+# with a spread near one, so on the device they become $(x / 255 - 0.5) \cdot 4$. They
+# stay 8-bit in memory, which makes the data four times smaller; each step converts
+# them.
 
 # %%
 grays = train.faces["image"][:500]
@@ -176,7 +175,7 @@ assert abs(mean) < 1 and 0.4 < spread < 2
 # ## Step 4: build
 #
 # A residual network: a stem that halves the side, then blocks whose convolutions add
-# something to what comes in, $x + F(x)$ (lesson 4 shows why). The head is one linear
+# something to their input, $x + F(x)$ (lesson 4 shows why). The head is one linear
 # layer from all positions to thirty numbers.
 
 # %%
@@ -212,8 +211,7 @@ print(count.to_string(), f"\n{count.sum():,} parameters; the course's net: 18,01
 # ## Step 5: train
 #
 # One call. Every step draws a batch, augments it, and moves the parameters against the
-# gradient of the loss; on `val`, faces that it never trains on, it is evaluated on the
-# way.
+# gradient of the loss. On the way it is evaluated on `val`, faces it never trains on.
 
 # %%
 train_and_evaluate(config, OUT / "run")
@@ -233,9 +231,8 @@ plt.show()
 # %% [markdown]
 # ## Step 6: assess
 #
-# On faces of the test split, which neither training nor the choice of the best
-# checkpoint has seen. The number to beat: say the mean training face, whatever the
-# picture.
+# On the test split, whose faces neither training nor the choice of the best checkpoint
+# has seen. The baseline to beat: always answer the mean training face.
 
 # %%
 restored = restore(str(OUT / "run"))

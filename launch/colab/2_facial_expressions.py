@@ -23,16 +23,16 @@
 # # 2 Facial expressions
 #
 # Which emotion does a face show? Five classes, as in the course: anger, disgust, sad,
-# happy, surprise. The five steps of its second part: look, prepare and augment, build,
-# train, assess.
+# happy, surprise. We follow the five steps of its second part: look, prepare and
+# augment, build, train, assess.
 #
-# Without a file of your own the faces are drawn by code. FER2013's CSV works in every
-# form in circulation, the course's among them: upload it in the panel on the left, or
-# leave it on your Drive, and name it below. (It has 25,000 faces: take 2,000 steps or
+# Without a file of your own, the faces are drawn by code. FER2013's CSV works in every
+# form in circulation, including the course's: upload it in the panel on the left, or
+# leave it on your Drive, and name it below. (It has 25,000 faces: use 2,000 steps or
 # more.)
 
 # %%
-# @title Install emotion_jax, where it is not; nothing that is there is replaced
+# @title Install emotion_jax if it is missing; nothing installed is replaced
 import importlib.util
 import subprocess
 import sys
@@ -83,7 +83,7 @@ SOURCES = sources_of(shlex.split(DATA)) or {"synthetic": {"faces": FACES, "seed"
 # ## Step 1: look
 #
 # Three faces of each class, and how many there are. In FER2013 disgust is rare: a
-# network that never says it is right 98 times in 100, which lesson 6 is about.
+# network that never predicts it is right 98 times in 100 (see lesson 6).
 
 # %%
 ((source, section),) = SOURCES.items()
@@ -120,10 +120,10 @@ plt.show()
 # %% [markdown]
 # ## Step 2: prepare and augment
 #
-# Every face is made 48 x 48 pixels, and three splits are kept apart: `train` to learn
-# from, `val` to choose by, `test` to tell the truth with. No copy of a test face may be
-# trained on: an identical picture is an answer, not an example. The count is of pixels,
-# not of files.
+# Every face is resized to 48 x 48 pixels, and three splits are kept apart: `train` to
+# learn from, `val` to choose by, `test` for the final verdict. No copy of a test face
+# may be trained on: an identical picture is an answer, not an example. Pixels are
+# compared, not files.
 
 # %%
 seen = {image.tobytes() for image in splits["train"].faces["image"]}
@@ -142,9 +142,9 @@ display(Image(OUT / "augmented.png"))
 # %% [markdown]
 # ## Step 3: build
 #
-# The same trunk as in lesson 1. Only the head differs: five numbers, made probabilities
-# by a softmax. The loss is the cross-entropy, the surprise at the true class in nats;
-# before training it is $\log 5 = 1.61$, as all five are equally likely.
+# The same trunk as in lesson 1. Only the head differs: five numbers, which a softmax
+# turns into probabilities. The loss is the cross-entropy, the surprise at the true
+# class in nats; before training it is $\log 5 = 1.61$, as all five are equally likely.
 
 # %%
 config = load_config(
@@ -191,7 +191,7 @@ plt.show()
 # ## Step 5: assess
 #
 # Accuracy is one number. Precision, recall and F1 of each class say more (lesson 6),
-# and the confusion matrix says what is taken for what.
+# and the confusion matrix shows what is mistaken for what.
 
 # %%
 restored = restore(str(OUT / "run"))
@@ -221,10 +221,10 @@ sheet.draw(OUT / "sheet.png", test, outputs, restored.tasks)
 display(Image(OUT / "sheet.png"))
 
 # %% [markdown]
-# A face shows the same emotion when it is mirrored, or moved by a pixel. Asking for ten
-# such views, five places and the mirror image of each, and taking the mean (test-time
-# augmentation) costs ten passes, and is often a little better. Drawn faces know how
-# strong their expression is, so we can ask whether faint ones are harder.
+# A face shows the same emotion when mirrored or shifted by a pixel. Averaging over ten
+# such views, five positions and their mirror images (test-time augmentation), costs ten
+# passes and is often a little better. For drawn faces we know how strong the expression
+# is, so we can ask whether faint ones are harder.
 
 # %%
 print(f"accuracy {found['emotion/accuracy']:.3f}, asked ten times", end=" ")
@@ -238,10 +238,10 @@ if source == "synthetic":
     plt.show()
 
 # %% [markdown]
-# **What this lesson claims**, measured just now: on faces it has never seen the network
-# is right at least one and a half times as often as who always names the largest class;
-# every class is recognised; and of the drawn faces the strong ones are easier than the
-# weak.
+# **What this lesson claims**, measured just now: on faces it has never seen, the
+# network is right at least one and a half times as often as always naming the largest
+# class; every class is recognised; and strong drawn expressions are easier than weak
+# ones.
 
 # %%
 largest = table.sum(1).max() / table.sum()

@@ -22,17 +22,17 @@
 #
 # # 3 Both at once
 #
-# The course trains two networks and joins their answers in the end: keypoints from one,
-# the emotion from the other. Here one network has one trunk and two heads, so that a
-# single forward pass gives both. Then it leaves the notebook: saved, exported, and read
-# back without this package.
+# The course trains two networks and joins their answers at the end: keypoints from one,
+# emotion from the other. Here one network has one trunk and two heads, so a single
+# forward pass gives both. Then it leaves the notebook: saved, exported, and read back
+# without this package.
 #
-# Without files of your own the faces are drawn by code, and know both labels. Two CSVs
-# that each know one work as well: what is not known of a face is left out of the loss.
-# (There are many more faces in them: take 3,000 steps or more.)
+# Without files of your own, the faces are drawn by code and have both labels. Two CSVs
+# with one label each work too: what is unknown about a face is left out of the loss.
+# (They hold many more faces: use 3,000 steps or more.)
 
 # %%
-# @title Install emotion_jax, where it is not; nothing that is there is replaced
+# @title Install emotion_jax if it is missing; nothing installed is replaced
 import importlib.util
 import subprocess
 import sys
@@ -49,7 +49,7 @@ if importlib.util.find_spec("emotion_jax") is None:
 DATA = ""  # @param {type:"string"}
 # Empty, or both: fer2013=/content/fer2013.csv keypoints=/content/training.csv
 PHOTO = ""  # @param {type:"string"}
-# Empty draws a photo; or the path of your own, of one face that fills it.
+# Empty draws a photo; or the path to yours, with one face filling it.
 FACES, SIDE, STEPS, BATCH = 4000, 48, 300, 64
 
 import json
@@ -89,10 +89,9 @@ SOURCES = sources_of(shlex.split(DATA)) or {"synthetic": {"faces": FACES, "seed"
 # %% [markdown]
 # ## One trunk, two heads
 #
-# The trunk finds edges, then parts of a face, then their arrangement. Both questions
-# need that, and it is nearly all of the work. So one network for both should cost
-# little more than one specialist, and about half of two. Let the compiler count the
-# operations.
+# The trunk finds edges, then parts of a face, then their arrangement. Both tasks need
+# that, and it is nearly all of the work. So one network for both should cost little
+# more than one specialist, about half of two. Let the compiler count the operations.
 
 # %%
 BOTH = {"emotion": {"head": "flat"}, "keypoints": {"weight": 0.3}}
@@ -138,7 +137,7 @@ assert costs["both at once"]["operations"] < 0.6 * two["operations"]
 # %% [markdown]
 # ## Train it
 #
-# The loss is the sum of both, each averaged over the faces that know the answer.
+# The loss is the sum of both, each averaged over the faces with that label.
 
 # %%
 train_and_evaluate(config, OUT / "run")
@@ -169,9 +168,9 @@ print({name: round(value, 3) for name, value in found.items()})
 # %% [markdown]
 # ## On a photo
 #
-# `emotion_jax.load` takes the run's folder and gives a model of images of any size,
-# gray or in colour. It answers in the photo's own pixels. Where faces have to be found
-# first, there is a command:
+# `emotion_jax.load` takes the run's folder and returns a model for images of any size,
+# gray or colour. It answers in the photo's own pixels. If faces have to be found first,
+# there is a command:
 #
 # ```sh
 # python -m emotion_jax.predict --checkpoint runs/combined holiday.jpg --out found
@@ -204,11 +203,11 @@ plt.show()
 # ## Export and reload
 #
 # A checkpoint needs this package. An export does not: it is the compiled program
-# itself, its numbers inside, from images to answers. StableHLO runs wherever JAX does;
+# itself, weights included, from images to answers. StableHLO runs wherever JAX does;
 # for browsers and phones there is `--format onnx`.
 
 # %%
-# TPUs and GPUs round products; here both sides shall be exact.
+# TPUs and GPUs round products; here both sides should be exact.
 jax.config.update("jax_default_matmul_precision", "highest")
 files = export.FORMATS["stablehlo"].make(restored)
 for name, content in files.items():
@@ -217,7 +216,7 @@ for name, content in files.items():
 print(json.loads((OUT / "model.json").read_text())["preprocessing"])
 
 # %% [markdown]
-# Now read it back with JAX alone, and compare with the network it came from.
+# Now read it back with JAX alone, and compare it with the original network.
 
 # %%
 program = jax.export.deserialize(bytearray((OUT / "model.stablehlo").read_bytes()))
@@ -230,8 +229,8 @@ print(f"exported and reloaded: at most {logit:.1g} in a logit and {pixel:.1g} px
 
 # %% [markdown]
 # **What this lesson claims**, measured just now: both at once costs less than 0.6 of
-# the two specialists; it beats guessing at both; and what was exported answers as what
-# was trained.
+# the two specialists; it beats guessing at both; and the export gives the trained
+# network's answers.
 
 # %%
 assert logit < 1e-3 and pixel < 1e-2

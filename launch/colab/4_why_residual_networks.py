@@ -22,17 +22,17 @@
 #
 # # 4 Why residual networks?
 #
-# A deeper network can do whatever a shallower one can: its further layers need only
-# pass on what they get. Yet without help they do not learn to, and deep plain networks
-# are worse than shallow ones, **on their own training faces**. That is no overfitting;
+# A deeper network can do whatever a shallower one can: its extra layers need only pass
+# on their input. Yet without help they do not learn to, and deep plain networks are
+# worse than shallow ones, **on their own training faces**. That is not overfitting;
 # they fail to learn.
 #
-# He et al. (2015) let each block add to what comes in, $x + F(x)$. To pass on $x$ is
-# then what a block does when it does nothing, and the gradient comes back along the
-# sum, whatever $F$ is. Here we take the shortcuts away and see what they were good for.
+# He et al. (2015) let each block add to its input, $x + F(x)$. A block that does
+# nothing then passes on $x$, and the gradient flows back along the sum, whatever $F$
+# is. Here we take the shortcuts away and see what they were good for.
 
 # %%
-# @title Install emotion_jax, where it is not; nothing that is there is replaced
+# @title Install emotion_jax if it is missing; nothing installed is replaced
 import importlib.util
 import subprocess
 import sys
@@ -78,8 +78,8 @@ SOURCES = sources_of(shlex.split(DATA)) or {"synthetic": {"faces": FACES, "seed"
 # ## Four networks
 #
 # Two depths, each with shortcuts and without. All else is the same: the width, the
-# faces and their order, the optimizer, the number of steps. A network is compiled once,
-# and trained from several seeds, since one run may be luck.
+# faces and their order, the optimizer, the number of steps. Each network is compiled
+# once and trained from several seeds, since one run may be luck.
 
 
 # %%
@@ -133,9 +133,9 @@ for kind, shortcut in KINDS.items():
 # %% [markdown]
 # ## Depth with and without
 #
-# The loss of each training batch, the mean of the seeds (line) and their range (band).
-# Look at where the two depths end: alike on the left; on the right the deeper network
-# stays above the shallow one.
+# The loss of each training batch: the mean of the seeds (line) and their range (band).
+# Look at where the two depths end: together on the left; on the right the deeper
+# network stays above the shallow one.
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
@@ -167,13 +167,13 @@ for (kind, blocks), loss in final.items():
 # %% [markdown]
 # ## The gradient, layer by layer
 #
-# What reaches each convolution of the deep networks when the loss of a batch is sent
-# back, after training, the mean of eight. Left is the image, right the answer.
+# What reaches each convolution of the trained deep networks when a batch's loss is sent
+# back, averaged over eight batches. The image is on the left, the answer on the right.
 #
-# One reads often that without shortcuts the gradient vanishes. BatchNorm prevents that,
-# and goes too far: layer after layer the gradient **grows** on its way back (Yang et
-# al. 2019), so that no learning rate suits all layers. Shortcuts give it a way around
-# all layers.
+# It is often said that without shortcuts the gradient vanishes. BatchNorm prevents
+# that, and goes too far: layer after layer the gradient **grows** on its way back (Yang
+# et al. 2019), so that no learning rate suits all layers. Shortcuts give it a way
+# around all layers.
 
 # %%
 deep, shallow = BLOCKS[-1], BLOCKS[0]
@@ -196,10 +196,10 @@ for kind, ratio in grows.items():
     print(f"  {kind:15} {np.round(ratio, 2)}")
 
 # %% [markdown]
-# **What this lesson claims**, measured just now, from every seed: without shortcuts the
+# **What this lesson claims**, measured just now, for every seed: without shortcuts the
 # deep network ends with a higher loss on its own training faces than the shallow one,
-# and than the deep one with shortcuts, to which depth does no harm; and without them
-# the gradient grows on its way back, with them it does not.
+# and than the deep one with shortcuts, which depth does not harm; and the gradient
+# grows on its way back without shortcuts, but not with them.
 
 # %%
 residual, plain = ({b: final[kind, b] for b in BLOCKS} for kind in KINDS)

@@ -22,13 +22,13 @@
 #
 # # 5 Sigmoid or ReLU?
 #
-# Between its layers a network needs something that is not linear, or all layers
-# together would be no more than one. For decades that was the sigmoid, $1 / (1 +
-# e^{-x})$, which looks like a neuron that fires or does not. Today it is mostly the
-# ReLU, $\max(0, x)$, which looks like nothing at all. Why?
+# Between its layers a network needs something nonlinear, or all layers together would
+# amount to just one. For decades that was the sigmoid, $1 / (1 + e^{-x})$, which looks
+# like a neuron that fires or does not. Today it is mostly the ReLU, $\max(0, x)$, which
+# looks like nothing at all. Why?
 
 # %%
-# @title Install emotion_jax, where it is not; nothing that is there is replaced
+# @title Install emotion_jax if it is missing; nothing installed is replaced
 import importlib.util
 import subprocess
 import sys
@@ -77,9 +77,9 @@ SOURCES = sources_of(shlex.split(DATA)) or {"synthetic": {"faces": FACES, "seed"
 # %% [markdown]
 # ## Saturation
 #
-# On its way back, the gradient is multiplied by the slope of every activation that it
+# On its way back, the gradient is multiplied by the slope of every activation it
 # passes. A ReLU's slope is one wherever it is on. A sigmoid's is a quarter at best, and
-# nearly zero where the unit is sure of itself: it is **saturated**, and learns no more.
+# nearly zero where the unit is sure of itself: it is **saturated**, and stops learning.
 
 # %%
 x = jnp.linspace(-6, 6, 241)
@@ -98,10 +98,10 @@ print(f"a sigmoid's slope is at most {steepest:.3f}")
 # %% [markdown]
 # ## What is left after twelve layers
 #
-# A chain of twelve layers with nothing else, each begun as is best for its activation
+# A chain of twelve layers and nothing else, each initialised as suits its activation
 # (He et al. 2015 for the ReLU, Glorot & Bengio 2010 for the sigmoid). We send a
-# gradient back through it, and measure how much of it arrives at the weights of each
-# layer: ten draws of the weights.
+# gradient back through it and measure how much arrives at each layer's weights, for ten
+# draws of the weights.
 
 
 # %%
@@ -139,10 +139,10 @@ print({name: f"{share:.1e}" for name, share in left.items()})
 # %% [markdown]
 # ## The same network with both
 #
-# Our residual network is built against that: shortcuts let the gradient pass the
-# activations by, and BatchNorm keeps their inputs around zero, where a sigmoid is
+# Our residual network is built to prevent that: shortcuts let the gradient bypass the
+# activations, and BatchNorm keeps their inputs around zero, where a sigmoid is
 # steepest. So a sigmoid should do better here than in the chain. Does it do as well as
-# the ReLU? Nothing but the activation differs; three seeds each.
+# the ReLU? Only the activation differs; three seeds each.
 
 
 # %%
@@ -201,8 +201,7 @@ plt.show()
 # %% [markdown]
 # ## How saturated are its units?
 #
-# What goes into the activations of the trained networks: the slopes there, for 64
-# faces.
+# The slopes at the inputs of the trained networks' activations, for 64 faces.
 
 # %%
 image = standardise(normalise(train.faces["image"][:64]))
@@ -226,14 +225,14 @@ for name in ACT:
     print(f"{name:8} mean slope {average[name]:.2f}; below 0.05: {saturated[name]:.0%}")
 
 # %% [markdown]
-# The sigmoids are hardly ever saturated, as BatchNorm keeps them near zero. Of the
-# ReLUs many have no slope at all: they are off, for this face. Those that are on pass
+# The sigmoids are hardly ever saturated, as BatchNorm keeps them near zero. Many of the
+# ReLUs have no slope at all: they are off for this face. Those that are on pass
 # everything.
 #
 # **What this lesson claims**, measured just now: a sigmoid's slope is a quarter at
 # most; after twelve plain layers less than a millionth of its gradient is left, while
-# ReLUs keep a tenth or more; and in the same residual network the ReLU has the lower
-# error, from every seed.
+# ReLUs keep more than a tenth; and in the same residual network the ReLU has the lower
+# error, for every seed.
 
 # %%
 assert abs(steepest - 0.25) < 1e-6

@@ -23,15 +23,15 @@
 # # 6 Precision or recall?
 #
 # Of the faces that the network calls *disgust*, how many are? That is **precision**. Of
-# the faces that are disgust, how many does it find? That is **recall**. One can always
-# be had at the cost of the other; which of them matters is not for the network to say.
+# the faces that are disgust, how many does it find? That is **recall**. You can always
+# buy one at the cost of the other; which one matters is not for the network to say.
 #
-# Disgust is rare: 2 in 100 faces of FER2013. Drawn faces have all classes alike, so we
-# keep only every eighth disgusted one. All numbers below are of networks trained here,
-# on test faces, from three seeds.
+# Disgust is rare: 2 in 100 faces of FER2013. Drawn faces have balanced classes, so we
+# keep only every eighth disgusted one. All numbers below come from networks trained
+# here, on test faces, for three seeds.
 
 # %%
-# @title Install emotion_jax, where it is not; nothing that is there is replaced
+# @title Install emotion_jax if it is missing; nothing installed is replaced
 import importlib.util
 import subprocess
 import sys
@@ -80,8 +80,8 @@ SOURCES = sources_of(shlex.split(DATA)) or {"synthetic": {"faces": FACES, "seed"
 # %% [markdown]
 # ## The faces
 #
-# Of drawn faces we take many to test on, because a rate of something rare needs many
-# faces to be known: of ten faces, one more or less is a tenth.
+# We test on many drawn faces, because measuring the rate of something rare takes many:
+# out of ten faces, one more or less is a tenth.
 
 # %%
 ((source, section),) = SOURCES.items()
@@ -120,7 +120,7 @@ print(pd.DataFrame(counts, index=list(names)).to_string())
 # %% [markdown]
 # ## Train, and read off probabilities
 #
-# The network gives five probabilities a face. From here on only the one of disgust
+# The network gives five probabilities per face. From here on only that of disgust
 # counts: **a face is called disgust if its probability reaches a threshold**.
 
 # %%
@@ -153,13 +153,13 @@ never = 1 - positive.mean()
 print(f"who never says {RARE} is right about {RARE} on {never:.1%} of the faces")
 
 # %% [markdown]
-# The last line is why accuracy is no measure of a rare class: to ignore it is nearly
+# The last line shows why accuracy cannot measure a rare class: ignoring it is nearly
 # always right, and useless.
 #
 # ## A threshold trades one for the other
 #
-# A low threshold finds nearly all, among many false alarms. A high one is seldom wrong,
-# and misses many.
+# A low threshold finds nearly all, among many false alarms. A high one is seldom wrong
+# but misses many.
 
 # %%
 probability = [scores.softmax(found)[:, rare] for found in logits["test"]]
@@ -206,9 +206,9 @@ plt.show()
 # ## Which threshold? What do mistakes cost?
 #
 # Say a missed face costs ten times as much as a false alarm. A face of probability $p$
-# costs $10\,p$ on average if it is passed over, and $1 - p$ if it is called; so it
-# should be called from $p = 1/11$ on. No search is needed, **if** the probabilities are
-# honest. Half, the usual threshold, is right only where both mistakes cost the same.
+# costs $10\,p$ on average if it is not called, and $1 - p$ if it is; so it should be
+# called from $p = 1/11$ on. No search is needed, **if** the probabilities are honest.
+# The usual threshold, one half, is right only if both mistakes cost the same.
 
 # %%
 MISSED, ALARM = 10, 1
@@ -237,10 +237,10 @@ print(f"at 1/11: {paid[best].mean():.0f}; at one half: {paid[0.5].mean():.0f}")
 # %% [markdown]
 # ## Are the probabilities honest?
 #
-# Of all faces of which the network is 80 % sure, 80 % should be right. The figure shows
-# how it is; the expected calibration error (ECE) is the mean gap. One number, the
-# *temperature*, divides all logits, and is chosen on `val`, where it makes the truth
-# least surprising. It changes no answer, only how sure of it the network is.
+# Of all faces the network is 80 % sure about, 80 % should be right. The figure shows
+# how it really is; the expected calibration error (ECE) is the mean gap. One number,
+# the *temperature*, divides all logits; it is chosen to make the truth on `val` least
+# surprising. It changes no answer, only how sure the network is.
 
 
 # %%
@@ -286,10 +286,10 @@ print(
 )
 
 # %% [markdown]
-# **What this lesson claims**, measured just now, on test faces and the mean of the
-# seeds: a higher threshold has more precision and less recall; the threshold that
-# follows from the cost is cheaper than one half; and a temperature from `val` makes
-# `test` less surprising.
+# **What this lesson claims**, measured just now, on test faces, averaged over the
+# seeds: a higher threshold has more precision and less recall; the threshold derived
+# from the cost is cheaper than one half; and a temperature from `val` makes `test` less
+# surprising.
 
 # %%
 assert (np.diff(table[:, :, 1], axis=1) <= 0).all(), "recall never rises"

@@ -22,17 +22,17 @@
 #
 # # 7 From one chip to a pod
 #
-# Data parallelism in one picture: every chip has a copy of the network and a part of
-# the batch; each computes the gradient of its part; they add up what they found, and
-# all take the same step. So eight chips do what one would do with the whole batch,
-# eight times faster if adding up costs nothing.
+# Data parallelism in brief: every chip has a copy of the network and a part of the
+# batch; each computes the gradient of its part; they add up their results, and all take
+# the same step. So eight chips do what one would do with the whole batch, eight times
+# faster if adding up costs nothing.
 #
 # A pod is no different from what we can try here: JAX splits one CPU into eight
-# pretended devices, and compiles the very program that eight chips would run. (This
-# lesson asks for the CPU, whatever the runtime has.)
+# simulated devices, and compiles the very program that eight chips would run. (This
+# lesson uses the CPU, whatever the runtime has.)
 
 # %%
-# @title Install emotion_jax, where it is not; nothing that is there is replaced
+# @title Install emotion_jax if it is missing; nothing installed is replaced
 import importlib.util
 import subprocess
 import sys
@@ -80,10 +80,9 @@ print(jax.devices())
 # %% [markdown]
 # ## One mesh, two ways to lie on it
 #
-# A mesh gives the devices names to be spoken of by: ours has one axis, `data`. An array
-# is either **split** along it (batches) or **whole** on every device (the network).
-# That is all that we tell the compiler; what has to be sent, and when, it finds out by
-# itself.
+# A mesh lets us refer to the devices by name: ours has one axis, `data`. An array is
+# either **split** along it (batches) or **whole** on every device (the network). That
+# is all we tell the compiler; what has to be sent, and when, it works out by itself.
 
 # %%
 mesh = sharding.make_mesh()
@@ -96,8 +95,8 @@ for name, array in (("batch", batch), ("kernel", kernel)):
 # %% [markdown]
 # ## The same training on one device and on eight
 #
-# The order of the faces, and every random number of the augmentation, depend on the
-# seed and the step alone. So both runs see the same faces, turned by the same angles.
+# The order of the faces, and every random number of the augmentation, depend only on
+# the seed and the step. So both runs see the same faces, turned by the same angles.
 
 # %%
 config = load_config(
@@ -135,8 +134,8 @@ print(f"the losses differ by at most {apart:.1e} of themselves: rounding, no mor
 # Let us read the compiled step. An **all-reduce** adds up what all devices hold and
 # gives the sum to each of them. Two kinds of sums are needed: the gradients, as many
 # numbers as the network has parameters; and in every BatchNorm the mean and variance of
-# the whole batch, forward and backward, as a device alone would take its own eighth for
-# the world.
+# the whole batch, forward and backward, as a device alone would see only its own
+# eighth.
 
 
 # %%
@@ -180,10 +179,10 @@ plt.show()
 # ## What it costs, in arithmetic
 #
 # In a ring, each chip sends every number about twice, however many chips there are. So
-# communication costs the same on 8 chips as on 256, and what counts is how much each
+# communication costs about the same on 8 chips as on 256; what counts is how much each
 # chip has to compute meanwhile. The curves are **arithmetic, not a measurement**: a
-# step of ResNet-18's size (11 million parameters) on chips that do a face in 25
-# microseconds and send 40 GB each second, with nothing overlapped.
+# step of ResNet-18's size (11 million parameters) on chips that process a face in 25
+# microseconds and send 40 GB per second, with no overlap.
 
 # %%
 FACE, SENT, NUMBERS = 25e-6, 40e9, 11e6
@@ -203,9 +202,9 @@ plt.show()
 # %% [markdown]
 # ## When the network itself is too large
 #
-# A copy on every chip is a waste if it is large. With `--config.fsdp=True` each device
+# A copy on every chip is wasteful if it is large. With `--config.fsdp=True` each device
 # keeps a part of every large array, parameters, averages and moments alike, and layers
-# are gathered when they are needed.
+# are gathered when needed.
 
 # %%
 leaves = jax.tree.leaves(trials[8].first(0))
@@ -218,9 +217,9 @@ for name, size in held.items():
     print(f"{name:12} {size / 1e6:.2f} MB of state on each device")
 
 # %% [markdown]
-# **What this lesson claims**, measured just now: eight devices train as one does; one
-# sends nothing, eight add up at least every gradient and hardly more; and a state in
-# parts takes less than a quarter of the room.
+# **What this lesson claims**, measured just now: eight devices train like one; one
+# sends nothing, eight add up every gradient and hardly more; and a state in parts takes
+# less than a quarter of the space.
 
 # %%
 assert apart < 1e-3

@@ -22,9 +22,9 @@
 #
 # # 8 From Keras to JAX
 #
-# You took the course, and have its networks in Keras. Here is what became of each line;
-# and your trained weights come along: the same network stands in this package, takes
-# the same numbers, and gives the same answers.
+# You took the course and have its networks in Keras. Here is what became of each line.
+# Your trained weights come along: this package has the same network, which takes the
+# same numbers and gives the same answers.
 #
 # | in the course, with Keras | here, with JAX |
 # | --- | --- |
@@ -38,11 +38,11 @@
 # | `model.evaluate(...)`, `classification_report` | `python -m emotion_jax.evaluate` |
 # | `weights.hdf5` | `--config.init_from=weights.hdf5` |
 #
-# The largest difference: a Keras model holds its weights and changes them. In JAX a
+# The biggest difference: a Keras model holds its weights and changes them. In JAX a
 # network is a pure function, and its weights are an argument.
 
 # %%
-# @title Install emotion_jax, where it is not; nothing that is there is replaced
+# @title Install emotion_jax if it is missing; nothing installed is replaced
 import importlib.util
 import subprocess
 import sys
@@ -57,7 +57,7 @@ if importlib.util.find_spec("emotion_jax") is None:
 # %%
 # @title Settings
 WEIGHTS = ""  # @param {type:"string"}
-# Empty, or the .h5 or .hdf5 of the course's emotion network that you trained.
+# Empty, or the .h5 or .hdf5 of the course's emotion network as you trained it.
 DATA = ""  # @param {type:"string"}
 # Empty, or SOURCE=PATH, to evaluate it on: fer2013=/content/icml_face_data.csv
 FACES = 300
@@ -91,7 +91,7 @@ if "/content/drive" in DATA + WEIGHTS:
     drive.mount("/content/drive")
 plt.rcParams.update(charts.STYLE | {"text.parse_math": True})
 OUT = Path(tempfile.mkdtemp())
-# TPUs and GPUs round products; here both sides shall be exact.
+# TPUs and GPUs round products; here both sides should be exact.
 jax.config.update("jax_default_matmul_precision", "highest")
 SOURCES = sources_of(shlex.split(DATA)) or {"synthetic": {"faces": FACES, "seed": 0}}
 TASKS = {
@@ -105,9 +105,9 @@ split = prepare(raw, "test", TASKS["emotion"], 96)
 # ## The course's two networks, here
 #
 # Both see faces of 96 x 96. A 7x7 convolution and a pool quarter the side; two stages
-# follow, each one block that halves the side and two that keep it. Keras counts
-# 18,016,286 parameters with the head of keypoints and 1,174,021 with that of five
-# emotions, the running means and variances of BatchNorm included. So must we.
+# follow, each with one block that halves the side and two that keep it. Keras counts
+# 18,016,286 parameters with the keypoint head and 1,174,021 with that of five emotions,
+# including BatchNorm's running means and variances. We must match that.
 
 # %%
 NETWORKS = {name: make_network(tasks, name="course") for name, tasks in TASKS.items()}
@@ -123,9 +123,8 @@ assert counts == {"keypoints": 18_016_286, "emotion": 1_174_021}
 # %% [markdown]
 # ## The same in Keras
 #
-# Written as the course writes it, under its names of the layers. Keras 3 runs on JAX,
-# so this needs no TensorFlow. Where Keras is not installed, these cells say so and do
-# nothing.
+# Written as in the course, with its layer names. Keras 3 runs on JAX, so this needs no
+# TensorFlow. If Keras is not installed, these cells say so and do nothing.
 
 # %%
 try:
@@ -176,10 +175,9 @@ def course(task):
 # %% [markdown]
 # ## Carry the weights over
 #
-# Keras saves them as `.h5`: a tree of named arrays. We read it as arrays, and run
-# nothing that the file may say; then each one goes where its name belongs. Untrained
-# networks would make it easy (their biases are zero), so all their numbers are drawn at
-# random first.
+# Keras saves them as `.h5`: a tree of named arrays. We read only the arrays and run no
+# code from the file; then each goes where its name belongs. Untrained networks would
+# make it easy (their biases are zero), so all their numbers are first drawn at random.
 
 
 # %%
@@ -238,15 +236,14 @@ print(pd.Series(places).to_string())
 # ## Your own weights
 #
 # Name your file in the settings above. Here its emotion network is evaluated as it is,
-# by the same `Evaluator` that our own networks are; to train on from it, start a run
-# with it:
+# by the same `Evaluator` as our own networks; to keep training it, start a run from it:
 #
 # ```sh
 # python -m emotion_jax.train --config configs/course_emotion.py --workdir runs/mine \
 #     --data fer2013=icml_face_data.csv --config.init_from=FacialExpression_weights.hdf5
 # ```
 #
-# One honest word: if you trained on a random split of that file, its test faces are
+# A word of caution: if you trained on a random split of that file, its test faces are
 # among your training faces, and any accuracy on them is too good.
 
 # %%
@@ -264,8 +261,8 @@ if WEIGHTS or keras:
 
 # %% [markdown]
 # **What this lesson claims**, measured just now: with the same numbers in every array,
-# the course's networks answer here as in Keras, to a hundred-thousandth of the largest
-# answer.
+# the course's networks answer here as in Keras, to within a hundred-thousandth of the
+# largest answer.
 
 # %%
 for task, difference in apart.items():
