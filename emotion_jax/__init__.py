@@ -15,12 +15,13 @@ __version__ = "0.1.0"
 
 
 def load(checkpoint: str | PathLike = "pretrained") -> "Model":
-    """The network that X names: a workdir, one step's folder in it, or what ships.
+    """Loads a trained network.
 
     Args:
-      checkpoint: with nothing said, the network of emotion and keypoints that comes
-        with the package, as do pretrained:keypoints and pretrained:emotion7.
+      checkpoint: a workdir, one step's folder in it, or weights that come with the
+        package: pretrained (emotion and keypoints), pretrained:keypoints or
+        pretrained:emotion7.
     """
-    from emotion_jax.inference import Model  # JAX and Orbax: seconds of import
+    from emotion_jax.inference import Model  # JAX and Orbax take seconds to import
 
     return Model(checkpoint)

@@ -1,11 +1,11 @@
-"""Folders in a bucket: worked on in a local copy, whose files are then sent whole.
+"""Folders in a bucket: a run works in a local copy, and uploads whole files.
 
-An object store can neither append to a file nor rename one. So where a folder is named
-by a URL that fsspec knows, as gs://bucket/runs/first, a run works in a temporary
-folder: it fetches what is there, and sends what is new at each checkpoint. First goes
-the log, then a checkpoint's files, then Orbax's mark that they are complete, and only
-then is deleted what the run no longer keeps. So at whatever moment a run is killed, the
-bucket holds whole checkpoints, and a log that is no shorter than they are.
+An object store can neither append to a file nor rename one. So if a folder is named by
+a URL that fsspec knows, such as gs://bucket/runs/first, the run works in a temporary
+folder: it downloads what the bucket holds, and uploads what is new at each checkpoint.
+The log goes first, then a checkpoint's files, then Orbax's mark that they are complete;
+only then are the files deleted that the run no longer keeps. So whenever a run is
+killed, the bucket holds whole checkpoints, and a log that reaches at least as far.
 """
 
 import atexit
@@ -23,9 +23,9 @@ from emotion_jax import processes
 from emotion_jax.errors import Mistake, Stopped, first_line
 
 RECORDS = ("config.json", "env.json", "metrics.jsonl", "done.json", "report.html")
-MARK = "_CHECKPOINT_METADATA"  # Orbax writes it last, and so does a copy
-OUTAGES = {  # by name, as whoever raises them need not be installed
-    *("ConnectionError", "TimeoutError", "gaierror"),  # Python's; requests' first, too
+MARK = "_CHECKPOINT_METADATA"  # Orbax writes it last, and so does `Copy`
+OUTAGES = {  # by name, as the packages that raise them may not be installed
+    *("ConnectionError", "TimeoutError", "gaierror"),  # Python; the first also requests
     *("Timeout", "ChunkedEncodingError", "RetryError"),  # requests
     *("ClientConnectionError", "ClientPayloadError"),  # aiohttp
     *("TransportError", "RefreshError"),  # google.auth
@@ -34,7 +34,7 @@ OUTAGES = {  # by name, as whoever raises them need not be installed
 
 
 class Url(str):
-    """A folder in a bucket, joined to a name as a Path is."""
+    """A folder in a bucket; `/` joins a name to it, as with a Path."""
 
     def __truediv__(self, name: str) -> "Url":
         return Url(f"{self.rstrip('/')}/{name}") if name else self
@@ -42,7 +42,7 @@ class Url(str):
 
 def place(name: str | Path) -> Path | Url:
     """The folder that a flag names, on this machine or in a bucket."""
-    if not name:  # as of a shell's variable that is not set
+    if not name:  # for example from an unset shell variable
         raise Mistake("a folder's name is empty")
     return Url(name) if "://" in str(name) else Path(os.path.expanduser(name))
 
@@ -50,13 +50,13 @@ def place(name: str | Path) -> Path | Url:
 class Folder:
     """A folder on this machine: nothing to fetch or to send."""
 
-    shared = True  # by all processes of a run
+    shared = True  # all processes of a run use the same one
 
     def __init__(self, path: Path):
         self.path = path
 
     def publish(self) -> None:
-        """Sends what is new."""
+        """Uploads what is new: here, nothing."""
 
     def __enter__(self) -> "Folder":
         processes.check_shared(self.path)
@@ -67,7 +67,7 @@ class Folder:
 
 
 class Copy(Folder):
-    """A bucket's folder and its local copy, of each process its own."""
+    """A bucket's folder and a local copy of it; each process has its own copy."""
 
     shared = False
 
@@ -75,7 +75,7 @@ class Copy(Folder):
         self.url, self.flag = url, flag
         self.store, self.root = connect(url, flag)
         self.path = Path(tempfile.mkdtemp(prefix="emotion_jax_"))
-        self.sent: dict[str, tuple | None] = {}  # what is there, as it was here
+        self.sent: dict[str, tuple | None] = {}  # what is in the bucket, by local stamp
         COPIES[self.path] = url
         atexit.register(shutil.rmtree, self.path, ignore_errors=True)
 
@@ -85,14 +85,14 @@ class Copy(Folder):
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        """However a run ends, what it has done is sent."""
+        """Uploads what the run has done, however it ends."""
         self.publish()
         shutil.rmtree(self.path, ignore_errors=True)
-        if isinstance(error, Mistake | Stopped):  # its reader knows only the URL
+        if isinstance(error, Mistake | Stopped):  # the user knows only the URL
             error.args = (str(error).replace(str(self.path), self.url),)
 
     def fetch(self, only: str = "") -> None:
-        """Brings a run's records and its whole checkpoints, or one step's alone."""
+        """Downloads a run's records and its whole checkpoints, or only one step's."""
         with told(f"{self.flag} {self.url} cannot be read", Mistake):
             self.store.invalidate_cache()
             there = [self.name(path) for path in self.store.find(self.root)]
@@ -110,8 +110,8 @@ class Copy(Folder):
         self.sent = half | {name: stamp(self.path / name) for name in wanted}
 
     def publish(self) -> None:
-        """Sends what is new and deletes what went, so that no moment is a bad one."""
-        import jax  # whoever only reads flags need not pay for it
+        """Uploads new files and deletes old ones; a kill at any moment is harmless."""
+        import jax  # slow, and not needed just to read flags
 
         if jax.process_index() != 0:
             return
@@ -119,7 +119,7 @@ class Copy(Folder):
         now = {str(f.relative_to(self.path)): stamp(f) for f in files}
         gone = self.sent.keys() - now.keys()
         with told(f"could not write to {self.url}", Stopped):
-            self.drop(gone & {"done.json"})  # it trains on
+            self.drop(gone & {"done.json"})  # the run trains on
             for turn in range(3):
                 new = [n for n in now if self.sent.get(n) != now[n] and rank(n) == turn]
                 if new:
@@ -136,45 +136,45 @@ class Copy(Folder):
                 self.store.rm_file(path)
 
     def name(self, path: str) -> str:
-        """A stored file's name in this folder."""
+        """A stored file's name relative to this folder."""
         return path.removeprefix(self.root).lstrip("/")
 
     def paths(self, names: Iterable[str]) -> list[str]:
-        """Where the store has these files."""
+        """These files' paths in the store."""
         return [f"{self.root}/{name}" for name in names]
 
 
-COPIES: dict[Path, Url] = {}  # of this process
+COPIES: dict[Path, Url] = {}  # this process's copies, and what they are copies of
 
 
 def step(name: str) -> str:
-    """The step that a file belongs to, or nothing."""
+    """The step that a file belongs to, or an empty string."""
     match = re.match(r"checkpoints/(\d+)/", name)
     return match[1] if match else ""
 
 
 def rank(name: str) -> int:
-    """In which turn a file is sent: what says that others are whole comes after."""
+    """A file's turn to be sent: marks that other files are complete come later."""
     if name == "done.json":
         return 2
     return int(bool(step(name)) and name.count("/") == 2 and name.endswith(MARK))
 
 
 def stamp(file: Path) -> tuple[int, int]:
-    """What changes when a file does."""
+    """A file's size and time of change, which tell whether it has changed."""
     status = file.stat()
     return status.st_size, status.st_mtime_ns
 
 
 def folder(where: str | Path, flag: str) -> Folder:
-    """A run's folder, to work in."""
+    """The folder that a run works in."""
     found = place(where)
     return Copy(found, flag) if isinstance(found, Url) else Folder(found)
 
 
 @contextlib.contextmanager
 def filled(out: Path | Url, flag: str = "--out") -> Iterator[Path]:
-    """A local folder to write to, sent to the bucket once all of it is written."""
+    """Yields a local folder to write to; for a bucket, uploads it once complete."""
     if not isinstance(out, Url):
         yield out
         return
@@ -187,7 +187,7 @@ def filled(out: Path | Url, flag: str = "--out") -> Iterator[Path]:
 
 
 def fetched(url: str, flag: str) -> Path:
-    """A copy of a workdir, or of one step in it, until this process ends."""
+    """A local copy of a workdir or of one step in it, kept until this process ends."""
     match = re.fullmatch(r"(.+)/checkpoints/(\d+)/*", url)
     copy = Copy(Url(match[1] if match else url.rstrip("/")), flag)
     copy.fetch(only=match[2] if match else "")
@@ -195,7 +195,7 @@ def fetched(url: str, flag: str) -> Path:
 
 
 def origin(path: Path) -> Path | Url:
-    """Where a folder was fetched from; if from nowhere, the folder."""
+    """Where a folder was fetched from; if it was not fetched, the folder itself."""
     for copy, url in COPIES.items():
         if path.is_relative_to(copy):
             return url / str(path.relative_to(copy)).removeprefix(".")
@@ -204,7 +204,7 @@ def origin(path: Path) -> Path | Url:
 
 def connect(url: Url, flag: str) -> tuple[Any, str]:
     """The file system that a URL names, and the folder in it."""
-    import fsspec  # Orbax and TFDS bring it
+    import fsspec  # installed with Orbax and TFDS
 
     with told(f"{flag} {url} cannot be reached", Mistake):
         store, root = fsspec.url_to_fs(str(url))
@@ -214,7 +214,7 @@ def connect(url: Url, flag: str) -> tuple[Any, str]:
 def check(flag: str, url: Url) -> None:
     """Raises unless files can be written there."""
     store, root = connect(url, flag)
-    mine = f"{root}/.writable-{uuid.uuid4().hex}"  # others check it, too
+    mine = f"{root}/.writable-{uuid.uuid4().hex}"  # other processes check, too
     with told(f"cannot write to {flag} {url}", Mistake):
         store.pipe_file(mine, b"")
         store.rm_file(mine)
@@ -222,12 +222,12 @@ def check(flag: str, url: Url) -> None:
 
 @contextlib.contextmanager
 def told(what: str, kind: type[Exception]) -> Iterator[None]:
-    """A sentence for whatever a file system raises; each has errors of its own."""
+    """Turns whatever a file system raises into a sentence; each has its own errors."""
     try:
         yield
     except FileNotFoundError as error:
         raise kind(f"{what}: there is no such bucket") from error
-    except ImportError as error:  # of gcsfs, where the extra gcs is not installed
+    except ImportError as error:  # of gcsfs, if the extra gcs is not installed
         raise Mistake(f"{what}: {error}") from error
     except Exception as error:
         kind = Stopped if passes(error) else kind
@@ -235,9 +235,9 @@ def told(what: str, kind: type[Exception]) -> Iterator[None]:
 
 
 def passes(error: Exception) -> bool:
-    """Whether a store, or the way to it, is out of order: later it may be in order."""
+    """Whether the error may pass: the store, or the way to it, is down for now."""
     names = {kind.__name__ for kind in type(error).__mro__}
-    answer = getattr(error, "response", None)  # of requests
+    answer = getattr(error, "response", None)  # as requests has it
     told = getattr(error, "status", None) or getattr(error, "code", None)
     told = str(told or getattr(answer, "status_code", None))
     status = int(told) if told.isdigit() else 0

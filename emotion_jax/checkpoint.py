@@ -1,8 +1,8 @@
 """Checkpoints: the only file that imports Orbax.
 
-One step's folder is whole by itself: the state, and a JSON with the config, the class
-names, the side, the temperature and the format version, so that whoever holds the
-folder can evaluate, predict or export without the config file.
+One step's folder is self-contained: the state, and a JSON with the config, the class
+names, the side, the temperature and the format version, so that this folder alone,
+without the config file, is enough to evaluate, predict or export.
 """
 
 import contextlib
@@ -26,13 +26,13 @@ from emotion_jax.scores import lower_is_better
 from emotion_jax.step import TrainState
 
 FORMAT_VERSION = 1
-for name in ("absl", "asyncio"):  # Orbax raises what it has to tell
+for name in ("absl", "asyncio"):  # Orbax raises whatever matters
     logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @dataclasses.dataclass(frozen=True)
 class Meta:
-    """What a checkpoint says of itself."""
+    """What a checkpoint records about itself."""
 
     config: dict
     names: dict[str, tuple[str, ...]]  # each task's classes or points
@@ -42,7 +42,7 @@ class Meta:
     format_version: int = FORMAT_VERSION
 
     def after(self, temperature: float) -> "Meta":
-        """The same with this temperature."""
+        """A copy with this temperature."""
         return dataclasses.replace(self, temperature=temperature)
 
 
@@ -60,9 +60,9 @@ def abstract(
 
 
 class Checkpoints:
-    """A workdir's checkpoints: the newest few, and the best by a number of `val`.
+    """A workdir's checkpoints: the newest few, and the best by a `val` score.
 
-    Where several processes do not share the folder, the first saves the whole state.
+    If several processes do not share the folder, the first saves the whole state.
     """
 
     def __init__(
@@ -89,10 +89,10 @@ class Checkpoints:
             )
 
     def restore(self, like: TrainState) -> TrainState | None:
-        """The newest whole state, on the devices of `like`, if there is any.
+        """The newest intact state, on the devices of `like`, or None.
 
-        A checkpoint that some process cannot read is reported, set aside as
-        STEP.damaged, and the one before it taken: the run makes that step again.
+        A checkpoint that any process cannot read is reported and set aside as
+        STEP.damaged, and the one before it is used: the run saves that step again.
         """
         state = None
         for step in sorted(self.steps(), reverse=True):
@@ -107,11 +107,11 @@ class Checkpoints:
         return state
 
     def steps(self) -> list[int]:
-        """The steps that are saved here."""
+        """The steps that have been saved."""
         return [int(folder.name) for folder in step_folders(self.directory)]
 
     def make_manager(self) -> ocp.CheckpointManager | None:
-        """Orbax's: writes in the background, and deletes what need not be kept."""
+        """Orbax's manager: writes in the background, and deletes what is not kept."""
 
         def score(metrics: Mapping[str, float]) -> float:
             return rank(metrics, self.best)
@@ -140,11 +140,11 @@ class Checkpoints:
             )
 
     def due(self, step: int) -> bool:
-        """At the config's cadence, and where this run stops."""
+        """Whether to save: at the config's cadence, and where this run stops."""
         return step % self.every == 0 or step == self.last
 
     def save(self, state: TrainState, meta: Meta, metrics: Mapping | None) -> None:
-        """Begins to write the state; where it is to be sent, ends to.
+        """Starts writing the state; if it is to be uploaded, waits for it to finish.
 
         Args:
           metrics: the numbers of this step's evaluation on `val`, if there was one.
@@ -169,12 +169,12 @@ class Checkpoints:
                 self.manager.wait_until_finished()
 
     def __enter__(self) -> "Checkpoints":
-        """Makes the folder, where it is not there yet."""
+        """Makes the folder, if it does not exist yet."""
         self.manager = self.make_manager()
         return self
 
     def __exit__(self, *exception) -> None:
-        """However the run ends, what was begun is written first."""
+        """Finishes what it began to write, however the run ends."""
         if self.manager is None:
             return
         with one_sentence():
@@ -186,7 +186,7 @@ def try_to_load(folder: Path, like: TrainState) -> tuple[TrainState | None, str]
     """The state in a step's folder, or None and why it cannot be read.
 
     Raises:
-      Mistake: it is whole, but none of this run's.
+      Mistake: it is intact, but does not fit this run.
     """
     try:
         load_meta(folder)
@@ -194,12 +194,12 @@ def try_to_load(folder: Path, like: TrainState) -> tuple[TrainState | None, str]
         return load_state(folder, like), ""
     except Mistake:
         raise
-    except Exception as error:  # Orbax and TensorStore raise all kinds
+    except Exception as error:  # Orbax and TensorStore raise all kinds of errors
         return None, first_line(error, 120)
 
 
 def check_arrays(folder: Path, like: TrainState) -> None:
-    """Raises a Mistake if other arrays are saved there than this run has."""
+    """Raises a Mistake if the saved arrays are not those that this run has."""
     with reader(ocp.PyTreeCheckpointHandler) as checkpointer:
         tree = checkpointer.metadata(folder / "state").item_metadata.tree
     saved = [
@@ -217,7 +217,7 @@ def check_arrays(folder: Path, like: TrainState) -> None:
 
 
 def set_aside(folder: Path, problem: str) -> None:
-    """Tells of a checkpoint that cannot be read, and renames it out of the way."""
+    """Reports a checkpoint that cannot be read, and renames it out of the way."""
     aside = folder.with_name(f"{folder.name}.damaged")
     number = 1
     while aside.exists():
@@ -229,13 +229,13 @@ def set_aside(folder: Path, problem: str) -> None:
 
 
 def rank(metrics: Mapping[str, float], best: str) -> float:
-    """Larger is better, whatever the metric."""
+    """A score by which larger is better, whatever the metric."""
     return -metrics[best] if lower_is_better(best) else metrics[best]
 
 
 @contextlib.contextmanager
 def one_sentence():
-    """A full or read-only disk ends a run in one sentence."""
+    """Reports a full or read-only disk in one sentence, as Stopped."""
     try:
         yield
     except (OSError, ValueError) as error:  # the latter is TensorStore's
@@ -248,12 +248,12 @@ def one_sentence():
 
 
 def step_folders(directory: Path) -> list[Path]:
-    """What is saved in a workdir's checkpoints/, in no order."""
+    """The steps' folders in a workdir's checkpoints/, in no particular order."""
     return [path for path in directory.glob("[0-9]*") if path.name.isdigit()]
 
 
 def candidates(checkpoint: str, flag: str = "--checkpoint") -> list[Path]:
-    """The folders that X names: one step's own, or a workdir's, the best first."""
+    """The step folders that a name means: one step's, or a workdir's, best first."""
     place = bucket.place(checkpoint)
     if isinstance(place, bucket.Url):
         path = bucket.fetched(checkpoint, flag)
@@ -280,10 +280,10 @@ def candidates(checkpoint: str, flag: str = "--checkpoint") -> list[Path]:
 def read(
     checkpoint: str, mesh: Mesh, flag: str = "--checkpoint"
 ) -> tuple[Path, Meta, dict]:
-    """What X names, read: its folder, what it says of itself, and its variables.
+    """Reads a checkpoint: its folder, what it records about itself, its variables.
 
-    Of a workdir, a step that cannot be read is reported, and the next best taken. What
-    ships is in a folder too, though not of Orbax's making.
+    In a workdir, a step that cannot be read is reported, and the next best is used.
+    Weights that ship are in a folder too, though not one that Orbax wrote.
     """
     if pretrained.is_name(checkpoint):
         folder, about, arrays = pretrained.read(checkpoint, flag)
@@ -295,17 +295,17 @@ def read(
             return folder, load_meta(folder), load_variables(folder, mesh)
         except Mistake:
             raise
-        except Exception as error:  # Orbax and TensorStore raise all kinds
+        except Exception as error:  # Orbax and TensorStore raise all kinds of errors
             problem = f"{bucket.origin(folder)} is damaged ({first_line(error, 120)})"
             logs.say(f"{problem}; left out")
     raise Mistake(f"{flag} {checkpoint}: {problem}, and there is no other")
 
 
 def copy_best(workdir: Path, target: Path, mesh: Mesh) -> Path:
-    """A workdir's best step into another, of its variables alone: a third of the size.
+    """Copies the best step's variables to another workdir: a third of the size.
 
-    It is evaluated, taught from, warm-started from and packed like any, but no run goes
-    on from it. Returns the new step's folder.
+    The copy can be evaluated, distilled from, warm-started from and packed like any
+    other, but no run can resume from it. Returns the new step's folder.
     """
     folder, meta, variables = read(str(workdir), mesh)
     step = target.absolute() / "checkpoints" / folder.name
@@ -323,7 +323,7 @@ def copy_best(workdir: Path, target: Path, mesh: Mesh) -> Path:
 
 
 def rank_of(folder: Path) -> float | None:
-    """How a step's evaluation ranks, or None where there was none."""
+    """A step's score for ranking (larger is better), or None if not evaluated."""
     try:
         metrics = json.loads((folder / "metrics" / "metrics").read_text())
         return rank(metrics, next(iter(metrics)))
@@ -332,10 +332,10 @@ def rank_of(folder: Path) -> float | None:
 
 
 def reader(handler: Callable[..., ocp.CheckpointHandler]) -> ocp.Checkpointer:
-    """Reads in this process alone.
+    """A checkpointer that reads in this process alone.
 
-    Orbax has all processes wait for each other after they read; one that finds damage
-    would leave the others waiting.
+    Otherwise Orbax makes all processes wait for each other after they read, and one
+    that finds damage would leave the others waiting.
     """
     me = jax.process_index()
     alone = ocp.options.MultiprocessingOptions(
@@ -347,25 +347,25 @@ def reader(handler: Callable[..., ocp.CheckpointHandler]) -> ocp.Checkpointer:
 
 
 def load_meta(folder: Path) -> Meta:
-    """What the checkpoint says of itself."""
+    """What the checkpoint records about itself."""
     with reader(ocp.JsonCheckpointHandler) as checkpointer:
         return as_meta(checkpointer.restore(folder / "meta"), folder)
 
 
 def as_meta(fields: dict, folder: Path) -> Meta:
-    """These fields of JSON, of what lies in a folder."""
+    """A folder's Meta, from the fields of its JSON."""
     if fields["format_version"] > FORMAT_VERSION:
         raise Mistake(
             f"{folder} has format version {fields['format_version']}, this "
             f"emotion_jax reads up to {FORMAT_VERSION}: upgrade it"
         )
     fields["names"] = {task: tuple(names) for task, names in fields["names"].items()}
-    fields["data"] = tuple(fields.get("data", ()))  # older ones do not say
+    fields["data"] = tuple(fields.get("data", ()))  # older checkpoints lack it
     return Meta(**fields)
 
 
 def load_variables(folder: Path, mesh: Mesh) -> dict:
-    """What evaluation uses (the averages where kept), on the devices of this mesh."""
+    """The variables to evaluate (the averages, if kept), on this mesh's devices."""
     whole = sharding.whole(mesh)
     with reader(ocp.PyTreeCheckpointHandler) as checkpointer:
         tree = checkpointer.metadata(folder / "state").item_metadata.tree

@@ -1,4 +1,4 @@
-"""Flags, config files and overrides, error text, exit codes: once for every binary."""
+"""Flags, config files, overrides, error text, exit codes: shared by all binaries."""
 
 import argparse
 import ast
@@ -24,7 +24,7 @@ from emotion_jax.errors import (
     first_line,
 )
 
-# The arguments of a flag that takes any number of SOURCE=PATH, however written.
+# For a flag that takes any number of SOURCE=PATH, given once or several times.
 SOURCES = {"nargs": "+", "action": "extend", "default": [], "metavar": "SOURCE=PATH"}
 CHECKPOINT = (
     "a workdir, one step's folder in it, or weights that ship: pretrained, "
@@ -49,7 +49,7 @@ def main(binary: Callable[[list[str]], None]) -> None:
 
 
 def run(binary: Callable[[list[str]], None], args: list[str]) -> int:
-    """Runs a binary; what ends it early becomes a sentence and an exit code."""
+    """Runs a binary; if it ends early, reports why and returns the exit code."""
     try:
         binary(args)
     except Mistake as error:
@@ -62,7 +62,7 @@ def run(binary: Callable[[list[str]], None], args: list[str]) -> int:
         return tell(error, INTERRUPTED)
     except KeyboardInterrupt:
         return tell("interrupted", INTERRUPTED)
-    except BrokenPipeError:  # `| head` closed its end: no fault of anybody's
+    except BrokenPipeError:  # `| head` closed its end: nobody's fault
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except SystemExit as error:
@@ -82,14 +82,14 @@ def run(binary: Callable[[list[str]], None], args: list[str]) -> int:
 
 
 def tell(sentence: object, code: int) -> int:
-    """Says it on standard error and passes the code on."""
-    line = str(sentence).replace("\n", "\\n")  # a file's name may hold one
+    """Prints the sentence on standard error and returns the code."""
+    line = str(sentence).replace("\n", "\\n")  # a file's name may contain one
     print(f"emotion_jax: {line}", file=sys.stderr, flush=True)
     return code
 
 
 class Parser(argparse.ArgumentParser):
-    """A binary's flags; a wrong one is a Mistake, with the nearest right one."""
+    """A binary's flags; a wrong one is a Mistake that suggests the nearest."""
 
     def __init__(self, command: str, doc: str):
         super().__init__(
@@ -103,7 +103,7 @@ class Parser(argparse.ArgumentParser):
         raise Mistake(f"{message}; see {self.prog} --help")
 
     def parse(self, args: list[str]) -> argparse.Namespace:
-        """The flags, all of them known; a misspelt one comes before a missing one."""
+        """Parses the flags; a misspelt one is reported before a missing one."""
         try:
             found, rest = self.parse_known_args(args)
         except Mistake:
@@ -117,7 +117,7 @@ class Parser(argparse.ArgumentParser):
     def parse_with_config(
         self, args: list[str]
     ) -> tuple[argparse.Namespace, ConfigDict]:
-        """The flags, and the config file's ConfigDict with its overrides."""
+        """The flags, and the config file's ConfigDict with overrides applied."""
         self.add_argument(
             "--config", required=True, metavar="configs/NAME.py", help="the run"
         )
@@ -127,7 +127,7 @@ class Parser(argparse.ArgumentParser):
         return found, load_config(found.config, given)
 
     def refuse(self, rest: list[str]) -> None:
-        """Raises for what no flag took."""
+        """Raises if there are arguments that no flag took."""
         for arg in rest:
             if arg.startswith("-"):
                 known = [f for f in self._option_string_actions if f.startswith("--")]
@@ -136,12 +136,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def overrides(args: list[str]) -> list[str]:
-    """Those of a command's arguments that set a field of its config."""
+    """The command's arguments that set a field of the config."""
     return [arg for arg in args if arg.startswith("--config.")]
 
 
 def find_config(path: str) -> Path:
-    """The config file: as named, or the one of that name that ships."""
+    """The config file at this path, or the one of that name that ships."""
     package = Path(__file__).parent
     for place in (Path(path), package / path, package.parent / path):
         if os.path.isfile(place):  # unlike Path's, never raises
@@ -154,7 +154,7 @@ def find_config(path: str) -> Path:
 
 
 def here(name: str) -> Path:
-    """A flag's folder, for argparse: where a bucket will not do."""
+    """A flag's folder, for argparse, where a bucket is not allowed."""
     place = bucket.place(name)
     if isinstance(place, bucket.Url):
         raise argparse.ArgumentTypeError(f"{name} is in a bucket, and must be here")
@@ -164,10 +164,10 @@ def here(name: str) -> Path:
 def check_folder(
     flag: str, folder: Path | bucket.Url, files: Sequence[str] = ()
 ) -> None:
-    """Raises unless the folder can be made, or is there, and can be written to.
+    """Raises unless the folder exists or can be made, and can be written to.
 
     Args:
-      files: patterns of the names that files are to have in it, and no folder may.
+      files: name patterns of the files to be written; no folder in it may match one.
     """
     if isinstance(folder, bucket.Url):
         return bucket.check(flag, folder)
@@ -195,11 +195,11 @@ def check_folder(
 def load_config(path: str, overrides: list[str]) -> ConfigDict:
     """The file's `get_config()`, with overrides like `--config.model.width=64`.
 
-    What the file names keeps its type, but a switch may be given a word, as
-    `--config.data.dedupe=near`, and a word several: `--config.NAME="('a', 'b')"`. A
-    field that it leaves at its default, or a whole section, is given as a Python
-    literal: `--config.augment.blur={}`; whether there is such a field, or it takes such
-    a value, is checked when the section meets its function.
+    A field that the file sets keeps its type, except that a switch may become a word,
+    as in `--config.data.dedupe=near`, and a word several words:
+    `--config.NAME="('a', 'b')"`. A field that the file leaves at its default, or a
+    whole section, is given as a Python literal: `--config.augment.blur={}`; whether
+    that field exists and takes that value is checked when the section is used.
     """
     file = find_config(path)
     try:
@@ -236,7 +236,7 @@ def read_config(file: Path) -> ConfigDict:
 
 
 def has_field(config: ConfigDict, override: str) -> bool:
-    """Whether the field that an override names is there."""
+    """Whether the field that an override names exists."""
     at = config
     for part in override.removeprefix("--config.").partition("=")[0].split("."):
         if not isinstance(at, ConfigDict) or part not in at:
@@ -246,7 +246,7 @@ def has_field(config: ConfigDict, override: str) -> bool:
 
 
 def set_new(config: ConfigDict, override: str) -> bool:
-    """Writes an override that names no field of the file yet, or a whole section."""
+    """Applies an override of a new field or a whole section; False for any other."""
     name, equals, text = override.removeprefix("--config.").partition("=")
     if not equals:
         raise Mistake(f"{override} lacks its value: write {override}=VALUE")
@@ -277,13 +277,13 @@ def set_new(config: ConfigDict, override: str) -> bool:
                 at[part] = at.get(part, ConfigDict())
                 at = at[part]
             at[field] = ConfigDict(value) if isinstance(value, dict) else value
-    except (ValueError, AttributeError, TypeError) as error:  # no field's name
+    except (ValueError, AttributeError, TypeError) as error:  # not a valid name
         raise Mistake(f"{override}: {error}") from error
     return True
 
 
 def literal(text: str) -> object:
-    """A Python literal; what is none is a string."""
+    """The text as a Python literal; if it is not one, the text itself."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

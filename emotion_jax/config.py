@@ -1,4 +1,4 @@
-"""A config's sections, and the fields beside them: what each may be."""
+"""A config's sections and top-level fields, and what each may be."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from emotion_jax.registry import check_fields
 
 @dataclasses.dataclass(frozen=True)
 class Fields:
-    """What `get_config()` gives; each section's own fields are its function's."""
+    """What `get_config()` returns; a section's fields are its function's parameters."""
 
     seed: int
     stop_at: int
@@ -30,7 +30,7 @@ class Fields:
 
 
 def check_config(config: Mapping) -> None:
-    """Raises unless every section is there, and none besides."""
+    """Raises unless the config has every section, and no others."""
     check_fields("config", Fields, 0, config)
     if config["seed"] < 0:
         raise Mistake(f"config.seed is {config['seed']}, must be at least 0")

@@ -1,8 +1,8 @@
-"""Distillation: what trained networks see in a face is taught to the one that trains.
+"""Distillation: trained networks teach what they see in a face to the one in training.
 
 A task names its teachers: `--config.tasks.emotion.teachers=runs/fer5`, or several,
-`="('runs/fer5', 'runs/fer7')"`. Teachers and pupil look at the same augmented faces
-(Beyer et al. 2022), at all of a batch: a face without a label teaches too.
+`="('runs/fer5', 'runs/fer7')"`. Teachers and pupil see the same augmented faces
+(Beyer et al. 2022), all those of a batch: even a face without a label teaches.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from emotion_jax.tasks import Task, make_tasks
 
 
 class Teacher:
-    """One trained network, that answers for a task of the pupil's."""
+    """One trained network, which teaches one of the pupil's tasks."""
 
     def __init__(self, name: str, task: Task, meta: Meta):
         known = meta.names.get(name, ())
@@ -54,10 +54,10 @@ class Teacher:
 
 
 def load(tasks: Mapping[str, Task], mesh: Mesh) -> Partial:
-    """All tasks' teachers, as the train step takes them: {} where none is named.
+    """The function (image) -> the teachers' answers by task; {} if there are none.
 
     Raises:
-      Mistake: a teacher is no checkpoint, or does not know what it shall teach.
+      Mistake: a teacher is not a checkpoint, or does not know what it is to teach.
     """
     teachers, variables = {}, {}
     for name, task in tasks.items():

@@ -1,12 +1,12 @@
-"""Look at this machine: what is installed, which devices there are, does a step run.
+"""Check this machine: what is installed, which devices it has, whether a step runs.
 
   python -m emotion_jax.doctor
   python -m emotion_jax.doctor --workdir runs/first
   python -m emotion_jax.doctor --workdir gs://bucket/runs/first
 
-Each line is something found; each problem comes with what to do about it. The exit
-code is 0 if there is none, and 2 otherwise. A missing optional package is not a
-problem. On a TPU of several hosts, run it on all of them at once.
+Each line reports one thing found; each problem comes with what to do about it. The
+exit code is 0 if there are no problems, and 2 otherwise. A missing optional package is
+not a problem. On a TPU of several hosts, run it on all of them at once.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-# At the top only what comes with Python: the rest may be what is broken.
+# Only the standard library at the top: other packages may be what is broken.
 from emotion_jax.errors import first_line
 
 MODULES = {
@@ -34,7 +34,7 @@ MODULES = {
     "scikit-learn": "sklearn",
     "tensorflow-datasets": "tensorflow_datasets",
 }
-ACCELERATORS = ("tpu", "cuda")  # extras that choose a JAX
+ACCELERATORS = ("tpu", "cuda")  # extras that choose a build of JAX
 ADVICE = {
     "packages": "in the clone: pip install -e .",
     "devices": 'on a TPU, pip install -e ".[tpu]"; with a GPU, [cuda]',
@@ -54,12 +54,12 @@ TINY = (
     "--config.model.stem_stride=4",
 )
 
-# What was found, by name, and the problem with it: "" if there is none.
+# What was looked at, what was found, and the problem with it: "" if there is none.
 Row = tuple[str, str, str]
 
 
 def python() -> Iterator[Row]:
-    """The interpreter."""
+    """The version of Python, and whether it fits."""
     found = ".".join(map(str, sys.version_info[:3]))
     fits = (3, 11) <= sys.version_info[:2] <= (3, 13)
     wanted = "3.11 to 3.13 is needed: make a .venv with one of them"
@@ -68,7 +68,7 @@ def python() -> Iterator[Row]:
 
 def packages() -> Iterator[Row]:
     """Every package that setup.py names: its version, and whether it imports."""
-    from packaging.requirements import Requirement  # matplotlib brings it
+    from packaging.requirements import Requirement  # installed with matplotlib
 
     told = set()
     for line in metadata.requires("emotion_jax") or ():
@@ -82,7 +82,7 @@ def packages() -> Iterator[Row]:
 
 
 def package(name: str, specifier, extra: str) -> Row:
-    """One of them; `specifier` is the versions that fit."""
+    """Checks one package; `specifier` says which versions fit."""
     install = f'pip install "{name}{specifier}"'
     try:
         version = metadata.version(name)
@@ -92,7 +92,7 @@ def package(name: str, specifier, extra: str) -> Row:
         return name, "not installed", install
     if version not in specifier:
         return name, version, f"{specifier} is needed: {install}"
-    if not extra:  # those take long, and are imported where they are used
+    if not extra:  # extras take long, and are imported where they are used
         try:
             importlib.import_module(MODULES.get(name, name))
         except Exception as error:
@@ -115,7 +115,7 @@ def devices() -> Iterator[Row]:
 
 
 def step() -> Iterator[Row]:
-    """A training of two steps, from drawing faces to a checkpoint."""
+    """Trains for two steps, from drawing faces to saving a checkpoint."""
     import jax
 
     from emotion_jax import platform
@@ -153,7 +153,7 @@ def compiled() -> Iterator[Row]:
 
 
 def prepared() -> Iterator[Row]:
-    """Which data sets need no path."""
+    """Which data sets are prepared, and so need no path."""
     from emotion_jax.data import prepared
 
     homes = {name: prepared.folder(name) for name in prepared.NAMES}
@@ -163,7 +163,7 @@ def prepared() -> Iterator[Row]:
 
 
 def workdir(name: str) -> Iterator[Row]:
-    """Whether a run can write there, and how much."""
+    """Whether a run can write there, and how much space is free."""
     from emotion_jax.bucket import Url, place
     from emotion_jax.cli import check_folder
 
@@ -180,7 +180,7 @@ def workdir(name: str) -> Iterator[Row]:
 
 
 def examine(workdir_name: str) -> None:
-    """Prints what it finds as JSON, a line each, after the name of what it looks at."""
+    """Runs all checks; prints each one's name, then its findings, as lines of JSON."""
     checks = {
         "python": python,
         "packages": packages,
@@ -200,7 +200,7 @@ def examine(workdir_name: str) -> None:
 
 
 def look(workdir_name: str, patience: float) -> list[Row]:
-    """Everything found, in a process that may break or hang without this one."""
+    """All findings, from a second process, as a check may crash or hang."""
     code = "import sys; from emotion_jax import doctor; doctor.examine(sys.argv[1])"
     command = [sys.executable, "-c", code, workdir_name]
     end = "broke off", ""
@@ -218,7 +218,7 @@ def look(workdir_name: str, patience: float) -> list[Row]:
         try:
             found = json.loads(line)
         except ValueError:
-            continue  # a package that prints
+            continue  # some package printed it
         if isinstance(found, str):
             name = found
         else:
@@ -227,14 +227,14 @@ def look(workdir_name: str, patience: float) -> list[Row]:
 
 
 def seconds(text: str) -> float:
-    """A duration that can be waited; argparse tells who gives another."""
+    """Seconds that one can wait, above 0; argparse reports anything else."""
     if not 0 < (value := float(text)) < 1e6:
         raise ValueError
     return value
 
 
 def main(args: list[str]) -> int:
-    """The binary; its exit code."""
+    """The binary; returns its exit code."""
     parser = argparse.ArgumentParser(
         "python -m emotion_jax.doctor",
         description=__doc__,

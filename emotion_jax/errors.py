@@ -1,12 +1,12 @@
-"""The ways in which a run may end early and say why in one sentence."""
+"""The ways in which a run may end early, each saying why in one sentence."""
 
 import errno
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of an OSError: a disk is full
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # an OSError's errno if a disk is full
 
 
 def first_line(error: object, most: int = 200) -> str:
-    """What an error says, short enough to report; its kind if it says nothing."""
+    """An error's message, short enough to report; its type if it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
 
 
@@ -15,12 +15,12 @@ class Mistake(ValueError):
 
 
 class Stopped(RuntimeError):
-    """Ended by the surroundings or by the numbers, checkpoints whole: exit code 3."""
+    """Ended by the environment or the numbers, checkpoints intact: exit code 3."""
 
 
 class Preempted(RuntimeError):
-    """Told to make room, and saved: start the same command again. Exit code 75."""
+    """Preempted, with its work saved: start the same command again. Exit code 75."""
 
 
 class Interrupted(RuntimeError):
-    """Told to stop from the keyboard, and saved: exit code 130."""
+    """Interrupted from the keyboard, with its work saved: exit code 130."""

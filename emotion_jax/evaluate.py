@@ -5,8 +5,8 @@
   python -m emotion_jax.evaluate --checkpoint runs/fer5 --data fer2013=fer2013.csv
   python -m emotion_jax.evaluate --checkpoint runs/fer5 --split val --tta --out report
 
-The training loop evaluates with the same `Evaluator`, so its numbers are these. All
-are after the temperature that was fitted on `val` and lies in the checkpoint.
+The training loop uses the same `Evaluator`, so it reports the same numbers. All are
+after the temperature that was fitted on `val` and is stored in the checkpoint.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from emotion_jax.report import tables
 from emotion_jax.scores import Numbers
 from emotion_jax.views import Outputs
 
-KINDS = ("*.html", "*.json", "*.md", "*.png")  # of the files that it writes
+KINDS = ("*.html", "*.json", "*.md", "*.png")  # of the files that this writes
 
 
 def load_splits(
@@ -34,11 +34,11 @@ def load_splits(
 ) -> list[Split]:
     """The faces to evaluate on: what --data names, else the run's own sources.
 
-    The run's own sources keep the run's options: a synthetic set must be drawn alike
-    for its test faces to be unseen.
+    The run's own sources keep the run's options: a synthetic set must be drawn the same
+    way for its test faces to be unseen.
 
     Args:
-      trained: against the labels that the run was trained on, not the original ones.
+      trained: use the labels that the run was trained on, not the original ones.
     """
     own, side = restored.meta.config["data"]["sources"], restored.meta.side
     splits = []
@@ -65,7 +65,7 @@ def check_second(split: str, path: str, second: str, named: bool) -> None:
     """Raises unless `val` can mean the second file that the run validated on.
 
     Args:
-      named: whether --data names the first, whose `val` rows were trained on.
+      named: whether --data names the first file, whose `val` rows were trained on.
     """
     if split != "val":
         raise Mistake(
@@ -80,7 +80,7 @@ def check_second(split: str, path: str, second: str, named: bool) -> None:
 
 
 def numbers_of(restored: Restored, split: Split, tta: bool) -> tuple[Outputs, Numbers]:
-    """The plain outputs, and all numbers; those with augmentation end in @tta."""
+    """The plain outputs, and all numbers; those of averaged views end in @tta."""
     evaluator, image = restored.evaluator, split.faces["image"]
     outputs = evaluator.run(restored.variables, image)
     found = evaluator.report(outputs, split)
@@ -92,7 +92,7 @@ def numbers_of(restored: Restored, split: Split, tta: bool) -> tuple[Outputs, Nu
 
 
 def record(split: Split, found: Numbers) -> dict:
-    """The numbers with what they are on, flat, as metrics.json has them."""
+    """The numbers and what they were measured on, flat, as in metrics.json."""
     where = {"data": tables.source(split), "split": split.name, "labels": split.labels}
     return where | found
 
@@ -100,7 +100,7 @@ def record(split: Split, found: Numbers) -> dict:
 def write(
     restored: Restored, split: Split, outputs: Outputs, found: Numbers, out: Path
 ):
-    """metrics.json, the pictures, the report and the card, in a folder for them."""
+    """Writes metrics.json, the pictures, the report and the card to a folder."""
     from emotion_jax.report import card, evaluation, sheet
 
     out.mkdir(parents=True, exist_ok=True)
@@ -113,11 +113,11 @@ def write(
 
 
 def finish(workdir: Path, config: ConfigDict) -> None:
-    """The report of a finished run on its own `val`, unless it is there or unwanted.
+    """Writes a finished run's report on its own `val`, unless it exists or is unwanted.
 
-    It depends on the workdir and the data alone, so a run that was killed just before
-    is finished by its next start. Of several processes the first does it by itself: in
-    a bucket the others hold no such workdir, or an old one.
+    The report depends only on the workdir and the data, so if the run was killed just
+    before it, the next start writes it. Of several processes only the first does this:
+    with a bucket, the others have no copy of the workdir, or an old one.
     """
     if jax.process_index() != 0:
         return

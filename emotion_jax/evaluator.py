@@ -1,7 +1,7 @@
-"""What evaluates a network, in the training loop as in the evaluation binary.
+"""Evaluates a network, in the training loop and in the evaluation binary alike.
 
-An Evaluator has the outputs and their numbers, Validation those of a run on its own
-`val`, Restored is a checkpoint made ready for it.
+An Evaluator computes outputs and their numbers, Validation those of a run on its own
+`val`; Restored is a checkpoint that is ready for it.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from emotion_jax.views import Outputs
 
 
 class Evaluator:
-    """A network's outputs and their numbers: float32, every face once."""
+    """Computes a network's outputs and their numbers: in float32, every face once."""
 
     def __init__(
         self,
@@ -55,14 +55,14 @@ class Evaluator:
         return {name: output[: len(image)] for name, output in outputs.items()}
 
     def enough(self, count: int) -> int:
-        """The batch for this many faces: of few sizes, as each is compiled."""
+        """The batch size for this many faces: one of few, as each is compiled."""
         size = self.mesh.size
         while size < min(count, self.batch_size):
             size *= 2
         return min(size, self.batch_size)
 
     def run_tta(self, variables: dict, image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
-        """As `run`, averaged over views of each face (views.py)."""
+        """Like `run`, but averaged over views of each face (views.py)."""
         off = offset.learnt(self.tasks, variables["params"], image.shape[2])
         return views.average(partial(self.run, variables), self.tasks, image, off)
 
@@ -77,7 +77,7 @@ class Evaluator:
         return found
 
     def details(self, outputs: Outputs, split: Split) -> Numbers:
-        """Further numbers, and the intervals of the headline ones: takes seconds."""
+        """Further numbers, and intervals for the headline ones; takes seconds."""
         found, person = {}, split.extra.get("person")
         for name, task in self.tasks.items():
 
@@ -93,7 +93,7 @@ class Evaluator:
         return found
 
     def fit_temperature(self, outputs: Outputs, split: Split) -> float:
-        """One for all tasks of classes, by their faces in this split; 1 without any."""
+        """One for all class tasks, fitted on their faces in this split; 1 if none."""
         answers = []
         for name, task in self.tasks.items():
             if task.kind == "classes":
@@ -105,7 +105,7 @@ class Evaluator:
 def arguments(
     name: str, outputs: Outputs, split: Split, rows: np.ndarray | slice = slice(None)
 ) -> tuple:
-    """What a task's report takes, for all rows or some."""
+    """The arguments of a task's report, for all rows or some."""
     faces = split.faces
     return (
         outputs[name][rows],
@@ -120,7 +120,7 @@ def arguments(
 class Validation:
     """The training loop's evaluations, on the `val` rows of all sources.
 
-    With `report`, a run that has come to its end is `evaluate.finish`ed.
+    With `report`, `evaluate.finish` is called once the run has ended.
     """
 
     def __init__(
@@ -136,20 +136,20 @@ class Validation:
         self.every, self.last = plan.every(every), plan.total
 
     def due(self, step: int) -> bool:
-        """At its cadence, and at the end of the run."""
+        """Whether to evaluate: at its cadence, and at the end of the run."""
         return step % self.every == 0 or step == self.last
 
     def numbers(self, variables: dict) -> tuple[Numbers, float]:
-        """Every number of these variables on `val`, after the temperature fitted there.
+        """Numbers on `val` after the temperature fitted there, and that temperature.
 
-        So its calibration is a little better here than elsewhere; @raw is before.
+        So calibration looks a little better here than elsewhere; @raw is before it.
         """
         outputs = self.evaluator.run(variables, self.split.faces["image"])
         temperature = self.evaluator.fit_temperature(outputs, self.split)
         return self.evaluator.report(outputs, self.split, temperature), temperature
 
     def check_headline(self, key: str) -> None:
-        """Raises unless this number will be there to choose the best step by."""
+        """Raises unless this number will be available to choose the best step by."""
         tasks, faces = self.evaluator.tasks, self.split.faces
         labels = {name: faces["labels"][name] for name in tasks}
         outputs = {
@@ -166,7 +166,7 @@ class Validation:
 
 @dataclasses.dataclass(frozen=True)
 class Restored:
-    """A checkpoint made ready to evaluate, on this machine's devices."""
+    """A checkpoint that is ready to evaluate, on this machine's devices."""
 
     folder: Path
     meta: checkpoint.Meta
@@ -176,7 +176,7 @@ class Restored:
 
     @property
     def title(self) -> str:
-        """Which network it is: one that ships, or a run and its step."""
+        """The network's name: that of one that ships, or its run and step."""
         run, step = self.folder.parents[1].name, self.folder.name
         return pretrained.name_of(self.folder) or f"{run}, step {step}"
 
@@ -184,7 +184,7 @@ class Restored:
 def restore(
     name: str, flag: str = "--checkpoint", devices: Sequence[jax.Device] | None = None
 ) -> Restored:
-    """The network that X names, with the config that it carries; on all devices."""
+    """The checkpoint of this name, with its own config; on all devices by default."""
     mesh = sharding.make_mesh(devices)
     folder, meta, variables = checkpoint.read(name, mesh, flag)
     config = meta.config

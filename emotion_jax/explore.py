@@ -4,8 +4,8 @@
   python -m emotion_jax.explore --data keypoints=training.csv --split train --out looked
   python -m emotion_jax.explore --data folder=faces --config my.py --out looked
 
-DIR must be new or empty; all of it appears at the end: index.html, which opens offline
-and loads nothing, the pictures in it as PNGs, and every number in explore.json.
+DIR must be new or empty, and is filled only at the end: with index.html, which opens
+offline and loads nothing, its pictures as PNGs, and every number in explore.json.
 """
 
 import os
@@ -28,7 +28,7 @@ from emotion_jax.tasks import make_tasks
 
 
 def check_out(out: Path) -> None:
-    """Raises unless a folder can appear there, or an empty one be filled."""
+    """Raises unless a new folder can be made there, or an empty one filled."""
     if out.exists() and not out.is_dir():
         raise Mistake(f"--out {out} is a file")
     if out.exists() and any(out.iterdir()):
@@ -40,12 +40,12 @@ def check_out(out: Path) -> None:
 
 
 def real(out: Path) -> Path:
-    """The folder that is meant: a link is followed, and `.` gets its name."""
+    """The folder's real path: links are followed, and `.` gets its name."""
     return Path(os.path.realpath(out))
 
 
 def check(config: ConfigDict) -> None:
-    """Raises for what is wrong in the sections that are read."""
+    """Raises if something is wrong in the sections that are used here."""
     check_config(config)
     make_augment(make_tasks(config.tasks), config.augment)
     check_fields("config.data", load_train_and_val, 1, config.data)
@@ -53,7 +53,7 @@ def check(config: ConfigDict) -> None:
 
 
 def load(given: str, config: ConfigDict | None) -> Raw:
-    """The faces that --data names, read as the config reads them if there is one."""
+    """The faces that --data names, read as the config would, if there is one."""
     source, path, options = data.parse_source(given)
     if config is None:
         return data.load(source, path, **options)
@@ -65,7 +65,7 @@ def load(given: str, config: ConfigDict | None) -> Raw:
 
 
 def write(out: Path, raw: Raw, split: str, config: ConfigDict | None) -> dict:
-    """The folder, all of it or nothing; returns the numbers."""
+    """Writes the folder, all of it or nothing; returns the numbers."""
     augmented = None
     if config is not None:
         tasks = make_tasks(config.tasks)
@@ -73,7 +73,7 @@ def write(out: Path, raw: Raw, split: str, config: ConfigDict | None) -> dict:
     chosen = choose(raw, split)
     found = survey(chosen, split)
     out = real(out)
-    # One that is there may be a mount, or someone's current folder: it stays itself.
+    # An existing folder may be a mount or someone's current folder: do not replace it.
     near = out if out.exists() else out.parent
     near.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=near) as part:

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and their names."""
+"""Files that are written whole or not at all, and their names."""
 
 import contextlib
 import json
@@ -9,14 +9,14 @@ from pathlib import Path
 
 
 def printable(name: str) -> str:
-    """The name of a file or folder, which may be bytes that are no text."""
+    """A file's or folder's name as text, even if its bytes are not valid text."""
     return name.encode(errors="replace").decode()
 
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Another name to write to, which becomes `path` if all of it was written."""
-    writer = f"{os.getpid()}-{threading.get_ident()}"  # two may write the same name
+    """Yields a temporary name to write to, renamed to `path` if nothing fails."""
+    writer = f"{os.getpid()}-{threading.get_ident()}"  # two may write the same file
     partial = path.with_name(f".{writer}.{path.name}")
     try:
         yield partial
@@ -32,5 +32,5 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Likewise."""
+    """Writes the value as JSON, whole or not at all."""
     write_text(path, json.dumps(value, indent=2) + "\n")

@@ -27,16 +27,16 @@ from emotion_jax.views import Outputs
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """What a network says of n images; None and () for a task it was not trained to.
+    """Predictions for n images; None and () for tasks the network was not trained on.
 
     Attributes:
       emotion: probabilities, after temperature.
-      classes: what the columns of `emotion` are.
+      classes: the names of the columns of `emotion`.
       top: each image's most probable class.
       keypoints: x, y in pixels of the image or photo as given, the centre of its
         top-left pixel at (0, 0).
-      points: what the rows of `keypoints` are.
-      boxes: x, y, width, height of each face in its photo, where it was looked for.
+      points: the names of the rows of `keypoints`.
+      boxes: x, y, width, height of each face in its photo; None from `Model.predict`.
     """
 
     emotion: Float32[np.ndarray, "n k"] | None
@@ -60,7 +60,7 @@ class Model:
 
     @property
     def side(self) -> int:
-        """Of the faces that the network takes; others are resized to it."""
+        """The side of the faces that the network takes; others are resized to it."""
         return self.restored.meta.side
 
     def predict(
@@ -70,7 +70,7 @@ class Model:
 
         Args:
           images: uint8 [n h w], [n h w 1] or, in color, [n h w 3]; or one image, [h w],
-            [h w 1] or [h w 3]. (Three axes that end in 1 or 3 are one image.)
+            [h w 1] or [h w 3]. (Three axes, the last of size 1 or 3, are one image.)
           tta: average over ten views of each face, moved by a pixel and mirrored.
         """
         images = as_gray(images)
@@ -91,10 +91,10 @@ class Model:
         return Predictions(emotion, classes, top, keypoints, points)
 
     def find(self, photo: Any, tta: bool = False) -> Predictions:
-        """The faces of a photo, the surest first, their points in its pixels.
+        """The faces of a photo, the most certain first, with points in its pixels.
 
         Args:
-          photo: the name of a PNG, JPEG or WebP file, or an image, as an array or of
+          photo: the name of a PNG, JPEG or WebP file, or an image, as an array or from
             Pillow: uint8 [h w], [h w 1] or, in color, [h w 3].
           tta: average over ten views of each face, moved by a pixel and mirrored.
         """
@@ -112,7 +112,7 @@ class Model:
     def output(
         self, kind: str, outputs: Outputs
     ) -> tuple[np.ndarray | None, tuple[str, ...]]:
-        """The output of the task of this kind, and its names, where there is one."""
+        """Output and names of the task of this kind; None and () if there is none."""
         tasks: dict[str, Task] = self.restored.tasks
         for name, task in tasks.items():
             if task.kind == kind:
@@ -123,7 +123,7 @@ class Model:
 def combine(
     models: Sequence[Model], crops: Sequence[Crop], tta: bool = False
 ) -> Predictions:
-    """What the networks together say of each face, points in pixels of its image."""
+    """Merges the networks' predictions for each face, points in its image's pixels."""
     parts = []
     for model in models:
         images = np.stack([crop.gray[model.side] for crop in crops])
@@ -144,10 +144,10 @@ def combine(
 
 
 def as_photo(pixels: np.ndarray) -> UInt8[np.ndarray, "h w c"]:
-    """One image with an axis for its gray or its colors.
+    """One image, with an axis for its gray or its colors.
 
     Raises:
-      ValueError: what it is, and what it should be.
+      ValueError: it has another type or shape; says which, and what it should be.
     """
     photo = pixels[..., None] if pixels.ndim == 2 else pixels
     fits = photo.dtype == np.uint8 and photo.ndim == 3 and photo.shape[-1] in (1, 3)
@@ -158,10 +158,10 @@ def as_photo(pixels: np.ndarray) -> UInt8[np.ndarray, "h w c"]:
 
 
 def as_gray(images: np.ndarray | Sequence) -> UInt8[np.ndarray, "n h w 1"]:
-    """Images in any of the promised shapes, in one.
+    """Images of any accepted shape, brought to one shape.
 
     Raises:
-      Mistake: what they are, and what they should be.
+      Mistake: they have another type or shape; says which, and what it should be.
     """
     try:
         images = np.asarray(images)

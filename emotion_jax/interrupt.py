@@ -1,4 +1,4 @@
-"""Being told to stop: the signal is noted, the next step saved, and the run ends."""
+"""Signals to stop: one is noted, the next step is saved, and the run ends."""
 
 import contextlib
 import os
@@ -17,10 +17,10 @@ ENDS = {signal.SIGTERM: Preempted, signal.SIGINT: Interrupted}
 
 @contextlib.contextmanager
 def between_steps() -> Iterator[None]:
-    """Has SIGTERM end the run at once, as Preempted, while no `Signals` hears it.
+    """Makes SIGTERM end the run at once, as Preempted, while no `Signals` handles it.
 
-    Like Ctrl-C it comes as KeyboardInterrupt, which nothing on its way takes for a
-    fault of its own, as a damaged checkpoint. Among several processes JAX hears it.
+    Like Ctrl-C it is raised as KeyboardInterrupt, which no code on its way mistakes for
+    its own error, such as a damaged checkpoint. With several processes JAX handles it.
     """
     if (
         jax.distributed.is_initialized()
@@ -47,18 +47,18 @@ def between_steps() -> Iterator[None]:
 
 
 class Signals:
-    """Hears SIGTERM and SIGINT while it is entered; a second SIGINT stops at once.
+    """Handles SIGTERM and SIGINT inside a `with`; a second SIGINT stops at once.
 
-    A handler that ended the process there and then would lose what it learnt since the
+    A handler that ended the process immediately would lose what it learnt since the
     last checkpoint. So a signal is only noted, and the loop saves at its next step and
-    calls `leave`. Among several processes JAX hears SIGTERM, in any of them, and finds
+    calls `leave`. With several processes JAX handles SIGTERM, in any of them, and finds
     a step at which all can stop.
     """
 
     def __init__(self):
         self.several = jax.process_count() > 1
         self.noted: signal.Signals | None = None
-        self.interrupted = False  # if SIGTERM came first, it is `noted` that stays
+        self.interrupted = False  # `noted` stays SIGTERM if that came first
         self.before = {}
 
     def __enter__(self) -> "Signals":
@@ -72,7 +72,7 @@ class Signals:
             signal.signal(number, handler)
 
     def note(self, number: int, frame) -> None:
-        """The handler."""
+        """The signal handler."""
         if number == signal.SIGINT and self.interrupted:
             raise KeyboardInterrupt
         self.interrupted |= number == signal.SIGINT
@@ -87,8 +87,8 @@ class Signals:
         return self.noted is not None
 
     def leave(self, step: int) -> None:
-        """Ends the run, whose step `step` is saved by now."""
-        noted = self.noted or signal.SIGTERM  # or another process heard it
+        """Ends the run, after step `step` has been saved."""
+        noted = self.noted or signal.SIGTERM  # None if another process received it
         raise ENDS[noted](
             f"stopped by {noted.name}; step {step} is saved, and the same command goes "
             "on from there"

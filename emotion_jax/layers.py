@@ -16,10 +16,10 @@ from emotion_jax.warm_start import by_path
 def make_gradient_norms(
     network, tasks: Mapping[str, Task]
 ) -> Callable[[dict, Faces], dict[str, float]]:
-    """A function of variables and faces: the norm of the gradient at each kernel.
+    """The function (variables, faces) -> the norm of the gradient at each kernel.
 
-    Kernels come from the image to the heads. As in a training step, BatchNorm takes the
-    statistics of these faces. Not for a network that learns by simclr, whose loss is of
+    Kernels are ordered from the image to the heads. As in a training step, BatchNorm
+    uses the statistics of these faces. Not for a network with simclr, whose loss is of
     pairs of views.
     """
     gradient = jax.jit(jax.grad(make_loss(network, tasks), has_aux=True))
@@ -40,6 +40,6 @@ def make_gradient_norms(
 
 
 def depth(path: str) -> tuple:
-    """Sorts layers by their names: the stem, the blocks by their numbers, the heads."""
+    """Sort key of a layer's name: the stem, the blocks by their numbers, the heads."""
     numbers = [int(number) for number in re.findall(r"\d+", path)]
     return "heads" in path, "stem" not in path, numbers, path

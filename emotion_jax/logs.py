@@ -1,4 +1,4 @@
-"""What a run tells: JSON lines, TensorBoard events, and lines that a person reads."""
+"""A run's logs: JSON lines, TensorBoard events, and lines for a person to read."""
 
 import json
 import math
@@ -20,7 +20,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def environment() -> dict[str, object]:
-    """What the numbers of a run depend on beside its config."""
+    """What the numbers of a run depend on besides its config."""
     return {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
@@ -32,7 +32,7 @@ def environment() -> dict[str, object]:
 
 
 def commit() -> str | None:
-    """Of this code, or None outside a clone and where there is no git."""
+    """This code's commit, or None outside a clone or without git."""
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
         found = subprocess.run(git, capture_output=True, text=True, check=False)
@@ -42,7 +42,7 @@ def commit() -> str | None:
 
 
 def cut_back(path: Path, step: int) -> None:
-    """Drops the lines after `step`, so that a resumed run tells each step once."""
+    """Drops the lines after `step`, so that a resumed run logs each step once."""
     if not path.exists():
         return
     kept = []
@@ -57,13 +57,13 @@ def cut_back(path: Path, step: int) -> None:
 
 
 def say(text: str) -> None:
-    """A line for the person at the console; the other processes keep quiet."""
+    """Prints a line for the person at the console, in the first process only."""
     if jax.process_index() == 0:
         print(text, file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:
-    """As a person writes it: 42 s, 3 min 5 s, 2 h 7 min."""
+    """A duration as a person writes it: 42 s, 3 min 5 s, 2 h 7 min."""
     seconds = round(seconds)
     hours, minutes = seconds // 3600, seconds % 3600 // 60
     if hours:
@@ -85,9 +85,9 @@ class RunLog:
         self.pending: tuple[int, Mapping] | None = None
 
     def open(self, start: int) -> "RunLog":
-        """Goes on after step `start`; closes at the end of a `with`."""
-        # Not its SummaryWriter, whose thread dies of a full disk, and then the run
-        # would wait for it without end. Half a second of import.
+        """Opens the log, to go on after step `start`; a `with` closes it."""
+        # Not tensorboardX's SummaryWriter: a full disk ends its thread, and the run
+        # would wait for that forever. The imports take half a second.
         from tensorboardX.proto.event_pb2 import SessionLog
         from tensorboardX.record_writer import RecordWriter
 
@@ -99,7 +99,7 @@ class RunLog:
             name = f"events.out.tfevents.{time.time():.3f}.{platform.node()}"
             self.events = RecordWriter(str(self.workdir / name))
             self.write_event(file_version="brain.Event:2")
-            began = SessionLog(status=SessionLog.START)  # later events are forgotten
+            began = SessionLog(status=SessionLog.START)  # drops later steps' events
             self.write_event(step=start + 1, session_log=began)
         return self
 
@@ -123,14 +123,14 @@ class RunLog:
                     f"{step}; the checkpoints before it are whole. A lower "
                     "config.optim.learning_rate or config.optim.clip_norm=1 may help"
                 )
-        if step == self.start + 1:  # it compiled: the speed counts from here
+        if step == self.start + 1:  # which compiled: speed is measured from here
             self.clock, self.clock_step = time.perf_counter(), step
         if step % self.every == 0 or step == self.total:
             self.progress(step, values)
             self.write(step, values, prefix="train")
 
     def progress(self, step: int, values: Mapping[str, float]) -> None:
-        """The console's line: where the run is, how fast, how long still."""
+        """Prints the console's line: the step, the speed, and the time left."""
         now = time.perf_counter()
         seconds, steps = now - self.clock, step - self.clock_step
         self.clock, self.clock_step = now, step
@@ -144,7 +144,7 @@ class RunLog:
         )
 
     def evaluation(self, step: int, values: Mapping[str, float | None]) -> None:
-        """The numbers of an evaluation on `val`."""
+        """Logs the numbers of an evaluation on `val`."""
         self.flush()
         self.write(step, values, prefix="val")
         headline = ("accuracy", "macro_f1", "rmse_px", "nme")
@@ -156,11 +156,11 @@ class RunLog:
         say(f"step {step:>{len(str(self.total))}}/{self.total}  val: {'  '.join(told)}")
         if self.lead:
             self.events.flush()
-        # The evaluation's time is none of the training's.
+        # Time spent on the evaluation does not count as training.
         self.clock, self.clock_step = time.perf_counter(), step
 
     def write(self, step: int, values: Mapping, prefix: str) -> None:
-        """One JSON line, and the same numbers as TensorBoard events."""
+        """Writes one JSON line, and the same numbers as TensorBoard events."""
         if not self.lead:
             return
         numbers = {
@@ -176,7 +176,7 @@ class RunLog:
             self.write_event(step=step, summary=scalar(key, value))
 
     def write_event(self, **what) -> None:
-        """For TensorBoard."""
+        """Writes an event for TensorBoard."""
         from tensorboardX.proto.event_pb2 import Event
 
         event = Event(wall_time=time.time(), **what)
@@ -186,7 +186,7 @@ class RunLog:
         return self
 
     def __exit__(self, kind, *exception) -> None:
-        """Closes; a run that ended early has no last step to tell."""
+        """Closes the log; a run that ended early has no last step to write."""
         if kind is not None:
             self.pending = None
         self.close()

@@ -1,4 +1,4 @@
-"""The optimizer of a run: one of OPTIMIZERS, and what goes around any of them."""
+"""The optimizer of a run: one of OPTIMIZERS, and what can wrap any of them."""
 
 import dataclasses
 import re
@@ -21,10 +21,10 @@ from emotion_jax.schedules import SCHEDULES, Schedule
 def with_lookahead(
     tx: Transformation, every: int = 5, pull: float = 0.5
 ) -> Transformation:
-    """Each `every` steps, back from the fast parameters to slow ones that follow them.
+    """Every `every` steps, resets the parameters to slow ones that follow them.
 
-    Zhang et al. 2019, algorithm 1. Optax's own keeps pairs of parameters, which a
-    network, a checkpoint and an average could not read.
+    Zhang et al. 2019, algorithm 1. Optax's own version keeps pairs of parameters, which
+    a network, a checkpoint and an average could not read.
     """
 
     if every < 1:
@@ -56,11 +56,11 @@ def with_lookahead(
 
 
 def by_group(groups: Sequence[tuple[str, float]]) -> Transformation:
-    """Each update times its group's factor: 0 freezes, decay included.
+    """Multiplies each update, weight decay included, by its group's factor; 0 freezes.
 
     Args:
-      groups: regular expressions and factors. An expression is searched in a
-        parameter's path, such as trunk/stem/kernel; the first that is found counts,
+      groups: regular expressions and factors. An expression is searched for in a
+        parameter's path, such as trunk/stem/kernel; the first that matches counts,
         and no match means 1.
     """
 
@@ -95,13 +95,13 @@ def by_group(groups: Sequence[tuple[str, float]]) -> Transformation:
 
 
 def path_name(path) -> str:
-    """A leaf's place in a tree of parameters, as trunk/stem/kernel."""
+    """A leaf's path in a tree of parameters, such as trunk/stem/kernel."""
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
-    """How the parameters move: the transformation, its rate by step, the average."""
+    """How parameters are updated: the transformation, its rate by step, the average."""
 
     tx: Transformation
     rate: Schedule
@@ -110,13 +110,13 @@ class Optimizer:
 
     @property
     def averages(self) -> bool:
-        """Whether other parameters are evaluated than those that move."""
+        """Whether the parameters to evaluate differ from those in training."""
         return self.ema_decay > 0 or self.averages_itself
 
     def average(
         self, before: Any, now: Any, opt_state: Any, step: Int[Array, ""]
     ) -> Any:
-        """The variables to evaluate: {} where they are the moving ones."""
+        """The variables to evaluate; {} if they are those in training."""
         if self.averages_itself:
             found = jax.tree.leaves(opt_state, is_leaf=is_schedule_free)
             state = next(s for s in found if is_schedule_free(s))
@@ -144,7 +144,7 @@ def scaled_rate(rate: float, batch_size: int, base_batch_size: int) -> float:
 
 
 def check_decays(name: str, options: Mapping) -> None:
-    """Raises unless the optimizer's averages forget."""
+    """Raises unless the decay rates of the optimizer's averages are in range."""
     for field in ("momentum", "b1", "b2", "beta"):
         value = options.get(field, 0.5)
         divides = name == "schedule_free" and field == "b1"
@@ -175,12 +175,12 @@ def make_optimizer(
       schedule: its name, its warm-up as a duration, and its own fields.
       options: the optimizer's own fields.
       clip_norm: gradients of a larger global norm are scaled down to it; 0 is off.
-      ema_decay: a step; evaluate an exponential average of the parameters; 0 is off.
+      ema_decay: per step; evaluate an exponential average of the parameters; 0 is off.
       accumulate: steps whose gradients are averaged into one update. Schedules then
         count updates, and BatchNorm still sees one step's batch.
-      base_batch_size: the faces an update that `learning_rate` is meant for; it is
-        scaled to this run's. 0 takes it as it is.
-      lookahead: slow parameters, with fields of their own; absent is off.
+      base_batch_size: the faces per update that `learning_rate` is meant for; the rate
+        is scaled to this run's. 0 takes the rate as it is.
+      lookahead: the fields of `with_lookahead`; absent is off.
       groups: for fine-tuning, (("trunk", 0.1), ("stem", 0.0)): factors of the rate by
         parameter; 0 freezes.
     """

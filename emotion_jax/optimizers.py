@@ -1,4 +1,4 @@
-"""Optax optimizers by name, of a schedule, a weight decay and fields of their own."""
+"""Optax optimizers by name, each with a schedule, a weight decay and its own fields."""
 
 import jax
 import jax.numpy as jnp
@@ -11,17 +11,17 @@ Transformation = optax.GradientTransformation
 
 
 def kernels(params):
-    """A mask of the parameters that decay: kernels, no biases, no scales."""
+    """A mask of the parameters that decay: kernels, but not biases or scales."""
     return jax.tree.map(lambda p: jnp.ndim(p) > 1, params)
 
 
 def inner_kernels(params):
-    """A mask of the kernels but those of the heads' last layers."""
+    """A mask of all kernels except those of the heads' last layers."""
     return jax.tree_util.tree_map_with_path(is_inner_kernel, params)
 
 
 def is_inner_kernel(path, p) -> bool:
-    """Whether the parameter at this path is one."""
+    """Whether the parameter at this path is such a kernel."""
     return jnp.ndim(p) > 1 and "output" not in jax.tree_util.keystr(path)
 
 
@@ -43,8 +43,10 @@ def adamw(
 def lion(
     rate: Schedule, weight_decay: float, b1: float = 0.9, b2: float = 0.99
 ) -> Transformation:
-    """The sign of a momentum (Chen et al. 2023): a tenth of Adam's rate, ten times
-    its decay."""
+    """The sign of a momentum (Chen et al. 2023).
+
+    Wants a tenth of Adam's rate and ten times its decay.
+    """
     return optax.lion(rate, b1, b2, weight_decay=weight_decay, mask=kernels)
 
 
@@ -53,8 +55,8 @@ def lamb(
 ) -> Transformation:
     """Adam, its steps scaled to each kernel's norm (You et al. 2020): large batches.
 
-    As in their code not those of biases and scales; nor of the heads' last layers,
-    which start at zero and would hardly leave it.
+    As in their code, steps of biases and scales are not scaled; nor are those of the
+    heads' last layers, which start at zero and would hardly leave it.
     """
     return optax.chain(
         optax.scale_by_adam(b1, b2, eps=1e-6),
@@ -72,7 +74,7 @@ def muon(
 ) -> Transformation:
     """Orthogonal steps for kernels (Jordan et al. 2024), Adam for the rest.
 
-    A convolution is one matrix from its whole window to its channels. Biases, scales
+    A convolution is one matrix from its window to its output channels. Biases, scales
     and the heads' last layers get Adam's steps with Nesterov momentum, at `adam_scale`
     times the rate and without decay.
     """
@@ -102,7 +104,7 @@ def schedule_free(
 ) -> Transformation:
     """AdamW that averages instead of decaying its rate (Defazio et al. 2024).
 
-    Wants the schedule `constant` with a warm-up; the average is what is evaluated.
+    Wants the schedule `constant` with a warm-up; the average is evaluated.
     """
     base = optax.adamw(rate, 0.0, b2, weight_decay=weight_decay, mask=kernels)
     return contrib.schedule_free(base, rate, b1)

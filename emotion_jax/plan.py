@@ -1,4 +1,4 @@
-"""How long a run is, and durations a person would write."""
+"""How long a run is, and durations as a person would write them."""
 
 import dataclasses
 import re
@@ -18,7 +18,7 @@ class Plan:
     Attributes:
       total: steps of the whole run, which the schedule spans.
       stop: where this run ends, at most `total`.
-      epoch: steps in which as many faces pass as there are.
+      epoch: steps in which as many faces are seen as there are.
     """
 
     batch_size: int
@@ -39,7 +39,7 @@ class Plan:
         )
 
     def every(self, duration: int | float | str) -> int:
-        """A cadence: as `to_steps`, at least one."""
+        """A cadence in steps: as `to_steps`, but at least one."""
         return max(1, self.to_steps(duration))
 
     def accumulated(self, count: int) -> "Plan":
@@ -61,7 +61,7 @@ def make_plan(
     steps: int = 0,
     epochs: float = 0.0,
 ) -> Plan:
-    """The plan of a config's `train` section; steps win over epochs."""
+    """The plan of a config's `train` section; steps take precedence over epochs."""
     if not 1 <= batch_size <= MOST_FACES:
         raise Mistake(
             f"config.train.batch_size is {batch_size}, must be at least 1, at most "

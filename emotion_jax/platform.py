@@ -1,6 +1,6 @@
-"""What a platform's compiler is told, and where its programs are kept.
+"""Options for a platform's compiler, and where compiled programs are kept.
 
-Speed only, never other results.
+They change only the speed, never the results.
 """
 
 import functools
@@ -12,19 +12,19 @@ import jax
 
 # XLA's CPU backend hands fused element-wise operations and convolutions to YNNPACK by
 # default. For the gradients of small convolutions that is two to three times slower
-# than XLA's own code; matrix products alone are left to it. (Measured on 2 cores, one
+# than XLA's own code; so only matrix products are left to it. (Measured on 2 cores, one
 # training step of ResNet-18, width 32: 60 against 151 images/s, jax 0.10.2.)
 CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT"}
 
 
 @functools.cache
 def compiler_options(platform: str) -> dict[str, str]:
-    """Options for `jax.jit`; none where this version's compiler does not know them."""
+    """Options for `jax.jit`; {} if this version's compiler does not know them."""
     if platform != "cpu":
         return {}
     try:
         jax.jit(lambda: 0, compiler_options=CPU_OPTIONS)()
-    except Exception:  # each version has an error of its own for an unknown option
+    except Exception:  # each version has its own error for an unknown option
         return {}
     return CPU_OPTIONS
 
@@ -32,10 +32,10 @@ def compiler_options(platform: str) -> dict[str, str]:
 def keep_compiled() -> None:
     """Keeps compiled programs in the private cache, for the next start to load.
 
-    Unless JAX has been told a place of its own (JAX_COMPILATION_CACHE_DIR). A machine
-    with another processor has programs of its own, where a home is shared.
+    Does nothing if JAX was given another place (JAX_COMPILATION_CACHE_DIR). In a shared
+    home, machines with different processors keep separate programs.
     """
-    from emotion_jax.data import cache  # its package needs this module
+    from emotion_jax.data import cache  # its package imports this module
 
     home = cache.folder()
     if home is None or jax.config.jax_compilation_cache_dir is not None:
@@ -48,10 +48,10 @@ def keep_compiled() -> None:
 
 
 def drop_damaged(place: Path) -> None:
-    """Deletes the programs that a kill cut off while they were written.
+    """Deletes the programs that were only partly written when a run was killed.
 
-    JAX can neither load such a file nor writes it anew, and compiles that program at
-    every start. Only what is newer than the last look here is looked at.
+    JAX can neither load such a file nor replaces it, and so compiles that program at
+    every start. Only files newer than the last check are checked.
     """
     mark = place.with_suffix(".seen")
     now = mark.with_suffix(f".{os.getpid()}")
@@ -59,7 +59,7 @@ def drop_damaged(place: Path) -> None:
         return
     try:
         since = mark.stat().st_mtime_ns if mark.exists() else 0
-        now.touch()  # by the clock of the disk, and before the look
+        now.touch()  # by the disk's clock, and before the check
         for file in place.glob("*-cache"):
             if file.stat().st_mtime_ns >= since and not is_whole(file.read_bytes()):
                 file.unlink()
@@ -69,19 +69,19 @@ def drop_damaged(place: Path) -> None:
 
 
 def is_whole(program: bytes) -> bool:
-    """Whether JAX can unpack it."""
+    """Whether JAX can unpack the program."""
     try:
         from jax._src.compilation_cache import decompress_executable
     except ImportError:  # a later JAX has it elsewhere
         return True
     try:
         return bool(decompress_executable(program))
-    except Exception:  # each packer that it may have chosen has an error of its own
+    except Exception:  # each packer that JAX may have used has its own error
         return False
 
 
 def describe_processor() -> str:
-    """What it can do, where the system tells."""
+    """The processor's model and features, if the system reports them."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

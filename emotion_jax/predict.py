@@ -1,16 +1,16 @@
-"""Predict emotion and keypoints of the faces in photos, folders of them, and CSVs.
+"""Predict emotion and keypoints of the faces in photos, folders of photos, and CSVs.
 
   python -m emotion_jax.predict --checkpoint pretrained photo.jpg
   python -m emotion_jax.predict --checkpoint runs/fer5 --checkpoint runs/points photos
   python -m emotion_jax.predict --checkpoint runs/points test.csv --submission IdL.csv
 
-writes predictions.csv (one row a face, points in pixels of the photo), the same as
-predictions.json, and the photos with what was found drawn in, or a sheet of a CSV's
+writes predictions.csv (one row per face, points in pixels of the photo), the same as
+predictions.json, and the photos with the predictions drawn in, or a sheet of a CSV's
 first faces. Photos are PNG, JPEG or WebP of up to 50 million pixels, turned as their
-EXIF says; a folder is searched with all below it, but for what an earlier run drew. A
-CSV holds one face a row: `pixels`, or `Image` and perhaps `ImageId`; its labels are not
-looked at. Inputs that fail, among them photos without a face, are listed at the end,
-with exit code 2; all others are still processed.
+EXIF says; a folder is searched with all its subfolders, except for what an earlier run
+drew. A CSV holds one face per row: `pixels`, or `Image` and perhaps `ImageId`; its
+labels are ignored. Inputs that fail, including photos without a face, are listed at the
+end, with exit code 2; all others are still processed.
 """
 
 import itertools
@@ -31,13 +31,13 @@ from emotion_jax.photo.inputs import DRAWN, LIST, Crop, Search
 from emotion_jax.report import annotate, mosaic, predictions
 
 TOLD = 10  # seconds between lines on the console
-LONGEST = 50  # characters of a picture's name, for a disk allows 255 bytes
+LONGEST = 50  # characters of a picture's name, as a disk allows 255 bytes
 TABLE, KAGGLE = "predictions.csv", "submission.csv"
 WRITTEN = (TABLE, LIST, KAGGLE)
 
 
 def load(checkpoints: Sequence[str]) -> list[Model]:
-    """One network, or two specialists of a task each."""
+    """One network, or two specialists with one task each."""
     models, owner = [Model(name, "--checkpoint") for name in checkpoints], {}
     for model, name in zip(models, checkpoints, strict=True):
         for task in model.restored.tasks.values():
@@ -51,7 +51,7 @@ def load(checkpoints: Sequence[str]) -> list[Model]:
 
 
 def picture_names(crops: Sequence[Crop]) -> dict[Path, str]:
-    """What each input's picture is called."""
+    """The file name of each input's picture."""
     names, taken = {}, set()
     for crop in crops:
         if crop.file not in names:
@@ -63,7 +63,7 @@ def picture_names(crops: Sequence[Crop]) -> dict[Path, str]:
 def draw(
     out: Path, names: Mapping[Path, str], crops: Sequence[Crop], found: Predictions
 ) -> None:
-    """Each photo with its faces, and a sheet of the first faces of each CSV."""
+    """Draws each photo with its faces, and a sheet of the first faces of each CSV."""
     for file, faces in itertools.groupby(range(len(crops)), lambda i: crops[i].file):
         faces = list(faces)
         if crops[faces[0]].number is None:
@@ -73,7 +73,7 @@ def draw(
 
 
 def free_name(name: str, taken: set[str]) -> str:
-    """The name, numbered where photos of several folders share it; and takes it."""
+    """The name, with a number if it is taken already; adds it to `taken`."""
     numbered = (f"{name}-{k}" for k in itertools.count(2))
     free = next(n for n in itertools.chain([name], numbered) if n.lower() not in taken)
     taken.add(free.lower())
@@ -83,7 +83,7 @@ def free_name(name: str, taken: set[str]) -> str:
 def draw_photo(
     path: Path, crops: Sequence[Crop], found: Predictions, faces: Sequence[int]
 ) -> None:
-    """The photo of these faces, annotated."""
+    """Draws the photo of these faces, annotated."""
     marks = []
     for i in faces:
         points = None if found.keypoints is None else found.keypoints[i]
@@ -94,7 +94,7 @@ def draw_photo(
 def draw_sheet(
     path: Path, crops: Sequence[Crop], found: Predictions, faces: Sequence[int]
 ) -> None:
-    """These faces side by side, as the networks took them."""
+    """Draws these faces side by side, as the networks saw them."""
     side = max(crops[0].gray)
     images = np.stack([crops[i].gray[side] for i in faces])
     options = {}
@@ -108,14 +108,14 @@ def draw_sheet(
 
 
 def caption(found: Predictions, i: int) -> str:
-    """The emotion and how sure it is, where there is one."""
+    """The emotion and its probability, if emotions were predicted."""
     if found.emotion is None:
         return ""
     return f"{mosaic.short(found.top[i])} {found.emotion[i].max():.0%}"
 
 
 def progress():
-    """Says now and then how many photos are done."""
+    """A function that says now and then how many inputs have been read."""
     last = time.monotonic()
 
     def tell(done: int) -> None:
@@ -128,7 +128,7 @@ def progress():
 
 
 def failure(bad: dict[str, str], done: int) -> Mistake:
-    """One sentence for all that could not be done."""
+    """One sentence about all inputs that failed."""
     told = [f"{name} ({why.removesuffix('.')})" for name, why in bad.items()]
     more = f" and {len(told) - 10} more" if len(told) > 10 else ""
     rest = "; the others are done" if done else ""
@@ -136,7 +136,7 @@ def failure(bad: dict[str, str], done: int) -> Mistake:
 
 
 def check_out(out: Path, given: Sequence[str]) -> None:
-    """Raises where something would be in the way, or what is given be written over."""
+    """Raises if something is in the way, or if an input would be written over."""
     home = Path(os.path.realpath(out))
     for name in filter(None, given):
         where = Path(os.path.realpath(name))
@@ -154,11 +154,11 @@ def check_out(out: Path, given: Sequence[str]) -> None:
 
 
 def clear(out: Path) -> None:
-    """Removes what an earlier run wrote: results of two runs are never side by side."""
+    """Removes what an earlier run wrote, so that the results of two runs never mix."""
     try:
         drawn = json.loads((out / LIST).read_text())["pictures"]
     except (OSError, ValueError, KeyError, TypeError):
-        drawn = []  # there was no run, or not to its end
+        drawn = []  # there was no earlier run, or it did not finish
     for name in drawn:
         (out / DRAWN / Path(name).name).unlink(missing_ok=True)
     for name in WRITTEN:

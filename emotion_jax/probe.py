@@ -15,7 +15,7 @@ class Profile:
     """Traces some steps into WORKDIR/profile, for TensorBoard and ui.perfetto.dev."""
 
     def __init__(self, workdir: Path, total: int, *, steps: str = ""):
-        """`steps`, of the run's `total`, is "100:110", both included; "" is none."""
+        """`steps`, of the run's `total`: like "100:110", both included; "" is none."""
         match = re.fullmatch(r"(\d+):(\d+)", steps)
         if steps and not (match and 0 < int(match[1]) <= int(match[2])):
             raise Mistake(
@@ -29,10 +29,10 @@ class Profile:
         self.folder, self.on = workdir / "profile", False
 
     def over(self, batches: Iterable, start: int) -> Iterator:
-        """The same batches; what is done with those of the traced steps is recorded.
+        """Yields the same batches, and records the work done on the traced steps'.
 
-        The trace ends after the step that follows them, when the run's log has waited
-        for the last of them.
+        The trace ends one step after the last of them, when the run's log has waited
+        for that one.
         """
         for step, batch in enumerate(batches, start + 1):
             if step == self.first:
@@ -57,14 +57,14 @@ class Profile:
         return self
 
     def __exit__(self, *exception) -> None:
-        """A run that ends among the traced steps writes what it has."""
+        """Writes what there is, if the run ends during the traced steps."""
         self.stop()
 
 
 def debug(on: bool | str) -> None:
-    """Whether to end a run at the operation that makes a NaN, as FloatingPointError.
+    """Sets whether a run ends at the operation that makes a NaN (FloatingPointError).
 
-    Slow: every step is waited for.
+    This is slow, as every step is waited for.
     """
     if not isinstance(on, bool):
         raise Mistake(f"config.debug is {on!r}, must be True or False")

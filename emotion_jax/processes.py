@@ -1,8 +1,8 @@
 """One run in several processes: how they find each other, and how they end together.
 
-On Slurm, GKE and under Open MPI 4, JAX reads from the environment who takes part; on
-the hosts of a TPU VM, `--coordinator auto` makes it ask; anywhere else the flags say
-it:
+On Slurm, on GKE and under Open MPI 4, JAX reads from the environment which processes
+take part; on the hosts of a TPU VM, `--coordinator auto` makes it ask; anywhere else
+flags say it:
 
   python -m emotion_jax.train ... --coordinator host0:1234 --processes 2 --process 0
   python -m emotion_jax.train ... --coordinator host0:1234 --processes 2 --process 1
@@ -26,10 +26,10 @@ from pathlib import Path
 
 from emotion_jax.errors import Mistake, Preempted, Stopped, first_line
 
-JOIN_WITHIN_S = 300  # of each other
+JOIN_WITHIN_S = 300  # how far apart the processes may start
 LOST_AFTER_S = 30  # without a sign of life
-LEAVE_WITHIN_S = 10  # the others, once one process ends early
-SEEN_WITHIN_S = 60  # a file that another process wrote: NFS remembers what was there
+LEAVE_WITHIN_S = 10  # for the others to end too, once one ends early
+SEEN_WITHIN_S = 60  # another process's file appears: NFS caches what was there
 LOST = (
     "another process of this run is gone or never came, so this one ended too; the "
     "checkpoints are whole: start the same command again in every process"
@@ -42,11 +42,11 @@ OPEN_MPI_5 = (
     "JAX knows mpirun up to Open MPI 4: pass --coordinator HOST:PORT --processes N "
     "--process I, where I is $OMPI_COMM_WORLD_RANK"
 )
-GUARD = "EMOTION_JAX_GUARD"  # in a guarded process: the pipe that its guard holds
+GUARD = "EMOTION_JAX_GUARD"  # in a guarded process: its pipe from its guard
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags that say who takes part."""
+    """Adds the flags that say which processes take part."""
     add = parser.add_argument
     add("--coordinator", metavar="HOST:PORT", help="several processes; auto on TPU VMs")
     add("--processes", type=int, metavar="N", help="with --coordinator: how many")
@@ -56,8 +56,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def start(coordinator: str | None, processes: int | None, process: int | None) -> None:
     """Joins the run's other processes, if there are any.
 
-    In a process of several this returns only under a guard: without one it becomes
-    the guard, and exits with the code of the process that it guards.
+    With several processes this returns only under a guard: without one, the process
+    becomes the guard, and exits with the code of the process that it guards.
     """
     check_flags(coordinator, processes, process)
     if not coordinator and not announced(os.environ):
@@ -66,7 +66,7 @@ def start(coordinator: str | None, processes: int | None, process: int | None) -
         if process == 0:
             check_port(int(coordinator.rpartition(":")[2]))
         sys.exit(guard([sys.executable, *sys.orig_argv[1:]]))
-    import jax  # whoever only reads flags need not pay for it
+    import jax  # slow, and not needed just to read flags
 
     end_with_guard(int(os.environ[GUARD]))
     given = None if coordinator in (None, "auto") else coordinator
@@ -89,7 +89,7 @@ def start(coordinator: str | None, processes: int | None, process: int | None) -
 def check_flags(
     coordinator: str | None, processes: int | None, process: int | None
 ) -> None:
-    """Raises unless the three flags go together."""
+    """Raises unless the three flags are valid together."""
     if coordinator in (None, "auto"):
         if processes is not None or process is not None:
             raise Mistake("--processes and --process need --coordinator HOST:PORT")
@@ -105,7 +105,7 @@ def check_flags(
 
 
 def check_port(port: int) -> None:
-    """Raises unless the port is free: JAX would end with a segmentation fault."""
+    """Raises unless the port is free: else JAX would end with a segmentation fault."""
     try:
         socket.create_server(("", port)).close()
     except OSError as error:
@@ -114,7 +114,7 @@ def check_port(port: int) -> None:
 
 
 def announced(env: os._Environ | dict[str, str]) -> bool:
-    """Whether the environment speaks of several processes, as JAX reads it."""
+    """Whether the environment announces several processes, as JAX reads it."""
     counts = [("SLURM_NTASKS", "SLURM_PROCID"), ("OMPI_COMM_WORLD_SIZE",) * 2]
     return (
         "JAX_COORDINATOR_ADDRESS" in env
@@ -125,18 +125,18 @@ def announced(env: os._Environ | dict[str, str]) -> bool:
 
 
 def of_open_mpi_5(env: os._Environ | dict[str, str]) -> bool:
-    """Whether its mpirun, which no longer tells where it is, started this process."""
+    """Whether Open MPI 5's mpirun, which hides its address, started this process."""
     return "OMPI_COMM_WORLD_SIZE" in env and "OMPI_MCA_orte_hnp_uri" not in env
 
 
 def guard(command: list[str]) -> int:
-    """Runs a process, hands signals on to it, and says what its end means."""
+    """Runs a process, forwards signals to it, and reports what its end means."""
     theirs, ours = os.pipe()
     child = subprocess.Popen(
         command,
         env=os.environ | {GUARD: str(theirs)},
         pass_fds=[theirs],
-        process_group=0,  # Ctrl-C reaches the guard alone, which hands it on once
+        process_group=0,  # Ctrl-C reaches only the guard, which forwards it once
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: child.send_signal(number))
@@ -144,13 +144,13 @@ def guard(command: list[str]) -> int:
     os.close(ours)
     if code == -signal.SIGABRT:
         raise Stopped(LOST)
-    if code == -signal.SIGTERM:  # JAX, once it is up, hears it instead
+    if code == -signal.SIGTERM:  # once JAX is up, it handles SIGTERM instead
         raise Preempted(BETWEEN)
     return code if code >= 0 else 128 - code
 
 
 def end_with_guard(pipe: int) -> None:
-    """Has this process end at once if its guard is killed."""
+    """Makes this process end at once if its guard is killed."""
 
     def wait() -> None:
         os.read(pipe, 1)
@@ -160,9 +160,9 @@ def end_with_guard(pipe: int) -> None:
 
 
 def leave(code: int) -> None:
-    """Ends a process of several early: with the others if they end too, else alone.
+    """Ends one of several processes early: with the others if they end too, else alone.
 
-    JAX would wait minutes for them, while they may wait for this one.
+    JAX would wait minutes for them, while they may be waiting for this one.
     """
     import jax
 
@@ -174,11 +174,11 @@ def leave(code: int) -> None:
 
 
 def break_off(code: int) -> None:
-    """Ends a process that was interrupted, whose devices may be at work.
+    """Ends a process that was interrupted while its devices may still be at work.
 
-    Python's own end would take from under them what they work on: a segmentation fault.
+    Python's normal exit would free what they are working on: a segmentation fault.
     """
-    atexit._run_exitfuncs()  # which delete temporary folders
+    atexit._run_exitfuncs()  # these delete temporary folders
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     os._exit(code)
@@ -190,12 +190,12 @@ def guarded() -> bool:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether a device had no room for what it was to compute."""
+    """Whether a device had too little memory for what it was to compute."""
     return of_device(error) and str(error).startswith("RESOURCE_EXHAUSTED")
 
 
 def lost_another(error: Exception) -> bool:
-    """Whether this is how a lost process shows: a collective that broke off."""
+    """Whether the error points to a lost process: a collective that broke off."""
     ours = ("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "UNIMPLEMENTED")
     return guarded() and of_device(error) and not str(error).startswith(ours)
 
@@ -206,7 +206,7 @@ def of_device(error: Exception) -> bool:
 
 
 def all_agree(value: bool) -> bool:
-    """Whether it is true in every process; all of them must ask."""
+    """Whether `value` is true in every process; all of them must call this."""
     import jax
     import numpy as np
     from jax.experimental import multihost_utils
@@ -217,9 +217,9 @@ def all_agree(value: bool) -> bool:
 
 
 def check_shared(folder: Path) -> None:
-    """Raises unless all processes see the same folder, which need not be there yet.
+    """Raises unless all processes see the same folder, which need not exist yet.
 
-    Else Orbax waits for ever, as every process looks for the first one's files.
+    Otherwise Orbax waits forever, as every process looks for the first one's files.
     """
     import jax
 
@@ -234,7 +234,7 @@ def check_shared(folder: Path) -> None:
     written = first and leave_sign(above[height], number)
     told = np.array([written, height, number], np.uint32)
     written, height, number = multihost_utils.broadcast_one_to_all(told).tolist()
-    if not written:  # whoever writes there in earnest says why
+    if not written:  # the first real write there will say why
         return
     height = min(height, len(above) - 1)
     seen = all_agree(await_file(sign(above[height], number)))
@@ -248,12 +248,12 @@ def check_shared(folder: Path) -> None:
 
 
 def sign(folder: Path, number: int) -> Path:
-    """The file by which processes know that a folder is the same."""
+    """The file by which processes recognise that they see the same folder."""
     return folder / f".emotion_jax-{number:08x}"
 
 
 def leave_sign(folder: Path, number: int) -> bool:
-    """Writes it; whether that was possible."""
+    """Writes that file; returns whether it could."""
     try:
         sign(folder, number).touch()
     except OSError:
@@ -262,7 +262,7 @@ def leave_sign(folder: Path, number: int) -> bool:
 
 
 def await_file(file: Path) -> bool:
-    """Whether a file is there, now or within a minute."""
+    """Whether a file exists, now or within a minute."""
     until = time.monotonic() + SEEN_WITHIN_S
     while not os.path.exists(file):  # unlike Path's, never raises
         if time.monotonic() > until:

@@ -1,4 +1,4 @@
-"""Names from a config, looked up: an unknown one is reported with the known."""
+"""Looks up names from a config: an unknown one is reported with the known ones."""
 
 import difflib
 import inspect
@@ -13,7 +13,7 @@ from emotion_jax.errors import Mistake
 
 Mapping.register(ConfigDict)  # it is one in all but name
 
-LARGEST_INT, LARGEST_FLOAT = 2**31 - 1, 1e38  # as the devices have them
+LARGEST_INT, LARGEST_FLOAT = 2**31 - 1, 1e38  # that devices can hold
 TYPES = {
     bool: "True or False",
     int: "a whole number of 32 bits",
@@ -25,7 +25,7 @@ TYPES = {
 
 
 def unknown(what: str, name: object, known: Iterable[object]) -> Mistake:
-    """The sentence for a name that is not there, with the nearest that is."""
+    """The error for an unknown name; suggests the nearest and lists all known ones."""
     known = [str(k) for k in known]
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
     hint = f"; did you mean {close[0]}?" if close else ""
@@ -33,24 +33,24 @@ def unknown(what: str, name: object, known: Iterable[object]) -> Mistake:
 
 
 def pick(what: str, name: Hashable, table: Mapping[Any, Any]) -> Any:
-    """The entry of a table, or a Mistake that lists them."""
+    """The table's entry of this name; raises a Mistake that lists all if none."""
     if name not in table:
         raise unknown(what, name, table)
     return table[name]
 
 
 def call(section: str, function: Callable, /, *args, **options) -> Any:
-    """`function(*args, **options)`, once its signature is seen to take these fields.
+    """`function(*args, **options)`, after checking that it takes these fields.
 
     Every section of a config goes to one function this way, so a misspelt or missing
-    field, or a value of another type, is reported by name before anything runs.
+    field, or a value of the wrong type, is reported by name before anything runs.
     """
     check_fields(section, function, len(args), options)
     return function(*args, **options)
 
 
 def build(config: Mapping, section: str, function: Callable, /, *args) -> Any:
-    """What `function` makes of `args` and of the fields of a config's section."""
+    """Calls `function` with `args` and the fields of a config's section."""
     return call(f"config.{section}", function, *args, **config[section])
 
 
@@ -62,7 +62,7 @@ def check_fields(
     parameters = list(every.values())[given:]
     fields = {p.name: p for p in parameters if p.kind is not p.VAR_KEYWORD}
     takes_any = len(fields) < len(parameters)
-    if "parent" in fields:  # Flax's own, of every module
+    if "parent" in fields:  # a Flax module: these two are Flax's own
         fields = {n: p for n, p in fields.items() if n not in ("parent", "name")}
     for option in options:
         if option not in fields and (option in every or not takes_any):
@@ -77,7 +77,7 @@ def check_fields(
 
 
 def check_type(field: str, value: object, kind: Any) -> None:
-    """Raises unless a config's value is what an annotation says; names the part."""
+    """Raises unless a config's value fits an annotation; names the part at fault."""
     if fits(value, kind):
         return
     if get_origin(kind) is Mapping and isinstance(value, Mapping):
@@ -88,10 +88,10 @@ def check_type(field: str, value: object, kind: Any) -> None:
 
 
 def fits(value: Any, kind: Any) -> bool:
-    """Whether a value is of an annotated type; of numbers, whether a device has it."""
+    """Whether a value has the annotated type; a number must also fit on a device."""
     if kind in (Any, inspect.Parameter.empty):
         return True
-    if kind is str:  # no path may hold a NUL, and NumPy drops it
+    if kind is str:  # paths cannot contain NUL, and NumPy drops it
         return isinstance(value, str) and "\0" not in value
     if kind in (int, float):
         if isinstance(value, bool) or not isinstance(value, int | kind):

@@ -75,7 +75,7 @@ def piecewise(
     at: Sequence[Duration] = ("50%", "75%"),
     factor: float = 0.1,
 ) -> Schedule:
-    """The peak, times `factor` at each of these moments of the run."""
+    """The peak, multiplied by `factor` at each of these moments of the run."""
     if factor < 0:
         raise Mistake(f"config.optim.schedule.factor is {factor}, must be at least 0")
     warmup, steps = plan.to_steps(warmup), [plan.to_steps(moment) for moment in at]
@@ -89,13 +89,13 @@ def piecewise(
 
 
 def inverse_sqrt(peak: float, plan: Plan, warmup: Duration = "5%") -> Schedule:
-    """peak sqrt(warmup / step), after it: knows no end (Vaswani et al. 2017, 5.3)."""
+    """peak sqrt(warmup / step) after warm-up: has no end (Vaswani et al. 2017, 5.3)."""
     warmup = max(plan.to_steps(warmup), 1)
     return warmed_up(peak, warmup, lambda n: peak * jnp.sqrt(warmup / (n + warmup)))
 
 
 def constant(peak: float, plan: Plan, warmup: Duration = 0) -> Schedule:
-    """The peak."""
+    """The peak throughout."""
     return warmed_up(peak, plan.to_steps(warmup), optax.constant_schedule(peak))
 
 

@@ -7,11 +7,11 @@ from jaxtyping import Bool, Float, Int
 
 ECE_BINS = 15
 LOWER_IS_BETTER = ("ece", "nll", "rmse_px", "nme", "failure_10", "loss")
-# Counts; a temperature; a bias, of which 0 is the best.
+# Counts; a temperature; biases, which are best at 0.
 RANK_NOTHING = ("n", "support", "confusion", "temperature", "bias_x_px", "bias_y_px")
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures
-COVERAGES = (50, 80, 90)  # percent of the faces that are answered
-MOST_CLASSES = 20  # of which every pair is counted
+COVERAGES = (50, 80, 90)  # percent of the faces that get an answer
+MOST_CLASSES = 20  # up to which every pair of classes is counted
 
 # The numbers that a person reads first, and what they are called.
 HEADLINES = {
@@ -31,22 +31,22 @@ Numbers = dict[str, float | int | None]
 
 
 def measure(key: str) -> str:
-    """What a metric is of, `accuracy` of `emotion/accuracy@tta`."""
+    """The bare name of a metric: `accuracy` of `emotion/accuracy@tta`."""
     return key.split("/")[1].split("@")[0]
 
 
 def lower_is_better(key: str) -> bool:
-    """Whether a smaller value of this metric (`task/name...`) is the better one."""
+    """Whether a smaller value of this metric (`task/name...`) is better."""
     return measure(key) in LOWER_IS_BETTER
 
 
 def ranks(key: str) -> bool:
-    """Whether a network is the better the more, or the less, of this metric it has."""
+    """Whether networks can be ranked by this metric, upwards or downwards."""
     return measure(key) not in RANK_NOTHING
 
 
 def softmax(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
-    """Probabilities of each row; a logit of -inf is a class ruled out."""
+    """Probabilities of each row; a logit of -inf rules its class out."""
     exp = np.exp(logits - logits.max(-1, keepdims=True))
     return exp / exp.sum(-1, keepdims=True)
 
@@ -58,14 +58,14 @@ def ece(probability: Float[np.ndarray, " n"], hit: Bool[np.ndarray, " n"]) -> fl
 
 
 def bins_of(probability: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """Each one's bin, which holds its upper edge."""
+    """Each probability's bin; a bin includes its upper edge."""
     return np.clip(np.ceil(probability * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
 
 
 def confusion(
     truth: Int[np.ndarray, " n"], guess: Int[np.ndarray, " n"], k: int
 ) -> Int[np.ndarray, "k k"]:
-    """How many faces of each class (row) are taken for each (column)."""
+    """How many faces of each class (row) are taken for each class (column)."""
     return np.bincount(truth * k + guess, minlength=k * k).reshape(k, k)
 
 
@@ -74,7 +74,7 @@ def classification(
     truth: Int[np.ndarray, " n"],
     names: tuple[str, ...],
 ) -> Numbers:
-    """Accuracy, calibration and per-class scores; None where there is no face.
+    """Accuracy, calibration and per-class scores; None where there are no faces.
 
     Means over classes are over those that occur in `truth`.
     """
@@ -89,7 +89,7 @@ def classification(
         return found
     probability = softmax(logits.astype(np.float64))
     guess = probability.argmax(-1)
-    # As scikit-learn's, but fast enough for a thousand resamples.
+    # The same as scikit-learn's, but fast enough for a thousand resamples.
     counts = confusion(truth, guess, len(names))
     right, support, guessed = counts.diagonal(), counts.sum(1), counts.sum(0)
     precision = right / np.maximum(guessed, 1)
@@ -106,7 +106,7 @@ def classification(
     }
     for i, name in enumerate(names):
         found[f"support/{name}"] = int(support[i])
-        if support[i]:  # without a face of the class these three say nothing
+        if support[i]:  # without a face of this class these mean nothing
             found[f"precision/{name}"] = float(precision[i])
             found[f"recall/{name}"] = float(recall[i])
             found[f"f1/{name}"] = float(f1[i])
@@ -119,7 +119,7 @@ def ranking(
     names: tuple[str, ...],
 ) -> Numbers:
     """Each class against the rest: the areas under its two curves, and their means."""
-    from sklearn import metrics as sk  # a second, which a training need not wait
+    from sklearn import metrics as sk  # a second, which training need not wait
 
     probability = softmax(logits.astype(np.float64)) if len(truth) else logits
     found: Numbers = {}
@@ -138,7 +138,7 @@ def ranking(
 def by_coverage(
     sure: Float[np.ndarray, " n"], hit: Bool[np.ndarray, " n"]
 ) -> Float[np.ndarray, " n"]:
-    """Accuracy on the one face that is surest, on the two, and so on to all."""
+    """Accuracy on the surest face, on the two surest, and so on to all of them."""
     order = np.argsort(-sure, kind="stable")
     return np.cumsum(hit[order]) / np.arange(1, len(hit) + 1)
 
@@ -148,7 +148,7 @@ def choices(
     truth: Int[np.ndarray, " n"],
     names: tuple[str, ...],
 ) -> Numbers:
-    """What is too much for a training log: ranking, coverage, every confusion."""
+    """Numbers too many for a training log: ranking, coverage, every confusion."""
     found, k = ranking(logits, truth, names), len(names)
     guess = logits.argmax(-1)
     accuracy = None
@@ -169,10 +169,10 @@ def choices(
 def fit_temperature(
     answers: Sequence[tuple[Float[np.ndarray, "_ _"], Int[np.ndarray, " _"]]],
 ) -> float:
-    """What to divide logits by for the least NLL (Guo et al. 2017, 4.2); 1 without any.
+    """The divisor of logits that minimises NLL (Guo et al. 2017, 4.2); 1 without faces.
 
     Args:
-      answers: of each task of classes, the logits of its faces and their true class.
+      answers: for each class task, its faces' logits and their true classes.
     """
     from scipy.optimize import minimize_scalar  # scipy takes a while to import
     from scipy.special import logsumexp
@@ -214,7 +214,7 @@ def points(
 
     Args:
       error: differences in pixels of the 96-pixel frame.
-      eye_px: distance of the true eye centres there, NaN where one is unknown.
+      eye_px: distance between the true eye centres there, NaN where one is unknown.
     """
 
     def rmse(mask: np.ndarray) -> float | None:
@@ -246,9 +246,9 @@ def relative(
 
 
 def of_faces(distance: Float[np.ndarray, "n p"]) -> Float[np.ndarray, " m"]:
-    """The mean over each face's points, of the faces that have one.
+    """The mean distance of each face's known points, for the faces that have any.
 
-    Above a tenth a face counts as a failure (Burgos-Artizzu et al. 2013, 4).
+    Above a tenth, a face counts as a failure (Burgos-Artizzu et al. 2013, 4).
     """
     valid = np.isfinite(distance)
     some = valid.any(-1)

@@ -1,4 +1,4 @@
-"""One mesh over all devices: batches are split along it, tables are whole.
+"""One mesh over all devices: batches are split along it, tables are copied to each.
 
 The state is whole on every device, or, with `config.fsdp`, in parts: parameters,
 averages and moments are gathered where a layer needs them (Zhao et al. 2023, FSDP).
@@ -13,26 +13,26 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from emotion_jax.errors import Mistake
 
-SMALL = 1024  # values: to split fewer saves nothing
+SMALL = 1024  # values: splitting fewer saves nothing
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """These devices, or all of all processes, in one axis."""
+    """A mesh with one axis, of these devices or of all processes' devices."""
     return Mesh(np.array(devices or jax.devices()), ("data",))
 
 
 def split(mesh: Mesh) -> NamedSharding:
-    """The first axis over the devices: batches."""
+    """The first axis split over the devices: for batches."""
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
 def whole(mesh: Mesh) -> NamedSharding:
-    """A copy on every device: the state, the tables."""
+    """A copy on every device: for the state and the tables."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def in_parts(shape: tuple[int, ...], mesh: Mesh) -> NamedSharding:
-    """One part a device, along the longest axis that divides; whole if small."""
+    """One part per device, of the longest axis that divides evenly; whole if small."""
     axes = [axis for axis, size in enumerate(shape) if size % mesh.size == 0]
     if not axes or math.prod(shape) < SMALL:
         return whole(mesh)
@@ -46,7 +46,7 @@ def gather(tree, mesh: Mesh):
 
 
 def place(tree, sharding: NamedSharding):
-    """Host arrays, equal in every process, as global arrays of this sharding."""
+    """Host arrays, equal in every process, as global arrays with this sharding."""
 
     def put(x):
         return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])

@@ -1,12 +1,12 @@
 """Self-supervision: a trunk learns from faces without their labels (Chen et al. 2020).
 
 With `--config.model.simclr={}` a step sees each face of its batch twice, as two
-augmentations. The trunk learns that the two are one face, by telling it from all others
-of the batch. Labels train only the heads, which probe what the trunk has learnt; as
-always, the checkpoint is chosen by their numbers on `val`. Then another run starts from
-it: `--config.init_from=runs/simclr`. Faces of no class that the heads know are left
-out, as in every training, so seven classes bring more faces than five; and `clip_norm`
-is of all gradients, the heads' too.
+augmentations. The trunk learns that both are the same face, by telling it from all
+others in the batch. Labels train only the heads, which probe what the trunk has learnt;
+as always, the checkpoint is chosen by their numbers on `val`. Then another run starts
+from it: `--config.init_from=runs/simclr`. Faces whose class the heads do not know are
+left out, as in all training, so seven classes bring more faces than five; and
+`clip_norm` applies to all gradients, including the heads'.
 """
 
 import dataclasses
@@ -19,8 +19,8 @@ from jaxtyping import Array, Float
 from emotion_jax.data.mixing import MIXING
 from emotion_jax.errors import Mistake
 
-MOST, LEAST = 16_384, 1e-3  # a width as a trunk's, a temperature with finite losses
-SAME = {"policy", "alternating_flip"}  # alike in both views of a face
+MOST, LEAST = 16_384, 1e-3  # width, as in trunks; temperature, for finite losses
+SAME = {"policy", "alternating_flip"}  # the same in both views of a face
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,9 +28,9 @@ class SimCLR:
     """How two views of a face are compared.
 
     Attributes:
-      width: of the vectors that the projector makes of each view's features.
-      temperature: what their cosines are divided by; lower tells faces apart that are
-        more alike.
+      width: of the vectors that the projector makes from each view's features.
+      temperature: what their cosines are divided by; a lower one tells apart faces that
+        are more alike.
     """
 
     width: int = 128
@@ -44,7 +44,7 @@ class SimCLR:
             )
 
     def check(self, augment: Iterable[str], batch_size: int) -> None:
-        """Raises unless batches have two views of a face, and other faces."""
+        """Raises unless a batch has two differing views of a face, and other faces."""
         names = set(augment)
         if mixing := sorted(names & MIXING.keys()):
             raise Mistake(
@@ -65,10 +65,10 @@ class SimCLR:
     def loss_and_metrics(
         self, vectors: Float[Array, "b d"]
     ) -> tuple[Float[Array, ""], dict[str, tuple[Array, Array]]]:
-        """NT-Xent (Chen et al. 2020, eq. 1), and how often a view finds its other.
+        """NT-Xent (Chen et al. 2020, eq. 1), and how often a view finds its pair.
 
         Args:
-          vectors: the two views of a face follow each other.
+          vectors: one per view, the two views of a face next to each other.
         """
         count = len(vectors)
         square = jnp.square(vectors).sum(1, keepdims=True)
@@ -88,7 +88,7 @@ class SimCLR:
 
 
 def in_pairs(one: dict, other: dict) -> dict:
-    """Two views of a batch as one: a face's follow each other, so on one device."""
+    """Two views of a batch in one: a face's two are adjacent, and so on one device."""
 
     def pair(a: Array, b: Array) -> Array:
         return jnp.stack([a, b], 1).reshape(-1, *a.shape[1:])

@@ -31,7 +31,7 @@ class TrainState:
     ema: Any
 
     def variables(self) -> dict:
-        """What evaluation uses: the averages where the config keeps them."""
+        """The variables to evaluate: the averages, if the config keeps them."""
         return self.ema or {"params": self.params, "batch_stats": self.batch_stats}
 
 
@@ -47,7 +47,7 @@ def normalise(image: UInt8[Array, "*b h w 1"]) -> Float[Array, "*b h w 1"]:
 
 
 def standardise(image: Float[Array, "*b h w 1"]) -> Float[Array, "*b h w 1"]:
-    """As the network takes them: about zero mean and unit spread for a gray face."""
+    """Gray levels as the network takes them: a face has about mean 0 and spread 1."""
     return (image - 0.5) * 4.0
 
 
@@ -57,7 +57,7 @@ def make_init(
     """A function that makes the first state; to be jitted, or traced for its shapes.
 
     Its argument, if any, holds arrays by path, such as params/trunk/stem/kernel, which
-    take the place of random ones.
+    replace the random ones.
     """
 
     def init(given: Mapping[str, Array] = {}) -> TrainState:
@@ -85,7 +85,7 @@ def make_batch(
     """The function (step, feed inputs) -> the augmented batch, split over the mesh.
 
     Args:
-      views: 2 makes two rows of each face, augmented apart.
+      views: 2 makes two rows of each face, augmented independently.
     """
 
     def batch(step: Int[Array, ""], inputs) -> dict:
@@ -104,7 +104,7 @@ def make_batch(
 def make_loss(network, tasks: Mapping[str, Task]) -> Callable:
     """The function (params, stats, batch, key) -> loss, (new stats, metrics).
 
-    batch["taught"], if any, has the answers of the tasks' teachers.
+    batch["taught"], if any, holds the answers of the tasks' teachers.
     """
 
     def loss(params, stats, batch, key):
@@ -145,7 +145,7 @@ def make_train_step(
 ) -> Callable[..., tuple[TrainState, dict]]:
     """The jitted step: (state, feed inputs) -> (state, metrics as (total, count)).
 
-    Its third argument, if any, is what `distill.load` gives.
+    The step's third argument, if any, is what `distill.load` returns.
 
     Args:
       layout: the shardings of the state's arrays, or one for all.
@@ -170,7 +170,7 @@ def make_train_step(
 
     return jax.jit(
         step,
-        # What finds a NaN runs the step again on the same state.
+        # To find a NaN, JAX runs the step again on the same state.
         donate_argnums=() if jax.config.jax_debug_nans else 0,
         out_shardings=(layout, sharding.whole(mesh)),
         compiler_options=compiler_options(mesh.devices.flat[0].platform),
@@ -178,14 +178,14 @@ def make_train_step(
 
 
 def forward(network, variables: dict, image: UInt8[Array, "b h w 1"]) -> dict:
-    """The outputs for faces as they are stored: what is evaluated and exported."""
+    """The outputs for faces as they are stored: for evaluation and export."""
     return network.apply(variables, standardise(normalise(image)), train=False)
 
 
 def make_eval_step(network, mesh: Mesh) -> Callable[[dict, Array], dict]:
     """The jitted step: (variables, uint8 images) -> outputs, whole on every process.
 
-    In float32, its products too, which TPUs and GPUs would else make of fewer bits.
+    All in float32, even products, which TPUs and GPUs otherwise compute in fewer bits.
     """
     return jax.jit(
         jax.default_matmul_precision("highest")(partial(forward, network)),

@@ -4,7 +4,7 @@
   python -m emotion_jax.train --config configs/fer5.py --workdir runs/fer5 \\
       --data fer2013=fer2013.csv --config.train.epochs=30
 
-Started again on the same workdir, it resumes where it stopped and ends in the same
+Started again on the same workdir, it resumes where it stopped and ends with the same
 bits. A workdir may be in a bucket (--workdir gs://bucket/runs/first, with the extra
 gcs).
 """
@@ -86,7 +86,7 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     init = step.make_init(network, optimizer, config.seed, side)
     like = abstract(init, mesh, config.fsdp)
 
-    # The state is restored to its devices, or born there.
+    # The state is restored to its devices, or created there.
     state = checkpoints.restore(like)
     given = {} if state else warm_start.load(config.init_from, like, mesh)
     open_workdir(workdir, config)
@@ -125,7 +125,7 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
 
 
 def say_what_runs(like, meta: Meta, plan, start: int, mesh) -> None:
-    """The lines above the progress: network, faces, splits, steps, devices."""
+    """Prints the lines above the progress: network, faces, splits, steps, devices."""
     if jax.config.jax_debug_nans:
         logs.say(probe.parameter_table(like.params))
     count = parameter_overview.count_parameters(like.params)

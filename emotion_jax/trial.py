@@ -1,9 +1,9 @@
-"""One network, trained from several seeds to be compared: compiled once for all.
+"""One network trained from several seeds, for comparison: compiled once for all.
 
     trial = Trial(config, train)
     runs = [trial.run(seed) for seed in range(3)]
 
-It is what the training binary runs, without its checkpoints, logs and evaluations.
+It runs the same as the training binary, without checkpoints, logs and evaluations.
 """
 
 import copy
@@ -30,7 +30,7 @@ from emotion_jax.tasks import make_tasks, with_counts
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What one training gave: the variables to evaluate, and each step's loss."""
+    """The result of one training: the variables to evaluate, and each step's loss."""
 
     variables: dict
     loss: Float[np.ndarray, " steps"]
@@ -69,7 +69,7 @@ class Trial:
         whole = sharding.whole(self.mesh)
         self.shape = (1, side, side, 1)
         self.draw = jax.jit(self.network.init)
-        # What is given is not drawn, so this compiles to little more than copies.
+        # Arrays that are given are not drawn, so this compiles to little but copies.
         init = step.make_init(self.network, optimizer, 0, side)
         self.begin = jax.jit(init, out_shardings=whole)
         self.given = {}

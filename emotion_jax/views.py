@@ -18,12 +18,12 @@ def average(
     image: UInt8[np.ndarray, "n h w 1"],
     offset: Mapping[str, Float[np.ndarray, "2"]] = {},
 ) -> Outputs:
-    """What `run` gives, averaged over the faces, moved by a pixel, and all mirrored.
+    """The mean output of `run` for the faces, for moves by a pixel, and all mirrored.
 
     The logits are those of the mean distribution.
 
     Args:
-      offset: by how many pixels, x and y, the network puts points off the picture.
+      offset: by how many pixels, x and y, the network's points are off the faces.
     """
     total: Outputs = {}
     for move in MOVES:
@@ -47,7 +47,7 @@ def average(
 def moved(
     image: UInt8[np.ndarray, "n h w 1"], x: int, y: int
 ) -> UInt8[np.ndarray, "n h w 1"]:
-    """Moved to the right and down, by a pixel at most, edges repeated."""
+    """The images moved right and down, by a pixel at most, with edges repeated."""
     height, width = image.shape[1:3]
     around = np.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     return around[:, 1 - y : 1 - y + height, 1 - x : 1 - x + width]
@@ -56,7 +56,7 @@ def moved(
 def turned(
     points: Float[np.ndarray, "n p 2"], task: Task, side: int, mirror: bool
 ) -> Float[np.ndarray, "n p 2"]:
-    """Points of a mirror image as they lie in the image."""
+    """Points of a mirrored image, mapped back to the image itself."""
     if not mirror:
         return points
     back = points[:, list(mirrored(task.names))]

@@ -1,8 +1,8 @@
-"""Warm start: what fits of another run's checkpoint, between any two networks.
+"""Warm start: uses whatever fits from another run's checkpoint, of any network.
 
-A parameter fits where its path and its shape agree, so a specialist's trunk and head
-find their place in the combined network, and the other way round. The course's weights,
-as Keras saves them, fit the course's networks.
+A parameter fits if its path and its shape agree, so a specialist's trunk and head fit
+into the combined network, and the other way round. The course's weights, as Keras saves
+them, fit the course's networks.
 """
 
 import jax
@@ -16,11 +16,11 @@ from emotion_jax.step import TrainState
 
 
 def load(name: str, like: TrainState, mesh: Mesh) -> dict[str, jax.Array]:
-    """The arrays of checkpoint X that fit, by path; the rest is reported.
+    """The arrays of a checkpoint that fit, by path; the rest are reported.
 
     Args:
-      name: X, a workdir or one step's folder, or a Keras file of the course's weights;
-        "" is no warm start.
+      name: a workdir or one step's folder, or a Keras file of the course's weights;
+        "" means no warm start.
       like: the shapes of the state to start.
     """
     if not name:
@@ -49,5 +49,5 @@ def load(name: str, like: TrainState, mesh: Mesh) -> dict[str, jax.Array]:
 
 
 def by_path(tree: dict) -> dict:
-    """The leaves of a tree by their path, as params/trunk/stem/kernel."""
+    """The leaves of a tree by their path, such as params/trunk/stem/kernel."""
     return flatten_dict(tree, sep="/")

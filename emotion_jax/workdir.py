@@ -1,8 +1,8 @@
 """A run's folder: what is in it before the first step and after the last.
 
 config.json and env.json say what ran; metrics.jsonl and the TensorBoard events what
-happened; checkpoints/ what it learnt; done.json that it came to its end; report.html
-and model_card.md where it got.
+happened; checkpoints/ holds what was learnt; done.json says that the run finished;
+report.html and model_card.md describe the result.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ MAY_CHANGE = (
     *("stop_at", "log.", "eval.", "checkpoint.every", "checkpoint.keep"),
     *("debug", "profile.", "fsdp"),
 )
-LENGTH = ("train.steps", "train.epochs")  # likewise where the schedule knows no end
+LENGTH = ("train.steps", "train.epochs")  # nor these, if the schedule knows no end
 
 
 def to_dict(config: ConfigDict) -> dict:
@@ -47,13 +47,13 @@ def flatten(section: Mapping, prefix: str = "") -> Iterator[tuple[str, object]]:
 
 
 def different(before: Mapping, now: Mapping) -> list[str]:
-    """The names of fields that came, went or changed."""
+    """The names of fields that were added, removed or changed."""
     names = sorted(before.keys() | now.keys())
     return [name for name in names if before.get(name) != now.get(name)]
 
 
 def check_same(directory: Path, config: ConfigDict) -> bool:
-    """Whether the workdir was made to train exactly as long as this config does.
+    """Whether the workdir was made for a run exactly as long as this config's.
 
     Raises:
       Mistake: it was made with another config; names what differs.
@@ -82,7 +82,7 @@ def check_same(directory: Path, config: ConfigDict) -> bool:
 
 
 def is_done(directory: Path, config: ConfigDict) -> bool:
-    """Whether the run has come to its end; raises if it was another run."""
+    """Whether the run has finished; raises if the workdir is another run's."""
     same_length = check_same(directory, config)
     if same_length and os.path.exists(directory / "done.json"):
         return True
@@ -92,11 +92,11 @@ def is_done(directory: Path, config: ConfigDict) -> bool:
 
 
 def open_workdir(directory: Path, config: ConfigDict) -> None:
-    """Makes the folder and writes down what runs in it."""
+    """Makes the folder and records what runs in it."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if jax.process_index() == 0:
-            for name in ("done.json", "report.html"):  # it is to train longer
+            for name in ("done.json", "report.html"):  # the run is to train longer
                 (directory / name).unlink(missing_ok=True)
             write_json(directory / "config.json", to_dict(config))
             write_json(directory / "env.json", environment())
@@ -110,7 +110,7 @@ def open_workdir(directory: Path, config: ConfigDict) -> None:
 
 
 def sha256(params: Mapping) -> str:
-    """Of all parameters: equal digests are equal bits."""
+    """The digest of all parameters: equal digests mean equal bits."""
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(params):
         digest.update(np.ascontiguousarray(leaf).tobytes())
@@ -118,7 +118,7 @@ def sha256(params: Mapping) -> str:
 
 
 def close_workdir(directory: Path, state: TrainState, mesh: Mesh) -> None:
-    """Writes down that the run came to its end, and in which bits."""
+    """Records that the run has finished, with the digest of its parameters."""
     params = sharding.gather(state.params, mesh)
     if jax.process_index() == 0:
         done = {"step": int(state.step), "sha256": sha256(params)}

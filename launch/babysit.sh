@@ -18,7 +18,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
 
 pause=30 tries=5
-flags=() # of tpu_vm.sh
+flags=() # for tpu_vm.sh
 while [ $# -gt 0 ]; do
     case $1 in
     --help) help ;;
@@ -43,7 +43,7 @@ say() {
     echo "$(date +%H:%M:%S) $1" >&2
 }
 
-# The training is over: nothing may be left that costs money.
+# The training is over: nothing that costs money may be left.
 leave() {
     local tried
     tpu tail >&2 || true
@@ -60,7 +60,7 @@ start() {
     tpu run -- "${training[@]}"
 }
 
-# What to do about a TPU that is ready, by what the training on it says.
+# Handles a TPU that is ready, by the state of the training on it.
 attend() {
     local code
     code=$(tpu code) || code=silent
@@ -68,7 +68,7 @@ attend() {
     running) silent=0 vain=0 ;;
     none)
         say "setting up, and starting the training"
-        # Not silent: it said that there is none.
+        # This is not silence: it said that there is no training.
         { tpu setup && start; } || silent=$((silent + 1))
         ;;
     0) say "done" && leave 0 ;;
@@ -106,11 +106,11 @@ if $dry_run; then
 fi
 trap 'say "stopped; the TPU is left as it is"; exit 130' INT TERM
 
-silent=0 failed=0 # how often in a row, and on this TPU
+silent=0 failed=0 # how often in a row, and how often on this TPU
 vain=0            # how many TPUs in a row
 while true; do
     state=$(tpu state) || {
-        [ $? -ne 2 ] || exit 2 # a wrong flag; it is told
+        [ $? -ne 2 ] || exit 2 # a wrong flag, which has been reported
         state=UNKNOWN
     }
     case $state in

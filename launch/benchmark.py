@@ -3,11 +3,11 @@
   python launch/benchmark.py --config configs/synthetic.py
   python launch/benchmark.py --config configs/fer5.py --compare --out launch/results
 
-On faces of noise, compiled apart, synchronised, in several repeats; medians and spread,
-with hardware, versions and commit, as a table and as benchmark_PLATFORM_CONFIG.json.
---compare trains the same network in PyTorch and Keras, where installed, in the same
-session; compare the ratios, as machines are noisy. --only makes a part of it, where a
-minute counts.
+Runs on faces of noise, synchronised, in several repeats, compilation timed separately;
+writes medians and spread, with hardware, versions and commit, as a table and as
+benchmark_PLATFORM_CONFIG.json. --compare trains the same network in PyTorch and Keras,
+if installed, in the same session; compare the ratios, as machines are noisy. --only
+measures a part of it, where minutes count.
 """
 
 import functools
@@ -32,7 +32,7 @@ from emotion_jax.errors import Mistake
 
 
 def model_flops(rig: rigs.Rig) -> float:
-    """Of a face's step: thrice its forward products (Kaplan et al. 2020, 2.1)."""
+    """FLOPs of one face's step: three forward passes' (Kaplan et al. 2020, 2.1)."""
     image = jax.ShapeDtypeStruct((1, rig.side, rig.side, 1), jnp.float32)
     variables = {"params": rig.like.params, "batch_stats": rig.like.batch_stats}
     jaxpr = jax.make_jaxpr(functools.partial(rig.network.apply, train=False))
@@ -41,7 +41,7 @@ def model_flops(rig: rigs.Rig) -> float:
 
 
 def inner(jaxpr):
-    """All operations, also of the functions that it calls."""
+    """All operations, including those of the functions that it calls."""
     for equation in jaxpr.eqns:
         yield equation
         for value in equation.params.values():
@@ -63,7 +63,7 @@ def products(equation) -> float:
 
 
 def peak(repeats: int) -> float:
-    """FLOP/s of a large matrix product in the precision that `dtype="auto"` takes."""
+    """FLOP/s of a large matrix product in the precision that `dtype="auto"` picks."""
     cpu = jax.default_backend() == "cpu"
     size, dtype = (2048, jnp.float32) if cpu else (8192, jnp.bfloat16)
     x = jnp.ones((size, size), dtype)
@@ -88,13 +88,13 @@ def compiled(rig: rigs.Rig, feed) -> dict:
 
 
 def keep_in(folder: str | None) -> None:
-    """Keeps compiled programs there from now on."""
+    """Caches compiled programs in this folder from now on."""
     jax.config.update("jax_compilation_cache_dir", folder)
-    compilation_cache.reset_cache()  # JAX opens it once
+    compilation_cache.reset_cache()  # JAX opens it only once
 
 
 def parts(rig: rigs.Rig, repeats: int) -> dict[str, float]:
-    """Milliseconds that each part adds to a step, and those of Python beside it."""
+    """Milliseconds that each part adds to a step, and Python's own time beside it."""
     feed, state = rig.feed("resident"), rig.state()
     batches = feed.batches(0)
     inputs = next(batches)
@@ -130,7 +130,7 @@ def parts(rig: rigs.Rig, repeats: int) -> dict[str, float]:
     for name, function in upto.items():
         jitted = jax.jit(function, compiler_options=options)
 
-        def run(jitted=jitted):  # each waited for, or they would share the device
+        def run(jitted=jitted):  # wait for each, or they would share the device
             return jax.block_until_ready(jitted(state, inputs))
 
         took = min(rigs.seconds(run, repeats))
@@ -140,7 +140,7 @@ def parts(rig: rigs.Rig, repeats: int) -> dict[str, float]:
 
 
 def evaluation(rig: rigs.Rig, repeats: int, batch: int = 512) -> list[float]:
-    """Images/s of the eval step, answers on the device."""
+    """Images/s of the eval step, with outputs left on the device."""
     eval_step = rig.eval_step()
     batch = -(-batch // rig.mesh.size) * rig.mesh.size
     image = np.resize(rig.split.faces["image"], (batch, rig.side, rig.side, 1))
@@ -152,7 +152,7 @@ def evaluation(rig: rigs.Rig, repeats: int, batch: int = 512) -> list[float]:
 
 
 def training(rig: rigs.Rig, flags) -> dict:
-    """Images/s of the train step by feed and steps a call; its share of the peak."""
+    """Images/s of the train step by feed and steps per call; its share of the peak."""
     rates = {
         name: rigs.spread(rigs.training(rig, name, flags.repeats))
         for name in ("resident", "streamed")
@@ -168,19 +168,19 @@ def training(rig: rigs.Rig, flags) -> dict:
 
 
 def starting(rig: rigs.Rig, flags) -> dict:
-    """Seconds until something happens."""
+    """Seconds to import the package, and to the end of the first step."""
     imports = rigs.spread(overheads.import_s(3))
     return {"import_s": imports, "first_step_s": overheads.first_step_s()}
 
 
 def saving(rig: rigs.Rig, flags) -> dict:
-    """What a checkpoint costs, and the memory that all before it took at most."""
+    """What a checkpoint costs, and the peak memory of everything so far."""
     stats = jax.local_devices()[0].memory_stats() or {}
     found = {"checkpoint_cpu_s": rigs.spread(overheads.checkpoint(rig))}
     return found | {"peak_bytes": stats.get("peak_bytes_in_use")}
 
 
-SECTIONS = {  # a full process is slower: the host's own time comes first
+SECTIONS = {  # a full process is slower, so the host's own time comes first
     "host": lambda rig, flags: {"host_ms": overheads.host(flags.repeats)},
     "compile": lambda rig, flags: compiled(rig, rig.feed("resident")),
     "train": training,
@@ -218,7 +218,7 @@ def main(args: list[str]) -> None:
     sharding.check_divides(batch_size, mesh, "train.batch_size")
     rig = rigs.Rig(config, mesh, batch_size, 32 * batch_size)
     if wanted:
-        peers.plan_of(rig)  # raises for a network that they cannot build
+        peers.plan_of(rig)  # raises for a network that the peers cannot build
     found = {"config": flags.config, "overrides": overrides, "batch_size": batch_size}
     found |= logs.environment()
     found |= {"cores": os.cpu_count(), "model": config.model.to_dict()}
@@ -227,7 +227,7 @@ def main(args: list[str]) -> None:
     kind = f"benchmark_{found['platform']}"
     name = rigs.result_file(kind, flags.config, [*overrides, *sized, *parts])
 
-    def keep() -> None:  # at once: what comes next may not end
+    def keep() -> None:  # at once, as the next section may not end
         if flags.out:
             flags.out.mkdir(parents=True, exist_ok=True)
             files.write_json(flags.out / name, found)
@@ -247,7 +247,7 @@ def main(args: list[str]) -> None:
 
 
 def tell(found: dict) -> None:
-    """A line for each number."""
+    """Prints one line for each number."""
     for name, value in found.items():
         print(f"{name:20} {json.dumps(value)}")
 

@@ -1,4 +1,4 @@
-"""Pages in headless Chromium: one that is installed, or else npm's (the extra long)."""
+"""Pages in headless Chromium: an installed one, or else npm's (needs extra `long`)."""
 
 import base64
 import contextlib
@@ -22,7 +22,7 @@ from PIL import Image
 
 from emotion_jax.export.web import npm
 
-PACKAGE = "@sparticuz/chromium@147.0.0"  # needs no library of the system's
+PACKAGE = "@sparticuz/chromium@147.0.0"  # needs no system libraries
 SHA512 = (
     "4ZKeAQQa8up2mt675qSitztLdbQrlf8BKdC5naeap+5Mv1OV1OlJdPoU+EJC/p5sQUJUQmN4r+q5+EhaaOUH"
     "pQ=="
@@ -59,7 +59,7 @@ READ = """async ([pixels, times]) => {
 
 @dataclasses.dataclass(frozen=True)
 class Opened:
-    """A page, what it asked for, and what it wrote to the console."""
+    """A page, its requests, and what it wrote to the console."""
 
     page: Any
     url: str
@@ -68,7 +68,7 @@ class Opened:
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    """The plainest server there is."""
+    """The plainest server there is, without a log."""
 
     def log_message(self, *args):
         pass
@@ -87,13 +87,13 @@ def serving(root: Path) -> Iterator[str]:
 
 
 def lacking() -> list[str]:
-    """What is not here of what opening a page takes."""
+    """What is missing here to open a page."""
     lacks = [] if importlib.util.find_spec("playwright") else ["playwright"]
     return lacks if installed() or shutil.which("npm") else [*lacks, "Chromium or npm"]
 
 
 def installed() -> str | None:
-    """The machine's own Chromium."""
+    """The path of the machine's own Chromium."""
     return shutil.which("chromium") or shutil.which("google-chrome")
 
 
@@ -116,7 +116,7 @@ def chromium() -> dict[str, Any]:
 
 
 def unpack(folder: Path) -> None:
-    """npm's Chromium, its libraries and fonts, in `package/bin` of the folder."""
+    """Unpacks npm's Chromium, its libraries and fonts to the folder's `package/bin`."""
     import brotli
 
     npm.fetch(PACKAGE, SHA512, folder)
@@ -138,17 +138,17 @@ def unpack(folder: Path) -> None:
 def opened(
     root: Path, path: str = "/", *flags: str, **options: Any
 ) -> Iterator[Opened]:
-    """The page at a path under a folder that is served; otherwise as `visited`."""
+    """Serves a folder and opens the page at a path in it; otherwise like `visited`."""
     with serving(root) as host, visited(host + path, *flags, **options) as found:
         yield found
 
 
 @contextlib.contextmanager
 def visited(url: str, *flags: str, size=(1280, 860), theme="light") -> Iterator[Opened]:
-    """The page at an address.
+    """Opens the page at an address.
 
     Args:
-      flags: Chromium's own, such as a file for its fake camera.
+      flags: Chromium's own flags, such as a file for its fake camera.
     """
     from playwright.sync_api import sync_playwright
 
@@ -171,7 +171,7 @@ def visited(url: str, *flags: str, size=(1280, 860), theme="light") -> Iterator[
 
 
 def camera(picture: Image.Image, file: Path) -> list[str]:
-    """Chromium's flags for a camera of 640x480 that stands before this picture."""
+    """Chromium's flags for a 640x480 camera that sees this picture."""
     frames = []
     for left in (80, 79, 78, 79):  # nobody stands quite still
         frames.append(Image.new("RGB", (640, 480), "dimgray"))
@@ -180,7 +180,7 @@ def camera(picture: Image.Image, file: Path) -> list[str]:
 
 
 def film(frames: Iterable[Image.Image], file: Path) -> list[str]:
-    """Likewise for a camera that sees these, 30 a second, again and again."""
+    """Chromium's flags for a camera that sees these frames in a loop, 30 per second."""
     with file.open("wb") as opened:
         for frame in frames:
             frame.save(opened, "JPEG", quality=92)
@@ -193,7 +193,7 @@ def film(frames: Iterable[Image.Image], file: Path) -> list[str]:
 
 @contextlib.contextmanager
 def written(files: dict[str, bytes]) -> Iterator[Path]:
-    """A folder with these files, for a while."""
+    """A temporary folder with these files."""
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
@@ -203,7 +203,7 @@ def written(files: dict[str, bytes]) -> Iterator[Path]:
 def read(
     files: dict[str, bytes], image: np.ndarray, times: Sequence[tuple[int, int]]
 ) -> tuple[dict[str, np.ndarray], dict[int, float]]:
-    """What the page's own reader answers, and milliseconds by the number of faces."""
+    """The outputs of the page's own reader, and milliseconds by the number of faces."""
     with written(files) as root, opened(root) as found:
         pixels = base64.b64encode(image.tobytes()).decode()
         answer = found.page.evaluate(READ, [pixels, times])
@@ -216,7 +216,7 @@ def read(
 
 
 def live(files: dict[str, bytes]) -> str:
-    """What the page says of its speed before a camera, or "" for want of a portrait."""
+    """What the page says about its speed with a camera; "" if there is no portrait."""
     if importlib.util.find_spec("skimage") is None:
         return ""
     from skimage.data import astronaut

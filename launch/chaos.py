@@ -1,12 +1,12 @@
-"""Kill a training at random moments until it ends, and compare it with one left alone.
+"""Kill a training at random moments until it ends, and compare it with an unkilled one.
 
   python launch/chaos.py --runs 30
   python launch/chaos.py --runs 3 --processes 2
 
 Each run is killed (SIGKILL) while it starts, between two steps, or inside a save, and
-started again, several times. It must end with the same bits (parameters, optimizer
-state, averages) and the same log as the run that was left alone. Of several processes
-one is killed; the others must end by themselves, with exit code 3, within a minute.
+restarted, several times. It must end with the same bits (parameters, optimizer state,
+averages) and the same log as the run that was left alone. With several processes, one
+is killed; the others must end by themselves, with exit code 3, within a minute.
 """
 
 import argparse
@@ -34,12 +34,12 @@ TRAIN = [
     "--config.log.every=1",
 ]
 MOMENTS = ("starting", "a step", "a save")
-PATIENCE_S = 60  # in which the processes left over must end
+PATIENCE_S = 60  # within which the remaining processes must end
 TIMINGS = ("seconds", "images_per_s")
 
 
 def start(workdir: Path, processes: int) -> list[subprocess.Popen]:
-    """The same command in each process; of one process, with no flags for several."""
+    """Starts the same command in each process; a single one gets no cluster flags."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -64,7 +64,7 @@ def start(workdir: Path, processes: int) -> list[subprocess.Popen]:
 
 
 def wait_for(moment: str, workdir: Path, running: list, dice: random.Random) -> None:
-    """Returns at this moment of the run, or when it has ended."""
+    """Waits until this moment of the run, or until it has ended."""
     if moment == "starting":
         time.sleep(dice.uniform(0, 8))
         return
@@ -80,7 +80,7 @@ def wait_for(moment: str, workdir: Path, running: list, dice: random.Random) -> 
 
 
 def last_step(log: Path) -> int:
-    """The last step that the log tells, 0 before the first."""
+    """The last step in the log, 0 before the first."""
     try:
         return json.loads(log.read_text().splitlines()[-1])["step"]
     except (OSError, IndexError, ValueError):
@@ -88,7 +88,7 @@ def last_step(log: Path) -> int:
 
 
 def kill_one(running: list[subprocess.Popen], dice: random.Random) -> str:
-    """Kills a process; how the others ended, or `too late` if all was done."""
+    """Kills a process; returns how the others ended, or `too late` if all were done."""
     victim = dice.choice(running)
     if victim.poll() is not None:
         for process in running:
@@ -105,7 +105,7 @@ def kill_one(running: list[subprocess.Popen], dice: random.Random) -> str:
 
 
 def fingerprint(workdir: Path) -> dict[str, str]:
-    """What must be the same: all arrays at the end, and the log without timings."""
+    """What must be equal: all arrays at the end, and the log without timings."""
     import jax
     import numpy as np
     import orbax.checkpoint as ocp
@@ -132,7 +132,7 @@ def fingerprint(workdir: Path) -> dict[str, str]:
 
 
 def run(workdir: Path, processes: int, kills: int, dice: random.Random) -> list[str]:
-    """Trains to the end, killed on the way; the moments of the kills."""
+    """Trains to the end with kills on the way; returns the moments of the kills."""
     moments = []
     while True:
         running = start(workdir, processes)

@@ -3,7 +3,7 @@
   pip install tflite onnx
   python launch/convert_detector.py face_detection_back.tflite detector.onnx
 
-Weights stay float16, as they come; onnxruntime widens them once when it loads the file.
+Weights stay float16, as given; onnxruntime widens them once when it loads the file.
 The input and the outputs keep their names and layouts: `input` [1, side, side, 3],
 `regressors` [1, anchors, 16] and `classificators` [1, anchors, 1].
 """
@@ -36,7 +36,7 @@ TO_NCHW, TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 
 
 class Converter:
-    """One file's graph, its images as [n c h w] inside."""
+    """One file's graph, with images as [n c h w] inside."""
 
     def __init__(self, blob: bytes):
         self.model = tflite.Model.GetRootAs(blob)
@@ -69,7 +69,7 @@ class Converter:
         return self.name(index)
 
     def visit(self, operator) -> None:
-        """The nodes of one operator."""
+        """Adds the nodes of one operator."""
         code = self.model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode()
         kind, options = KINDS[code], None
         if kind in OPTIONS:
@@ -105,7 +105,7 @@ class Converter:
         self.emit("MaxPool", [self.name(inputs[0])], self.name(output), **window)
 
     def window(self, image: int, options, height: int, width: int) -> dict:
-        """TFLite's SAME: as many outputs as strides fit, the odd pad at the end."""
+        """TFLite's SAME: as many outputs as strides fit, odd padding at the end."""
         stride = options.StrideH(), options.StrideW()
         size, pads = self.tensor(image).ShapeAsNumpy()[1:3], [0, 0]
         if options.Padding() == tflite.Padding.SAME:
@@ -142,7 +142,7 @@ class Converter:
         self.emit("Concat", names, self.name(output), axis=options.Axis())
 
     def convert(self):
-        """The whole file as a checked ONNX model."""
+        """Converts the whole file to a checked ONNX model."""
         graph = self.graph
         (image,) = graph.InputsAsNumpy()
         outputs = graph.OutputsAsNumpy()

@@ -1,6 +1,6 @@
 """The course's emotion network, trained in Keras as its notebook does, for the race.
 
-Faces enlarged to 96 x 96, Adam at its default rate, batches of 64, Keras's own
+Faces are enlarged to 96 x 96; Adam at its default rate, batches of 64, Keras's own
 ImageDataGenerator. Run by race.py; prints a JSON line after each epoch.
 """
 
@@ -11,11 +11,11 @@ import time
 
 BEGIN = time.perf_counter()
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-FIVE = {0: 0, 1: 1, 4: 2, 3: 3, 5: 4}  # FER2013's numbers without fear and neutral
+FIVE = {0: 0, 1: 1, 4: 2, 3: 3, 5: 4}  # by FER2013's numbers, without fear and neutral
 
 
 def faces(path: str, usage: str):
-    """Gray levels in [0, 1] and classes of the five, of one part of the CSV."""
+    """One Usage's gray levels in [0, 1] and labels among the five classes."""
     import numpy as np
     import pandas as pd
     from PIL import Image
@@ -61,7 +61,7 @@ def network():
 
 
 def main() -> None:
-    """Trains until the target or the time is reached."""
+    """Trains until the target or the time limit is reached."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("csv")
     parser.add_argument("--target", type=float, required=True)

@@ -3,9 +3,9 @@ r"""Compare what every export of a checkpoint answers, and how fast it is.
   python launch/exports.py --checkpoint runs/combined \
       --data keypoints=keypoints_val.csv fer2013=fer2013.csv
 
-prints launch/results/exports.md: the largest difference of each from the training
-loop's own evaluation, what 8 bits cost, and milliseconds. What needs a package that is
-not installed (TensorFlow, LiteRT, playwright and Chromium) is left out and named.
+prints launch/results/exports.md: each one's largest difference from the training loop's
+own evaluation, what 8 bits cost, and milliseconds. Formats whose packages (TensorFlow,
+LiteRT, playwright and Chromium) are not installed are left out and named.
 """
 
 import csv
@@ -39,7 +39,7 @@ from emotion_jax.sharding import make_mesh
 from emotion_jax.tasks import make_tasks
 from emotion_jax.views import Outputs
 
-TIMES = ((1, 200), (256, 7))  # faces at once, and how often
+TIMES = ((1, 200), (256, 7))  # faces at once, and how many times
 TITLES = {
     "stablehlo": "StableHLO, jitted",
     "onnx": "ONNX in onnxruntime",
@@ -59,7 +59,7 @@ numpy.savez("answers.npz", **answers)
 
 
 def training_loop(restored: Restored, image: np.ndarray) -> Outputs:
-    """The loop's evaluation of the whole state, restored as a resumed run does."""
+    """The loop's evaluation of the whole state, restored as a resumed run would."""
     config, mesh = restored.meta.config, make_mesh()
     tasks = make_tasks(config["tasks"])
     network = make_network(tasks, **config["model"])
@@ -107,7 +107,7 @@ def predict_binary(restored: Restored, image: np.ndarray) -> Outputs:
 
 
 def alone(files: dict[str, bytes], image: np.ndarray) -> Outputs:
-    """StableHLO in a process that cannot import this package."""
+    """Runs StableHLO in a process that cannot import this package."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "model.stablehlo").write_bytes(files["model.stablehlo"])
         np.save(Path(folder) / "faces.npy", image)
@@ -142,7 +142,7 @@ def show(title: str, head: list[str], rows: Iterable[list[str]]) -> None:
 
 
 def make_files(restored: Restored, ort_web: Path | None) -> dict[str, dict]:
-    """Each format's files, of those that can be made and run here."""
+    """The files of each format that can be made and run here."""
     given, files = {"data": [], "ort_web": ort_web}, {}
     for name, format in FORMATS.items():
         if lacking := missing(name):
@@ -156,7 +156,7 @@ def make_files(restored: Restored, ort_web: Path | None) -> dict[str, dict]:
 def ask(
     restored: Restored, files: dict[str, dict], image: np.ndarray
 ) -> tuple[dict[str, Outputs], dict[str, dict]]:
-    """By title, what each answers, and the milliseconds of those that are timed."""
+    """Each one's outputs by title, and the milliseconds of those that are timed."""
     plain = restored.evaluator.run(restored.variables, image)
     found = {"`evaluate`": tempered(plain, restored)}
     if not missing("predict"):
@@ -167,7 +167,7 @@ def ask(
         if name in files:
             read = FORMATS[name].load(files[name])
             speeds[title] = milliseconds(read, image)
-            if name not in ("stablehlo", "onnx-int8"):  # asked above; meant to differ
+            if name not in ("stablehlo", "onnx-int8"):  # done above; meant to differ
                 found[title] = read(image)
     if "web" in files:
         title = "onnxruntime-web in Chromium"
@@ -176,7 +176,7 @@ def ask(
 
 
 def milliseconds(read: Reader, image: np.ndarray) -> dict[int, float]:
-    """Medians, by the number of faces at once, once warm."""
+    """Median milliseconds after warm-up, by the number of faces at once."""
     found = {}
     for n, count in TIMES:
         batch, took = image[:n], []
@@ -236,7 +236,7 @@ def main(args: list[str]) -> None:
 
 
 def machine() -> str:
-    """What it all ran on."""
+    """The machine that it all ran on."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     models = [line.split(": ")[1] for line in lines if line.startswith("model name")]
@@ -253,7 +253,7 @@ def machine() -> str:
 
 
 def eight_bits(restored: Restored, files: dict, split: Split) -> list[list[str]]:
-    """What a split's main numbers are in float32 and in int8."""
+    """A split's main numbers in float32 and in int8."""
     exact, rounded = (
         onnx_int8.headlines(restored, files[name]["model.onnx"], split)
         for name in ("onnx", "onnx-int8")

@@ -4,12 +4,12 @@
       --data fer2013=fer2013.csv keypoints=training.csv --let votes=fer2013new.csv \\
       --jobs 3 --minutes 9 --pack packed
 
-A line of the plan names a run, its config, and fields that it sets. {NAME} is the
-workdir of a run further up, which is then waited for, or what --let gives. Trainings on
-one card take turns, but one compiles while others train. What ends is packed at once:
-the best step's variables and the logs, as PACKED/NAME.tgz. After --minutes all that
-still trains is told to save and packed as it is; the same command goes on, and trains
-nothing twice. Exit codes: 0 all are done, 3 one failed, 75 the time was up.
+A line of the plan names a run, its config, and the fields it sets. {NAME} is the
+workdir of an earlier run, which is then waited for, or a value given by --let. Runs on
+one card take turns, but one compiles while others train. A run that ends is packed at
+once: the best step's variables and the logs, as PACKED/NAME.tgz. After --minutes all
+that still train are told to save, and packed as they are; the same command continues,
+and trains nothing twice. Exit codes: 0 all are done, 3 one failed, 75 the time was up.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ from emotion_jax.errors import Mistake, Preempted, Stopped
 
 BRACES = re.compile(r"\{(\w+)\}")
 LOGS = ("config.json", "env.json", "done.json", "metrics.jsonl", "model_card.md")
-SAVE_S = 30  # how long a run that is told to may take to save
+SAVE_S = 30  # how long a run may take to save when told to
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Member:
     """A run of the plan.
 
     Attributes:
-      flags: of its config, with braces.
-      after: the runs that must be done before.
+      flags: its config's flags, with braces.
+      after: the runs that must be done first.
     """
 
     name: str
@@ -56,7 +56,7 @@ def read_plan(path: Path, let: Mapping[str, str]) -> list[Member]:
     """The plan's runs, each with a config that can be loaded.
 
     Raises:
-      Mistake: a run names what is not there.
+      Mistake: a run names something that does not exist.
     """
     try:
         text = path.read_text()
@@ -93,12 +93,12 @@ def read_plan(path: Path, let: Mapping[str, str]) -> list[Member]:
 
 
 def filled(flags: Sequence[str], places: Mapping[str, str]) -> list[str]:
-    """The flags with what the names in their braces stand for."""
+    """The flags, with the names in braces replaced by what they stand for."""
     return [BRACES.sub(lambda name: places[name[1]], flag) for flag in flags]
 
 
 def command(member: Member, data: Sequence[str], places: Mapping[str, str]) -> list:
-    """Its training, on those sources of `data` that its config has."""
+    """A run's training command, on those sources of `data` that its config has."""
     flags = filled(member.flags, places)
     sources = cli.load_config(member.config, flags).data.sources
     mine = [given for given in data if parse_source(given)[0] in sources]
@@ -108,7 +108,7 @@ def command(member: Member, data: Sequence[str], places: Mapping[str, str]) -> l
 
 
 def pack(workdir: Path, folder: Path) -> Path:
-    """The run's best variables and its logs as one file, whole or not there."""
+    """Packs the run's best variables and logs into one file, whole or not at all."""
     mesh = sharding.make_mesh(jax.local_devices()[:1])
     with tempfile.TemporaryDirectory() as scratch:
         slim = Path(scratch) / workdir.name
@@ -123,7 +123,7 @@ def pack(workdir: Path, folder: Path) -> Path:
 
 
 class Family:
-    """The plan as it runs: what waits, what trains, how what ended did."""
+    """The running plan: which runs wait, which train, and how others ended."""
 
     def __init__(self, members: Sequence[Member], flags, let: Mapping[str, str]):
         self.waiting, self.flags = list(members), flags
@@ -134,11 +134,11 @@ class Family:
         self.told = self.stopping = False
 
     def say(self, text: str) -> None:
-        """A line with the seconds since the start."""
+        """Prints a line with the seconds since the start."""
         print(f"[{time.monotonic() - self.begin:4.0f} s] {text}", flush=True)
 
     def start(self, member: Member) -> None:
-        """Its training, in a process of its own, that takes memory as it needs it."""
+        """Starts a training in its own process, which allocates memory as needed."""
         env = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} | os.environ
         run = command(member, self.flags.data, self.places)
         with open(self.log(member.name), "w") as log:
@@ -148,15 +148,15 @@ class Family:
         self.say(f"{member.name} starts")
 
     def log(self, name: str) -> Path:
-        """What a run last had to say."""
+        """The file of a run's output."""
         return self.flags.out / f"{name}.log"
 
     def end(self, name: str) -> None:
-        """Tells how a run ended; what it has saved is to be packed."""
+        """Reports how a run ended; what it saved will be packed."""
         code, home = self.running.pop(name).returncode, Path(self.places[name])
         if checkpoint.step_folders(home / "checkpoints"):
             self.unpacked.append(name)
-        if code == 0:  # a done.json may be that of another plan
+        if code == 0:  # a done.json may come from another plan
             self.done.add(name)
         elif not self.stopping:
             self.failed.append(name)
@@ -165,7 +165,7 @@ class Family:
         self.say(f"{name} ends with {code}: {told[-1] if told else 'no word'}")
 
     def turn(self) -> bool:
-        """Ends and starts what can be; whether anything trains."""
+        """Ends and starts the runs that can be; returns whether any still train."""
         for name, process in list(self.running.items()):
             if process.poll() is not None:
                 self.end(name)
@@ -181,7 +181,7 @@ class Family:
         return bool(self.running)
 
     def pack(self) -> None:
-        """All that ended since the last time; one that cannot be is reported."""
+        """Packs the runs that ended since the last call, and reports any it cannot."""
         while self.flags.pack and self.unpacked:
             name = self.unpacked.pop()
             try:
@@ -192,7 +192,7 @@ class Family:
                 self.failed.append(f"the packing of {name}")
 
     def stop(self) -> None:
-        """All that trains saves its next step and ends, and is packed as it is."""
+        """Has all running trainings save their next step and end; packs them as is."""
         self.stopping = True
         for process in self.running.values():
             process.send_signal(signal.SIGTERM)
@@ -253,7 +253,7 @@ def main(args: list[str]) -> None:
         if folder:
             cli.check_folder(name, folder)
             folder.mkdir(parents=True, exist_ok=True)
-    jax.config.update("jax_platforms", "cpu")  # the accelerators are the trainings'
+    jax.config.update("jax_platforms", "cpu")  # the accelerators are for the trainings
     Family(members, flags, let).run()
 
 

@@ -18,7 +18,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
 
 name="" cluster="" zone="" type="" slices=1 image=""
-more=() # flags of xpk
+more=() # flags for xpk
 while [ $# -gt 0 ]; do
     case $1 in
     --help) help ;;
@@ -48,7 +48,7 @@ command="python -m emotion_jax.train $(words "$@")"
 if [ -n "$image" ]; then
     more+=("--docker-image=$image")
 else
-    # Only what is needed, as xpk copies all of the folder into the image.
+    # Only what is needed, as xpk copies the whole folder into the image.
     run rm -rf dist/gke
     run mkdir -p dist/gke
     run cp -R emotion_jax configs setup.py pyproject.toml README.md dist/gke

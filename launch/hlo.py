@@ -1,8 +1,8 @@
 """Read a compiled program's text: its operations, their layouts, their cycles.
 
-An array's layout, such as {0,3,2,1:T(8,128)(2,1)}, names its axes from the one whose
-neighbours lie together on; the tile T fills up the two first of them to multiples of 8
-and 128: what a layer pads is memory and time that hold nothing.
+An array's layout, such as {0,3,2,1:T(8,128)(2,1)}, lists its axes, the fastest-varying
+first; the tile T pads the first two of them to multiples of 8 and 128: padding is
+wasted memory and time.
 """
 
 import dataclasses
@@ -21,15 +21,15 @@ COLLECTIVES += ("collective-permute",)
 
 @dataclasses.dataclass(frozen=True)
 class Operation:
-    """One of the operations that the program does in turn.
+    """One of the program's operations, which run in turn.
 
     Attributes:
       kind: fusion, all-reduce, ...
       layer: where in the network's code it comes from.
-      logical, padded: bytes of what it makes, without and with the tiles' filling.
-      moved: bytes that it reads from and writes to the chip's main memory; what its
-        layout places in the memory on the chip, S(1), is not among them.
-      cycles: as the compiler estimates; 0 where it does not tell.
+      logical, padded: bytes of its result, without and with the tiles' padding.
+      moved: bytes that it reads from and writes to the chip's main memory, without
+        those that its layout places in on-chip memory, S(1).
+      cycles: the compiler's estimate; 0 if it gives none.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Operation:
 
 
 def sizes(text: str) -> tuple[int, int]:
-    """Bytes of all arrays named in a type, without and with filling."""
+    """Bytes of all arrays named in a type, without and with padding."""
     logical = padded = 0
     for dtype, dims, order, tiling in SHAPE.findall(text):
         if dtype not in BYTES:
@@ -60,7 +60,7 @@ def sizes(text: str) -> tuple[int, int]:
 
 
 def in_main_memory(text: str) -> list[int]:
-    """Bytes of each array named in a type; 0 where it lies elsewhere."""
+    """Bytes of each array named in a type; 0 if it is not in main memory."""
     return [
         0 if "S(" in (found[4] or "") else sizes(found[0])[0]
         for found in SHAPE.finditer(text)
@@ -71,11 +71,11 @@ def moved(name: str, kind: str, made: str, given: list[str]) -> int:
     """Bytes that an operation moves from and to main memory.
 
     Args:
-      made, given: the types of what it makes and of what it is given.
+      made, given: the types of its result and of its inputs.
     """
     if kind.endswith("-done"):
         return 0
-    if kind in ("copy-start", "slice-start"):  # of what is sliced, only the slice
+    if kind in ("copy-start", "slice-start"):  # of a sliced array, only the slice
         size = min(sizes(found[0])[0] for found in list(SHAPE.finditer(made))[:2])
         return sum(min(size, there) for there in in_main_memory(made)[:2])
     written = sum(in_main_memory(made))
@@ -85,7 +85,7 @@ def moved(name: str, kind: str, made: str, given: list[str]) -> int:
 
 
 def layer_of(line: str) -> str:
-    """The network's layer that a line is of, with "'" behind it for its gradient."""
+    """The network's layer that a line belongs to, followed by "'" for its gradient."""
     name = re.search(r'op_name="([^"]*)"', line)
     path = name[1] if name else ""
     layer = re.search(r"Network\)*/(.+)/[^/]+$", path)
@@ -107,10 +107,10 @@ def entry(text: str) -> Iterator[str]:
 
 
 def operations(text: str, inner: bool = False) -> list[Operation]:
-    """What the program does, parameters and other free things left out.
+    """The program's operations, without parameters and others that cost nothing.
 
     Args:
-      inner: also what its loops, branches and fusions are made of.
+      inner: include the operations inside its loops, branches and fusions.
     """
     found, types = [], {}
     for line in text.splitlines() if inner else entry(text):
@@ -138,7 +138,7 @@ def operations(text: str, inner: bool = False) -> list[Operation]:
 
 
 def collectives(found: list[Operation]) -> dict[str, dict[str, int]]:
-    """How many of each kind, and the bytes that they reduce or move, by device."""
+    """Collectives by kind: how many, and the bytes they reduce or move per device."""
     kinds = {}
     for operation in found:
         kind = operation.kind.removesuffix("-start")
@@ -150,7 +150,7 @@ def collectives(found: list[Operation]) -> dict[str, dict[str, int]]:
 
 
 def padding(found: list[Operation], least: int = 1 << 16) -> list[dict]:
-    """Layers whose arrays are filled up most, in bytes that hold nothing."""
+    """The layers whose arrays are padded the most, by wasted bytes."""
     layers: dict[str, list[int]] = {}
     for operation in found:
         if operation.padded >= least:
@@ -165,7 +165,7 @@ def padding(found: list[Operation], least: int = 1 << 16) -> list[dict]:
 
 
 def costliest(found: list[Operation], count: int = 10) -> list[dict]:
-    """The operations with the most cycles; where none are told, of the most bytes."""
+    """The operations with the most cycles or, if unknown, with the most bytes."""
     total = sum(operation.cycles for operation in found)
     ranked = sorted(found, key=lambda o: (-o.cycles, -o.padded))[:count]
     return [

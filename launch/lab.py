@@ -2,9 +2,9 @@
 
 A recipe is a config with some fields set. A run is one training of it from one seed, in
 this process: the faces are read once for all recipes, and a recipe is compiled once for
-all its seeds. Its file is written whole or not at all, and named after all that decides
-its number, so nothing is lost, nothing is made twice, and several processes may share a
-folder.
+all its seeds. Its file is written whole or not at all, and named after everything that
+determines its result, so nothing is lost, nothing is run twice, and several processes
+may share a folder.
 """
 
 import dataclasses
@@ -44,9 +44,9 @@ from emotion_jax.workdir import MAY_CHANGE, different, flatten, to_dict
 Recipe = Mapping[str, object]  # fields by their names: {"model.width": 64}
 
 HEADLINES = ("accuracy", "macro_f1", "ece", "nll", "rmse_px", "nme")
-POINTS = 60  # of a kept curve
-FILES = (".path", ".val", ".votes", ".teachers", "init_from")  # fields that name some
-# What is measured, and on which faces, is the same for all recipes.
+POINTS = 60  # in a stored curve
+FILES = (".path", ".val", ".votes", ".teachers", "init_from")  # fields that name files
+# What is measured, and on which faces, must be the same for all recipes.
 FIXED = ("seed", "stop_at", "checkpoint.best", "eval.", "tasks.emotion.classes")
 
 
@@ -55,11 +55,11 @@ class Lab:
     """Where recipes of one config are trained and their runs are kept.
 
     Attributes:
-      overrides: of the config file, as on the command line.
-      data: SOURCE=PATH, and `val`, a second file likewise.
+      overrides: the config's fields as set on the command line.
+      data: SOURCE=PATH; `val`: the same for validation files.
       out: the folder of the runs.
-      also: what else to measure of a run, by name.
-      purpose: names that; runs with other measurements are other runs.
+      also: what else to measure for each run, by name.
+      purpose: names these measurements; runs with other measurements are other runs.
     """
 
     file: str
@@ -74,7 +74,7 @@ class Lab:
 
     def config(self, recipe: Recipe) -> ConfigDict:
         """The recipe's config, complete."""
-        with self.lock:  # it runs the config's file
+        with self.lock:  # loading executes the config's file
             base = cli.load_config(self.file, self.overrides)
             config = cli.load_config(self.file, [*self.overrides, *flags_of(recipe)])
         check_recipe(base, config)
@@ -83,7 +83,7 @@ class Lab:
         return config
 
     def faces(self, config: ConfigDict) -> tuple[dict, dict]:
-        """Its training and validation splits, read once for all recipes."""
+        """A config's training and validation splits, read once for all recipes."""
         key = json.dumps(to_dict(config)["data"]) + json.dumps(to_dict(config)["tasks"])
         with self.lock:
             if key not in self.loaded:
@@ -93,13 +93,13 @@ class Lab:
             return self.loaded[key]
 
     def bench(self, recipe: Recipe, number: int = 0) -> "Bench":
-        """The recipe, on one of the devices: that of this number, of all in turn."""
+        """The recipe on one of the devices, chosen by number in rotation."""
         devices = jax.local_devices()
         mesh = sharding.make_mesh([devices[number % len(devices)]])
         return Bench(self, dict(recipe), self.config(recipe), mesh)
 
     def runs(self) -> dict[str, list[dict]]:
-        """The runs of this config's recipes, in the order of their seeds, by key."""
+        """The runs of this config's recipes by key, in the order of their seeds."""
         found: dict[str, list[dict]] = {}
         for path in sorted((self.out / "runs").glob(f"{self.key}-*.json")):
             run = json.loads(path.read_text())
@@ -110,18 +110,18 @@ class Lab:
 
     @functools.cached_property
     def key(self) -> str:
-        """Names the config as it is and the purpose, for which recipes are compared."""
+        """Identifies the base config and the purpose, within which recipes compare."""
         return digest([self.bench({}).key, self.purpose])
 
     @functools.cached_property
     def environment(self) -> dict:
-        """Where the runs are made."""
+        """The environment in which the runs are made."""
         return logs.environment()
 
 
 @dataclasses.dataclass(frozen=True)
 class Bench:
-    """A recipe on its device. Nothing is compiled before its first new run."""
+    """A recipe on its device. Nothing is compiled until its first new run."""
 
     lab: Lab
     recipe: dict
@@ -130,7 +130,7 @@ class Bench:
 
     @functools.cached_property
     def key(self) -> str:
-        """Names all that decides a run's number but the run's own seed."""
+        """Identifies everything that determines a run's result except its seed."""
         fields = dict(flatten(to_dict(self.config)))
         decides = {
             name: contents(value) if name.endswith(FILES) else value
@@ -146,17 +146,17 @@ class Bench:
 
     @functools.cached_property
     def validation(self) -> Validation:
-        """The compiled evaluation, the one of the training loop."""
+        """The compiled evaluation, the same as the training loop's."""
         evaluator = Evaluator(self.trial.tasks, self.config.model, self.mesh)
         val = self.lab.faces(self.config)[1]
         return build(self.config, "eval", Validation, evaluator, val, self.trial.plan)
 
     def check(self) -> None:
-        """Raises for what is wrong with the config or the data."""
+        """Raises if anything is wrong with the config or the data."""
         self.validation.check_headline(self.config.checkpoint.best)
 
     def run(self, seed: int) -> dict:
-        """The run from this seed: as it is kept, or made now."""
+        """The run from this seed: the stored one, or else made now."""
         name = f"{self.lab.key}-{self.key}-{seed}.json"
         path = self.lab.out / "runs" / name
         if not path.exists():
@@ -165,7 +165,7 @@ class Bench:
         return json.loads(path.read_text())
 
     def make(self, seed: int) -> dict:
-        """Trains, and measures the end of the training on `val`."""
+        """Trains, and measures the result on `val`."""
         begin, best = time.perf_counter(), self.config.checkpoint.best
         check, splits = self.validation, self.lab.faces(self.config)
         run = self.trial.run(seed)
@@ -192,19 +192,19 @@ class Bench:
 
 
 def contents(named: str | Sequence[str]) -> object:
-    """What a field that names files, folders or checkpoints says of their bytes."""
+    """The identity of the contents that a field of paths or checkpoints names."""
     return identity(named) if isinstance(named, str) else list(map(identity, named))
 
 
 @functools.cache
 def identity(path: str) -> object:
-    """Of a run, its checkpoints alone: it may be evaluated in the meantime."""
+    """A path's identity; a run's is its checkpoints', as evaluation may add files."""
     place = Path(os.path.expanduser(path))
     if (place / "checkpoints").is_dir():
         place /= "checkpoints"
     try:
         return cache.identity(str(place))
-    except OSError:  # what ships, none at all, or it is told later that there is none
+    except OSError:  # shipped weights, none, or a missing file that is reported later
         return path
 
 
@@ -215,7 +215,7 @@ def digest(value: object) -> str:
 
 
 def check_recipe(base: ConfigDict, config: ConfigDict) -> None:
-    """Raises if a recipe changes what must be the same for all that are compared."""
+    """Raises if a recipe changes a field that must be the same for all recipes."""
     fields = (dict(flatten(to_dict(each))) for each in (base, config))
     for field in different(*fields):
         of_faces = field.startswith("data.sources")
@@ -227,7 +227,7 @@ def check_recipe(base: ConfigDict, config: ConfigDict) -> None:
 
 
 def check_unseen(config: ConfigDict) -> None:
-    """Raises if a file to choose on holds faces that a test will be made of."""
+    """Raises if a file used for choosing recipes contains faces of a test set."""
     for name, section in config.data.sources.items():
         second = section.get("val", "")
         if not second:
@@ -248,12 +248,12 @@ def flags_of(recipe: Recipe) -> list[str]:
 
 
 def thinned(curve: np.ndarray) -> list[float | None]:
-    """The means of equal parts of a curve, few enough to keep."""
+    """The means of equal parts of a curve, few enough to store."""
     parts = np.array_split(curve.astype(np.float64), min(len(curve), POINTS))
     means = [float(part.mean()) for part in parts]
     return [round(mean, 5) if math.isfinite(mean) else None for mean in means]
 
 
 def better(metric: str) -> Callable:
-    """`min` or `max`, whichever is the better value of this metric."""
+    """`min` or `max`, whichever gives the better value of this metric."""
     return min if lower_is_better(metric) else max

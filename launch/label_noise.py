@@ -1,10 +1,11 @@
-"""How good labels of faces are, and so how well a network can be said to read them.
+"""How good labels of faces are, and so how well a network can be shown to read them.
 
   python launch/label_noise.py --fer2013 fer2013.csv --votes fer2013new.csv \\
       --keypoints keypoints_val.csv keypoints_train.csv > launch/results/label_noise.md
 
-It takes FER2013 with its Usage, FER+'s votes, and keypoints with a column `person`: the
-file that networks are measured on first. A minute or two of one CPU core.
+It takes FER2013 with its Usage, FER+'s votes, and keypoints with a column `person`,
+starting with the file that networks are measured on. It takes a minute or two on one
+CPU core.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ from emotion_jax.report.intervals import PERCENTILES, resamples
 from emotion_jax.tasks.keypoints import FRAME
 
 ALIKE = (0.90, 0.93, 0.95, 0.97, 0.98)  # correlations of two pictures' pixels
-SAME = 0.97  # from here on two frames are nearly one picture
+SAME = 0.97  # from here on, two frames are nearly one picture
 RECIPE = """\
 # What the labels are worth
 
@@ -39,7 +40,7 @@ people. The network is `{network}` for emotions, `{pointer}` for keypoints."""
 def interval(
     statistic: Callable[[np.ndarray], float], n: int, group: np.ndarray | None = None
 ) -> str:
-    """The statistic of n rows, and where it lies in 95 of 100 draws of them."""
+    """The statistic of n rows, with its 95 % bootstrap interval."""
     if not n:
         return "-"
     drawn = [statistic(rows) for rows in resamples(np.arange(n), group)]
@@ -48,19 +49,19 @@ def interval(
 
 
 def share(right: Right) -> str:
-    """Of faces, with its interval."""
+    """The share of faces that are right, with its interval."""
     return interval(lambda rows: float(right[rows].mean()), len(right))
 
 
 def probabilities(model: inference.Model, faces: Voted) -> np.ndarray:
-    """What the network says of these faces, of the five classes alone."""
+    """The network's probabilities for these faces, over the five classes alone."""
     found = model.predict(faces.raw.image[faces.rows])
     shares = found.emotion[:, [found.classes.index(name) for name in FIVE]]
     return shares / shares.sum(1, keepdims=True)
 
 
 def within(faces: Voted, rows: np.ndarray) -> Voted:
-    """Those of the faces that are among these rows of the file."""
+    """The faces that are among these rows of the file."""
     here = np.isin(faces.rows, rows)
     return Voted(faces.raw, faces.rows[here], faces.label[here], faces.share[here])
 
@@ -107,7 +108,7 @@ def emotions(path: str, votes: str, model: inference.Model) -> list[str]:
 
 
 def photos(faces: Voted) -> str:
-    """Photos that stand in several rows: do those who labelled each row agree?"""
+    """Photos that occur in several rows: do the labels of these rows agree?"""
     raw, rows = faces.raw, []
     label, share = raw.labels["emotion"].argmax(1), raw.trained["emotion"]
     near = noise_votes.twin_pairs(raw, near=True)
@@ -136,10 +137,10 @@ def photos(faces: Voted) -> str:
 
 
 def bounds(same: Right) -> list[str]:
-    """Between what a reader can be right, who knows how each photo is labelled.
+    """Bounds on the accuracy of a reader who knows how each photo is labelled.
 
-    With shares p of the labels that a photo gets, two agree by the sum of p^2, and the
-    best reader is right by the largest p: no less, and no more than the root.
+    If a photo's labels have shares p, two labels agree with probability sum of p^2; the
+    best reader is right by the largest p, which is between that sum and its root.
     """
     root = interval(lambda rows: float(same[rows].mean() ** 0.5), len(same))
     return [share(same), root]
@@ -165,7 +166,7 @@ def points(paths: Sequence[str], model: inference.Model) -> list[str]:
 
 
 def px(errors: np.ndarray, people: np.ndarray) -> str:
-    """Of a coordinate, in pixels of the 96-pixel frame."""
+    """The RMS error of a coordinate, in pixels of the 96-pixel frame."""
     return interval(lambda rows: rms(errors[rows]), len(errors), people)
 
 
@@ -187,7 +188,7 @@ def of_people(errors: np.ndarray, person: np.ndarray) -> np.ndarray:
 def floor(
     faces: Labelled, first: Labelled, found: Registered, model: inference.Model
 ) -> list[str]:
-    """The noise, beside what a network misses, of all points and of each."""
+    """The labels' noise beside the network's error, for all points and for each."""
     errors, grain = missed(model, first), noise_points.grain(first.points)
     grain = grain[~np.isnan(grain)]
     mirror, frontal = noise_points.symmetric(faces.points)
@@ -254,7 +255,7 @@ def main(args: list[str]) -> None:
         known = model.restored.tasks.get(task)
         if not known or task == "emotion" and not set(FIVE) <= set(known.names):
             raise Mistake(f"{name} does not know what is asked of it: {task}")
-    noise_points.load(flags.keypoints)  # raises for a file that will not do
+    noise_points.load(flags.keypoints)  # raises for an unsuitable file
     command = " ".join(arg.rsplit("/", 1)[-1] for arg in args)
     told = [RECIPE.format(args=command, network=names[0], pointer=names[1])]
     told += emotions(flags.fer2013, flags.votes, models[0])

@@ -1,4 +1,4 @@
-"""How well keypoint labels of nearly one picture agree, and how fine they are."""
+"""How well keypoint labels agree on nearly identical pictures; how fine they are."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from emotion_jax.tasks.keypoints import FRAME
 
 STEP = 2  # pixels of the face frame between samples
 ROUNDS = 4  # of the registration
-FREE = 4  # what a similarity takes of the 30 coordinates
+FREE = 4  # degrees of freedom that a similarity takes of the 30 coordinates
 FRONTAL = 0.05  # of the eyes' distance: how far from their middle the nose may be
 
 Plane = Complex[np.ndarray, "n p"]  # points as x + i y: a similarity is m z + o
@@ -41,7 +41,7 @@ def load(paths: list[str]) -> Labelled:
         image = raw.image[whole, ..., 0].astype(np.float32)
         person = raw.person[whole]
         alone = np.char.mod("face %d", np.flatnonzero(whole))
-        person = np.where(person == "", alone, person)  # unnamed is nobody else
+        person = np.where(person == "", alone, person)  # the unnamed are all different
         parts.append((image, xy, np.char.add(f"{number}/", person)))
     found = Labelled(*map(np.concatenate, zip(*parts)))
     if found.image.shape[1:] != (FRAME, FRAME):
@@ -50,7 +50,7 @@ def load(paths: list[str]) -> Labelled:
 
 
 def similarity(a: Plane, b: Plane) -> tuple[np.ndarray, np.ndarray]:
-    """m, o of which m a + o is nearest to b, of each row."""
+    """The m, o for which m a + o is nearest to b, for each row."""
     middle_a, middle_b = a.mean(-1, keepdims=True), b.mean(-1, keepdims=True)
     a, b = a - middle_a, b - middle_b
     m = (a.conj() * b).sum(-1, keepdims=True) / (abs(a) ** 2).sum(-1, keepdims=True)
@@ -58,15 +58,15 @@ def similarity(a: Plane, b: Plane) -> tuple[np.ndarray, np.ndarray]:
 
 
 def rms(errors: np.ndarray) -> float:
-    """Of a coordinate."""
+    """The RMS error of a coordinate."""
     return float(np.sqrt((abs(errors) ** 2).mean() / 2))
 
 
 def grain(points: Plane) -> Float[np.ndarray, " n"]:
-    """The distance in pixels between the places that a face's labels can have.
+    """The spacing in pixels of the positions that a face's labels can have.
 
-    They were whole pixels of a video frame, of another size; the eye centres are means
-    of several, and left out. The largest distance that fits is taken.
+    They were whole pixels of a video frame of another size; the eye centres are means
+    of several points, and left out. The largest spacing that fits is taken.
     """
     tried = np.arange(0.3, 4.0, 0.0005)
     offsets = points[:, 2:] - points[:, 2:3]
@@ -80,9 +80,9 @@ def grain(points: Plane) -> Float[np.ndarray, " n"]:
 
 
 def symmetric(points: Plane) -> tuple[np.ndarray, int]:
-    """What is left of frontal faces when each is laid on its mirror image.
+    """The residuals of frontal faces laid on their mirror images, and their number.
 
-    Half of it in square would be the labels' noise, were faces symmetric.
+    Half of their square would be the labels' noise if faces were symmetric.
     """
     at = POINTS.index
     left, right = points[:, at("left_eye_center")], points[:, at("right_eye_center")]
@@ -94,7 +94,7 @@ def symmetric(points: Plane) -> tuple[np.ndarray, int]:
 
 
 class Registered:
-    """Pairs of one person's faces that look alike once laid on each other."""
+    """Pairs of one person's faces that look alike once aligned."""
 
     def __init__(self, faces: Labelled, alike: float):
         from scipy.ndimage import gaussian_filter
@@ -113,7 +113,7 @@ class Registered:
         self.pairs, self.alike = self.find(alike)
 
     def look(self, i: int, m: complex, o: complex) -> Float[np.ndarray, "h w"]:
-        """Face i in the face frame, without its brightness and contrast."""
+        """Face i in the face frame, with brightness and contrast normalised."""
         from scipy.ndimage import map_coordinates
 
         z = m * self.grid + o
@@ -136,13 +136,13 @@ class Registered:
         return np.concatenate(pairs), np.concatenate(found)
 
     def shapes(self, pairs: Pairs) -> Plane:
-        """By how much the labels differ, laid on each other by themselves."""
+        """How much the labels differ when aligned by themselves."""
         a, b = (self.faces.points[side] for side in pairs.T)
         m, o = similarity(a, b)
         return (m * a + o - b) / np.sqrt(1 - FREE / 30)
 
     def labels(self, pairs: Pairs) -> Plane:
-        """The same, laid on each other by the pixels, which know of no label."""
+        """How much the labels differ when aligned by the pixels alone."""
         found = []
         for i, j in pairs:
             m, o = self.register(i, j)
@@ -152,7 +152,7 @@ class Registered:
         return np.array(found)
 
     def register(self, i: int, j: int) -> tuple[complex, complex]:
-        """Where face j is when its pixels lie on those of face i (Gauss and Newton)."""
+        """The pose of face j that lays its pixels on face i's (Gauss-Newton)."""
         m, o = self.m[j], self.o[j]
         target, z = self.seen[i], self.grid
         for _ in range(ROUNDS):

@@ -11,10 +11,10 @@ from emotion_jax.data.table import FIVE, SEVEN, Raw
 from emotion_jax.errors import Mistake
 
 COLUMNS = [SEVEN.index(name) for name in FIVE]
-BINS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.01)  # of the votes that the first of the five has
+BINS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.01)  # shares of votes for the first of the five
 VOTERS = 10
 
-Right = Float[np.ndarray, " n"]  # the share of a face that is right: a tie is shared
+Right = Float[np.ndarray, " n"]  # how far each face is right: ties are shared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Voted:
     raw: Raw
     rows: Int[np.ndarray, " n"]
     label: Int[np.ndarray, " n"]  # among the five
-    share: Float[np.ndarray, "n 7"]  # with those for contempt, unknown, no face: 1
+    share: Float[np.ndarray, "n 7"]  # together with contempt, unknown, no face: 1
 
     @property
     def five(self) -> Float[np.ndarray, "n 5"]:
@@ -52,20 +52,20 @@ def load(path: str, votes: str) -> Voted:
 
 
 def first(votes: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
-    """What the most vote for, ties shared; with no vote, all alike."""
+    """The class that most vote for, ties shared; with no votes, all equally."""
     top = votes == votes.max(1, keepdims=True)
     return top / top.sum(1, keepdims=True)
 
 
 def agreement(faces: Voted) -> Right:
-    """A reader who names what most of the ten voted for, of the five."""
+    """A reader who names the one of the five that most of the ten voted for."""
     return first(faces.five)[np.arange(len(faces.rows)), faces.label]
 
 
 def next_vote(faces: Voted) -> Right:
-    """The same reader, of nine votes, were the label the tenth, where there are two.
+    """The same reader with one vote left out as the label, where there are two votes.
 
-    So well would labels be read that are given as FER+'s are, one person a face.
+    This is how well labels given like FER+'s, by one person per face, could be read.
     """
     count = np.round(faces.five * VOTERS)
     count = count[count.sum(1) >= 2]
@@ -77,10 +77,10 @@ def next_vote(faces: Voted) -> Right:
 
 
 def taught(train: Voted, test: Voted, *more: tuple[np.ndarray, np.ndarray]) -> Right:
-    """A reader of the votes who has learnt how FER2013's labels go with them.
+    """A reader of the votes who has learnt how FER2013's labels relate to them.
 
     Args:
-      more: further columns, of the faces learnt from and of those tested on.
+      more: further columns, for the training faces and for the test faces.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -91,7 +91,7 @@ def taught(train: Voted, test: Voted, *more: tuple[np.ndarray, np.ndarray]) -> R
 
 
 def by_clarity(faces: Voted, right: Right) -> list[tuple[str, int, float]]:
-    """Where the votes are clear, and where they are not: range, faces, right there."""
+    """By how clear the votes are: the range, its faces, and the share that is right."""
     top = faces.five.max(1)
     found = []
     for low, high in zip(BINS, BINS[1:]):
@@ -103,7 +103,7 @@ def by_clarity(faces: Voted, right: Right) -> list[tuple[str, int, float]]:
 
 
 def twin_pairs(raw: Raw, near: bool) -> Int[np.ndarray, "m 2"]:
-    """Two rows that show one photo: the same pixels, or nearly."""
+    """Pairs of rows that show one photo: the same pixels, or nearly."""
     if near:
         return twins.near_pairs(raw.image)
     group, shown = twins.groups(raw.image), np.flatnonzero(~twins.blank(raw.image))
@@ -118,9 +118,9 @@ def twin_pairs(raw: Raw, near: bool) -> Int[np.ndarray, "m 2"]:
 
 
 def agree(pairs: Int[np.ndarray, "m 2"], label: Int[np.ndarray, " n"]) -> Right:
-    """Of each photo that has pairs: the share of them whose labels are the same.
+    """For each photo that has pairs: the share of them whose labels are the same.
 
-    Photos are what pairs connect: one that is there five times counts once.
+    Connected pairs are one photo: one that occurs five times counts once.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -133,7 +133,7 @@ def agree(pairs: Int[np.ndarray, "m 2"], label: Int[np.ndarray, " n"]) -> Right:
 
 
 def panels_agree(share: Float[np.ndarray, "n 7"]) -> Right:
-    """Whether two panels of ten, drawn from a face's votes, would name the same."""
+    """Whether two panels of ten, drawn from a face's votes, would name one class."""
     rng = np.random.default_rng(0)
     rest = np.clip(1 - share.sum(1, keepdims=True), 0, 1)
     chances = np.concatenate([share, rest], axis=1).astype(np.float64)

@@ -12,7 +12,7 @@ is_running() {
     [ -e run.pid ] && kill -0 "$(cat run.pid)" 2>/dev/null
 }
 
-# It saves the step it is in.
+# Stops the training, which saves its current step.
 stop() {
     local waited
     is_running || return 0
@@ -24,8 +24,8 @@ stop() {
     done
 }
 
-# Beside the upgrade that Ubuntu starts with: apt waits for its packages, but not for its
-# lists, so that is tried again.
+# May run during the upgrade that Ubuntu does at boot: apt waits for its package lock, but
+# not for its lists, so updating them is retried.
 install_pip() {
     local tried apt=(sudo apt-get -o DPkg::Lock::Timeout=300)
     for tried in $(seq 30); do
@@ -48,7 +48,7 @@ run)
     shift
     stop
     rm -f run.code run.pid
-    # In a session of its own, it outlives the connection; the shell waits for its code.
+    # In its own session, it outlives the connection; the shell waits for its exit code.
     # shellcheck disable=SC2016  # that shell expands it
     setsid bash -c '
         echo $$ >run.pid
@@ -67,7 +67,7 @@ code)
     elif is_running; then
         echo code=running
     elif [ -e run.pid ]; then
-        echo code=137 # killed with its shell, or the host began anew
+        echo code=137 # killed with its shell, or the host restarted
     else
         echo code=none
     fi

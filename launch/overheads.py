@@ -1,6 +1,6 @@
-"""What a run costs beside its steps: to start, to save, and in Python.
+"""What a run costs besides its steps: to start, to save, and in Python.
 
-launch/benchmark.py tells these numbers.
+launch/benchmark.py reports these numbers.
 """
 
 import functools
@@ -27,7 +27,7 @@ print(time.perf_counter() - begin)
 
 
 def checkpoint(rig: rigs.Rig, saves: int = 3) -> list[float]:
-    """Processor seconds of a save, that in the background included."""
+    """CPU seconds of a save, including the part in the background."""
     with tempfile.TemporaryDirectory() as folder:
         plan, state = Plan(rig.batch_size, 10, 10, 1.0), rig.state()
         meta = Meta(rig.config.to_dict(), {n: t.names for n, t in rig.tasks.items()}, 0)
@@ -63,13 +63,13 @@ def first_step_s() -> dict[str, float]:
                 for line in process.stderr:
                     if line.startswith(b"step ") and start not in found:
                         found[start] = round(time.perf_counter() - begin, 2)
-            if process.returncode:  # as on a TPU, which this process holds
+            if process.returncode:  # such as on a TPU, which this process holds
                 logs.say(f"no first step: {line.decode().strip()}")
     return found
 
 
 def smallest() -> rigs.Rig:
-    """A network so small that Python is nearly all there is."""
+    """A network so small that Python takes nearly all the time."""
     config = cli.load_config("configs/synthetic.py", [])
     config.model = {"name": "resnet", "blocks": (1,), "width": 8, "stem_stride": 4}
     config.augment, config.data.side = {}, 16
@@ -79,10 +79,11 @@ def smallest() -> rigs.Rig:
 
 
 def host(repeats: int, steps: int = 200) -> dict:
-    """Milliseconds a step of it: on the clock, and of Python's own thread.
+    """Milliseconds per step of the smallest network: wall time, and thread time.
 
-    The clock's hold the tiny network too; the thread's what a training does while the
-    device works: take the next rows, call the step, read the metrics of the one before.
+
+    Wall time includes the tiny network; Python's thread time is what a training does as
+    the device works: take the next rows, call the step, read the last step's metrics.
     """
     rig = smallest()
     found = {

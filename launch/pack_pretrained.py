@@ -1,11 +1,11 @@
-"""Pack a checkpoint into the weights that ship, with what they are then worth.
+"""Pack a checkpoint into the weights that ship, with their measured results.
 
   python launch/pack_pretrained.py runs/combined pretrained \\
       --on fer2013=fer2013.csv PublicTest --on keypoints=keypoints_val.csv all
   python launch/pack_pretrained.py runs/keypoints pretrained:keypoints \\
       --on keypoints=keypoints_val.csv all
 
-The parameters are rounded to half precision, and evaluated so: their numbers go into
+The parameters are rounded to half precision and evaluated that way: the numbers go into
 the file and onto the model card, and are printed beside those in full precision.
 """
 
@@ -41,7 +41,7 @@ from emotion_jax.tasks.keypoints import FRAME
 from emotion_jax.views import Outputs
 from emotion_jax.warm_start import by_path
 
-SAMPLE = {"faces": 10, "seed": 7}  # drawn faces whose answers go along
+SAMPLE = {"faces": 10, "seed": 7}  # drawn faces packed with the network's answers
 TERMS = {
     "fer2013": "FER2013, the ICML 2013 challenge's: faces from web searches, whose "
     "terms are stated nowhere.",
@@ -66,7 +66,7 @@ def halve(restored: Restored) -> pretrained.Arrays:
     """The parameters by path, in half precision.
 
     Raises:
-      Mistake: one is too large for it.
+      Mistake: a parameter is too large for it.
     """
     found = by_path(jax.device_get(restored.variables))
     for path, array in found.items():
@@ -76,14 +76,14 @@ def halve(restored: Restored) -> pretrained.Arrays:
 
 
 def names_of(runs: str | Sequence[str]) -> str | list[str]:
-    """The runs that a field of a config names, without the folders they were in."""
+    """The runs that a config's field names, without their folders."""
     if isinstance(runs, str):
         return Path(runs).name
     return [Path(run).name for run in runs]
 
 
 def habits(restored: Restored) -> tuple[str, ...]:
-    """To which side of the picture it learnt its labels, and so its points, to lie."""
+    """To which side the labels, and so the network's points, are shifted."""
     found = offset.learnt(restored.tasks, restored.variables["params"], FRAME)
     return tuple(
         f"The labels of {name} lie {x:.1f} pixels of a face of {FRAME} to the right of "
@@ -93,7 +93,7 @@ def habits(restored: Restored) -> tuple[str, ...]:
 
 
 def public(meta: checkpoint.Meta, further: Sequence[str] = ()) -> checkpoint.Meta:
-    """What the checkpoint says of itself, but for its paths; and the data's terms."""
+    """The checkpoint's metadata without its paths, plus the data's terms."""
     config = copy.deepcopy(meta.config)
     config["init_from"] = names_of(config["init_from"])
     for task in config["tasks"].values():
@@ -118,7 +118,7 @@ def rounded(restored: Restored, half: pretrained.Arrays, folder: Path) -> Restor
 
 
 def sample(ships: Restored) -> pretrained.Arrays:
-    """A few faces, and what the network answers here."""
+    """A few faces, and the network's answers on this machine."""
     drawn = data.load("synthetic", **SAMPLE).image
     image = resize(drawn, ships.meta.side)
     answers = ships.evaluator.run(ships.variables, image)
@@ -128,7 +128,7 @@ def sample(ships: Restored) -> pretrained.Arrays:
 
 
 def where_trained(restored: Restored) -> dict:
-    """The run and its step, its commit and its machine."""
+    """The run, its step, its commit and its machine."""
     workdir = restored.folder.parents[1]
     try:
         environment = json.loads((workdir / "env.json").read_text())
@@ -138,7 +138,7 @@ def where_trained(restored: Restored) -> dict:
 
 
 def compare(plain: Restored, outputs: Outputs, split: Split, found: Numbers) -> list:
-    """What half precision costs on a split: both numbers of each kind, told."""
+    """What half precision costs on a split: both precisions' numbers, printed."""
     before = plain.evaluator.run(plain.variables, split.faces["image"])
     numbers = plain.evaluator.report(before, split)
     apart = max(float(np.abs(before[name] - outputs[name]).max()) for name in before)
@@ -189,7 +189,7 @@ def main(args: list[str]) -> None:
     if pretrained.is_name(flags.checkpoint):
         raise Mistake(f"{flags.checkpoint} is packed already; name its workdir")
     folder = pack(restore(flags.checkpoint, "X"), flags.name, flags.on)
-    pretrained.read(flags.name)  # what is written can be read
+    pretrained.read(flags.name)  # checks that what was written can be read
     print(f"written to {folder}: {pretrained.FILE}, {pretrained.CARD}")
 
 

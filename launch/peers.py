@@ -1,9 +1,9 @@
 """What users would pick instead: the same network, trained by PyTorch and by Keras.
 
 Each has its own usual input pipeline and its own usual augmentation (flip, affine
-warp, brightness, contrast; PyTorch erases, too), SGD with Nesterov momentum, and the
-precision that suits the platform: bfloat16 with channels last on a GPU. What they are
-given is a rig's batch size, side, blocks, width and classes; the points' head counts.
+warp, brightness, contrast; PyTorch also erases), SGD with Nesterov momentum, and the
+precision that suits the platform: bfloat16 with channels last on a GPU. They are given
+a rig's batch size, side, blocks, width and number of outputs, including the points'.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from emotion_jax.registry import unknown
 
 
 def plan_of(rig: rigs.Rig) -> dict:
-    """The network's sizes, for whoever builds it again."""
+    """The network's sizes, for rebuilding it elsewhere."""
     trunk = rig.network.trunk
     free = ("blocks", "width", "growth", "stem_stride", "stochastic_depth")
     free += ("dtype", "momentum", "parent", "name")
@@ -44,7 +44,7 @@ def plan_of(rig: rigs.Rig) -> dict:
 
 
 def targets(rig: rigs.Rig) -> np.ndarray:
-    """All labels in a row each: the loss is squared error, which costs nothing."""
+    """All labels, a row per face: the loss is squared error, which costs nothing."""
     labels = rig.split.faces["labels"].values()
     return np.concatenate([x.reshape(len(x), -1) for x in labels], 1)
 
@@ -52,15 +52,15 @@ def targets(rig: rigs.Rig) -> np.ndarray:
 def pytorch(
     rig: rigs.Rig, repeats: int, compile: bool = False, resident: bool = False
 ) -> dict:
-    """Images/s of PyTorch: a DataLoader, augmentation on the device.
+    """Images/s of PyTorch: a DataLoader, with augmentation on the device.
 
-    Or, which few do, with all faces on the device from the start.
+    With `resident`, which is unusual, all faces are on the device from the start.
     """
     import torch
     from torch import nn
     from torch.nn import functional as F
 
-    torch.backends.cudnn.benchmark = True  # as XLA, it tries all convolutions
+    torch.backends.cudnn.benchmark = True  # like XLA, it tries all convolutions
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")
     dtype = torch.bfloat16 if cuda else torch.float32
@@ -161,7 +161,7 @@ def pytorch(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    steps = 32 if cuda else 4  # waited for once
+    steps = 32 if cuda else 4  # synchronised once, at the end
 
     def several():
         for _ in range(steps):
@@ -217,7 +217,7 @@ def keras(rig: rigs.Rig, repeats: int) -> dict:
     faces = tf.data.Dataset.from_tensor_slices((rig.split.faces["image"], targets(rig)))
     faces = faces.shuffle(1024).repeat()
     faces = faces.batch(rig.batch_size).prefetch(tf.data.AUTOTUNE)
-    steps = 32  # in each fit, which fills the shuffled 1,024 anew
+    steps = 32  # in each fit, which refills the shuffle buffer of 1,024
 
     def run():
         model.fit(faces, steps_per_epoch=steps, epochs=1, verbose=0)
@@ -228,12 +228,12 @@ def keras(rig: rigs.Rig, repeats: int) -> dict:
 
 
 def compiled(rig: rigs.Rig, repeats: int) -> dict:
-    """As `pytorch`, through torch.compile."""
+    """Like `pytorch`, with torch.compile."""
     return pytorch(rig, repeats, compile=True)
 
 
 def best(rig: rigs.Rig, repeats: int) -> dict:
-    """As `compiled`, with no input to wait for."""
+    """Like `compiled`, with no input to wait for."""
     return pytorch(rig, repeats, compile=True, resident=True)
 
 
@@ -247,7 +247,7 @@ NEEDS = dict.fromkeys(PEERS, ("torch",)) | {"keras": ("keras", "tensorflow")}
 
 
 def pick(names: Sequence[str] | None) -> list[str]:
-    """The peers that --compare asks for: all of them, where it names none."""
+    """The peers that --compare asks for: all of them if it names none."""
     if names is None:
         return []
     for name in names:

@@ -25,7 +25,7 @@ for word; do
 done
 workdir=${workdir:-$root/runs/first}
 
-run source "$root/launch/venv.sh" "" # which goes to the clone
+run source "$root/launch/venv.sh" "" # it changes to the clone
 run .venv/bin/python -m emotion_jax.train --config configs/synthetic.py --workdir "$workdir"
 run .venv/bin/python -m emotion_jax.evaluate --checkpoint "$workdir"
 ! $dry_run || exit 0

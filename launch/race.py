@@ -1,9 +1,9 @@
-"""Seconds to an accuracy on PublicTest: this package, and the course in Keras.
+"""Seconds to reach an accuracy on PublicTest: this package, and the course in Keras.
 
   python launch/race.py --config configs/sprint.py --data fer2013.csv --out results
 
 Both start from nothing but the CSV, with nothing compiled; every second counts. Ours is
-the training binary's whole run, of a recipe chosen on val; Keras is looked at after
+the training binary's whole run, with a recipe chosen on val; Keras is evaluated after
 each epoch, until the target or --minutes are reached. Needs TensorFlow.
 """
 
@@ -23,7 +23,7 @@ KERAS = Path(__file__).with_name("course_keras.py")
 
 
 def call(arguments: list[str], cache: str) -> float:
-    """Seconds that Python takes for these arguments; its words go through."""
+    """Seconds that Python takes with these arguments; its output is passed through."""
     begin = time.perf_counter()
     env = os.environ | {"EMOTION_JAX_CACHE": cache}
     env.pop("JAX_COMPILATION_CACHE_DIR", None)
@@ -33,7 +33,7 @@ def call(arguments: list[str], cache: str) -> float:
 
 
 def ours(config: list[str], csv: Path, scratch: Path) -> dict:
-    """The seconds of a training, cold and once more, and what it has learnt."""
+    """The seconds of a training, cold and again warm, and the accuracy it reached."""
     cache, found = str(scratch / "cache"), {}
     train = ["-m", "emotion_jax.train", *config, "--data", f"fer2013={csv}"]
     train += ["--config.eval.report=False", "--workdir"]
@@ -48,7 +48,7 @@ def ours(config: list[str], csv: Path, scratch: Path) -> dict:
 
 
 def keras(csv: Path, target: float, minutes: float) -> dict:
-    """Keras's epochs, and what they came to."""
+    """Keras's epochs, and their summary."""
     run = [sys.executable, KERAS, csv, "--target", str(target)]
     run += ["--minutes", str(minutes)]
     epochs = []
@@ -62,7 +62,7 @@ def keras(csv: Path, target: float, minutes: float) -> dict:
 
 
 def summary(epochs: list[dict], target: float) -> dict:
-    """The seconds to the target, or those in which it was not reached."""
+    """The seconds to reach the target, or those spent without reaching it."""
     best = max(epoch["accuracy"] for epoch in epochs)
     seconds = epochs[-1]["seconds"]
     there = {"reached": best >= target, "seconds": seconds, "accuracy": best}
@@ -70,7 +70,7 @@ def summary(epochs: list[dict], target: float) -> dict:
 
 
 def compared(ours: dict, keras: dict, target: float) -> dict[str, float]:
-    """How many times as long Keras took; nothing if ours did not come there."""
+    """How many times as long Keras took; nothing if ours missed the target."""
     if ours["accuracy"] < target:
         return {}
     bound = "ratio" if keras["reached"] else "ratio_at_least"

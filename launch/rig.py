@@ -1,4 +1,4 @@
-"""What a config trains, set up on faces of noise: they take as long as any."""
+"""What a config trains, set up on faces of noise, which take as long as any others."""
 
 import re
 import statistics
@@ -42,14 +42,14 @@ def noise(tasks: dict, side: int, count: int) -> Split:
 
 
 def result_file(kind: str, config: str, overrides: Sequence[str]) -> str:
-    """The name of a measurement's JSON: what was set on top of the config is in it."""
+    """The name of a measurement's JSON file, which includes the config's overrides."""
     words = [override.removeprefix("--config.") for override in overrides]
     words = [re.sub(r"[^\w.]+", "-", word).strip("-") for word in words]
     return "_".join([kind, Path(config).stem, *words]) + ".json"
 
 
 class Rig:
-    """A config's train step and evaluation, and all that they are given."""
+    """A config's train step and evaluation, and all their inputs."""
 
     def __init__(self, config: ConfigDict, mesh: Mesh, batch_size: int, faces: int):
         tasks, self.side, self.mesh = make_tasks(config.tasks), config.data.side, mesh
@@ -63,13 +63,13 @@ class Rig:
         self.like = abstract(self.init, mesh, config.fsdp)
 
     def feed(self, name: str):
-        """The faces, on the mesh's devices or streamed to them."""
+        """The feed of the faces: resident on the mesh's devices or streamed to them."""
         counts = batch_counts(self.batch_size, (1.0,))
         order = Order(0, [np.arange(len(self.split))], counts)
         return FEEDS[name](self.split.faces, order, self.mesh)
 
     def inputs_like(self) -> tuple:
-        """The shapes and shardings of what the resident feed hands a step."""
+        """The shapes and shardings of what the resident feed passes to a step."""
         split, whole = sharding.split(self.mesh), sharding.whole(self.mesh)
         order = {
             "epoch": np.zeros(self.batch_size, np.float32),
@@ -84,12 +84,12 @@ class Rig:
         return shapes(flat(self.split.faces), whole), shapes(order, split)
 
     def state(self) -> step.TrainState:
-        """A new one, on the mesh's devices."""
+        """A new training state, on the mesh's devices."""
         layout = jax.tree.map(lambda x: x.sharding, self.like)
         return jax.jit(self.init, out_shardings=layout)()
 
     def train_step(self, feed) -> Callable:
-        """The real one; of the feed, only how it gathers counts."""
+        """The real train step; of the feed, only how it gathers matters."""
         return step.make_train_step(
             self.network,
             self.tasks,
@@ -102,7 +102,7 @@ class Rig:
         )
 
     def eval_step(self) -> Callable:
-        """The real one: in float32, whatever the config trains in."""
+        """The real eval step: in float32, whatever the config trains in."""
         model = {**self.config.model, "dtype": "float32"}
         return step.make_eval_step(make_network(self.tasks, **model), self.mesh)
 
@@ -110,9 +110,9 @@ class Rig:
 def training(
     rig: Rig, name: str, repeats: int, calls: int = 1, scan: bool = False
 ) -> list[float]:
-    """Images/s of the real step with a feed; of several steps a call.
+    """Images/s of the real step with a feed, with one or several steps per call.
 
-    Those are unrolled, or, of the resident feed, a loop in the program (`scan`).
+    Several are unrolled or, with the resident feed, a loop in the program (`scan`).
     """
     feed = rig.feed(name)
     batches, train_step = feed.batches(0), rig.train_step(feed)
@@ -142,7 +142,7 @@ def training(
 
     def run():
         nonlocal state, before
-        jax.device_get(before)  # as a training reads it: one call late
+        jax.device_get(before)  # read one call late, as a training does
         several = [next(batches) for _ in range(calls)]
         state, before = one(state, several if calls > 1 else several[0])
         return before
@@ -151,9 +151,9 @@ def training(
 
 
 def seconds(function: Callable, repeats: int, at_least_s: float = 0.5) -> list[float]:
-    """Of a call, when called over and over; each repeat is waited for once, at its end.
+    """Seconds per call when called repeatedly, waiting once at the end of each repeat.
 
-    What it returns is waited for, so calls may overlap as they do in a training.
+    It waits for the last call's result, so calls may overlap as they do in a training.
     """
     jax.block_until_ready(function())
     calls, found = 1, []
@@ -171,7 +171,7 @@ def seconds(function: Callable, repeats: int, at_least_s: float = 0.5) -> list[f
 
 
 def spread(values: list[float], digits: int = 4) -> dict[str, float]:
-    """Median, least and most."""
+    """Median, minimum and maximum."""
     rounded = [float(f"{value:.{digits}g}") for value in sorted(values)]
     return {
         "median": float(f"{statistics.median(values):.{digits}g}"),

@@ -1,14 +1,14 @@
-"""What several devices add to a config's step, as counted in its compiled program.
+"""What several devices add to a config's step, counted in its compiled program.
 
   python launch/scaling.py --config configs/fer5.py
   python launch/scaling.py --config configs/fer5.py --faces 64 --config.fsdp=True \\
       --out launch/results
 
-The real train step with the same faces a device, compiled for 1, 2, 4 and 8 simulated
-devices: FLOPs, bytes, memory and collectives of each, and how many times those of one
-device alone. Then the step of 4 devices in one process and in two. Nothing runs and
-nothing is timed, as simulated devices share the cores. A table, and
-scaling_CONFIG.json in --out, with the overrides in its name, if any.
+The real train step with the same faces per device, compiled for 1, 2, 4 and 8 simulated
+devices: each device's FLOPs, bytes, memory and collectives, and their ratio to those of
+one device alone. Then the step of 4 devices in one process and in two. Nothing runs and
+nothing is timed, as simulated devices share the cores. Prints a table, and writes
+scaling_CONFIG.json to --out, with any overrides in its name.
 """
 
 import socket
@@ -26,16 +26,16 @@ from emotion_jax.errors import Mistake
 from emotion_jax.report import tables
 
 DEVICES = (1, 2, 4, 8)
-TABLE = 4096  # faces; on every device, whatever a step takes of them
+TABLE = 4096  # faces on every device, however many a step takes
 PROCESSES, DEVICES_EACH = 2, 2
 COUNTS = ("flops", "bytes", "temp_bytes", "collectives")
 
 
 def count(config: ConfigDict, devices: int, faces: int) -> dict:
-    """What the step does on each of so many devices, of all processes.
+    """What the step does on each of this many devices, across all processes.
 
     Args:
-      faces: a device, in one step.
+      faces: per device, in one step.
     """
     mesh = sharding.make_mesh(jax.devices()[:devices])
     rig = rigs.Rig(config, mesh, faces * devices, TABLE)
@@ -55,7 +55,7 @@ def count(config: ConfigDict, devices: int, faces: int) -> dict:
 
 
 def update_flops(rig: rigs.Rig) -> float:
-    """Of the optimizer alone: they depend on the parameters, not on the faces."""
+    """FLOPs of the optimizer alone: they depend on the parameters, not on the faces."""
     like = rig.like
     layout = jax.tree.map(lambda x: x.sharding, (like.params, like.opt_state))
     options = step.compiler_options(rig.mesh.devices.flat[0].platform)
@@ -67,7 +67,7 @@ def update_flops(rig: rigs.Rig) -> float:
 
 
 def with_ratios(rows: list[dict]) -> list[dict]:
-    """Each row, and its FLOPs and bytes over those of the first: 1 is perfect."""
+    """Each row, with its FLOPs and bytes relative to the first row's: 1 is perfect."""
     first = rows[0]
     return [
         row | {f"{k}_ratio": round(row[k] / first[k], 4) for k in ("flops", "bytes")}
@@ -78,7 +78,7 @@ def with_ratios(rows: list[dict]) -> list[dict]:
 def growing(rows: list[dict]) -> list[str]:
     """The collectives that move more on more devices: those of faces.
 
-    Those of parameters and of sums over the batch have one size on any number.
+    Those of parameters and of sums over the batch have the same size on any number.
     """
     few, *_, many = [row["collectives"] for row in rows if row["devices"] > 1]
     return [
@@ -89,13 +89,13 @@ def growing(rows: list[dict]) -> list[str]:
 
 
 def simulate(devices: int) -> None:
-    """Has this process see so many devices of the CPU."""
+    """Makes this process see this many CPU devices."""
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", devices)
 
 
 def count_as_one_of(config: ConfigDict, faces: int, port: int, process: int) -> dict:
-    """The same in one of several processes, with devices of its own."""
+    """Runs `count` in one of several processes, each with its own devices."""
     simulate(DEVICES_EACH)
     jax.distributed.initialize(f"localhost:{port}", PROCESSES, process)
     found = count(config, PROCESSES * DEVICES_EACH, faces)
@@ -150,7 +150,7 @@ def main(args: list[str]) -> None:
 
 
 def tell(found: dict) -> None:
-    """A line for each number of devices, as Markdown."""
+    """Prints a Markdown line for each number of devices."""
     head = "devices GFLOP times update MB times temporary collectives".split()
     rows = []
     for row in found["rows"]:

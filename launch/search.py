@@ -1,7 +1,7 @@
-"""The search itself: Optuna draws recipes, and leaves early those that promise little.
+"""The search itself: Optuna draws recipes, and stops unpromising ones early.
 
-Its memory is a file of SQLite. Several processes may share it: one that dies stops to
-beat, and what it had begun is begun again by whoever lives.
+Its memory is an SQLite file. Several processes may share it: one that dies stops its
+heartbeat, and a living one restarts what it had begun.
 """
 
 import contextlib
@@ -16,16 +16,16 @@ import tally
 
 from emotion_jax import logs
 
-HEARTBEAT_S, DEAD_AFTER_S = 15, 60  # a process without a sign of life is gone
-WARM_UP = 6  # recipes with all their seeds, before any is left early
+HEARTBEAT_S, DEAD_AFTER_S = 15, 60  # without a heartbeat, a process is dead
+WARM_UP = 6  # recipes with all their seeds, before any is stopped early
 
 
 class OutOfTime(Exception):
-    """The time is up; what has not been made is for the next start."""
+    """The time is up; what remains is left for the next start."""
 
 
 class Clock:
-    """The time that is left, told in runs."""
+    """The remaining time, measured in runs."""
 
     def __init__(self, minutes: float):
         self.end = time.monotonic() + 60 * minutes if minutes else float("inf")
@@ -33,7 +33,7 @@ class Clock:
 
     @contextlib.contextmanager
     def run(self, spare: int):
-        """For one run, if there is time for it and `spare` more like the longest."""
+        """Times one run, if there is time for it and `spare` more like the longest."""
         begin = time.monotonic()
         if begin + (1 + spare) * self.longest > self.end:
             raise OutOfTime
@@ -43,7 +43,7 @@ class Clock:
 
 @contextlib.contextmanager
 def quiet():
-    """Optuna's own notes are not for who sweeps."""
+    """Hides Optuna's own messages, which are not for users of the sweep."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -53,7 +53,7 @@ def quiet():
 
 
 def open_study(out: Path, name: str, metric: str):
-    """The search's memory, in OUT: what a dead process had begun is begun again."""
+    """The search's memory, in OUT; what a dead process had begun is begun again."""
     import optuna
 
     storage = optuna.storages.RDBStorage(
@@ -89,11 +89,11 @@ def search(
     spare: int = 0,
     after: Callable[[], None] = lambda: None,
 ) -> None:
-    """Draws and measures recipes until so many are done, or the time is up.
+    """Draws and measures recipes until this many are done, or the time is up.
 
     Args:
-      bench: of a recipe and its number, what has `run(seed)`.
-      spare: for how many more runs there must be time in the end.
+      bench: from a recipe and its number to an object with `run(seed)`.
+      spare: for how many more runs time must remain in the end.
       after: called after each recipe.
     """
     import optuna
@@ -131,7 +131,7 @@ def search(
 
 
 def importance(study) -> dict[str, float]:
-    """Each field's share of the variance, {} while it cannot be told."""
+    """Each field's share of the variance; {} while that is unknown."""
     import optuna
 
     complete = study.get_trials(False, (optuna.trial.TrialState.COMPLETE,))

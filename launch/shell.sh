@@ -6,30 +6,30 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 here=$PWD
 dry_run=false
 
-# The comment at the top of the script.
+# Prints the comment at the top of the script.
 help() {
     sed -n '2,/^$/s/^# \{0,1\}//p' "$0"
     exit 0
 }
 
-# The caller's mistake, in one sentence.
+# Reports the caller's mistake in one sentence.
 fail() {
     echo "$(basename "$0"): $1" >&2
     exit 2
 }
 
-# need COMMAND HOW: it must be there, unless nothing is run.
+# need COMMAND HOW: the command must exist, unless this is a dry run.
 need() {
     $dry_run || command -v "$1" >/dev/null || fail "$1 is not there; $2"
 }
 
-# value FLAG VALUE: what the flag was given.
+# value FLAG VALUE: prints the value given to the flag.
 value() {
     [ $# -gt 1 ] && [ -n "$2" ] || fail "$1 lacks its value; see --help"
     echo "$2"
 }
 
-# The words as a shell takes them back.
+# Prints the words quoted so that a shell can read them back.
 words() {
     local word line="" quote="'\\''"
     for word; do
@@ -41,7 +41,7 @@ words() {
     echo "${line# }"
 }
 
-# Runs a command; with --dry-run it is printed.
+# Runs a command; with --dry-run it is only printed.
 run() {
     if $dry_run; then words "$@"; else "$@"; fi
 }
@@ -52,7 +52,7 @@ in_bucket() {
     [[ " $*" =~ $url ]]
 }
 
-# A path as the caller wrote it, seen from anywhere.
+# The absolute form of a path as the caller wrote it.
 absolute() {
     case $1 in
     /* | *://*) echo "$1" ;;
@@ -60,7 +60,7 @@ absolute() {
     esac
 }
 
-# ask COMMAND: the word that it prints; MISSING if what it asks for is not there.
+# ask COMMAND: the word that it prints; MISSING if what it asks for does not exist.
 ask() {
     local said
     if $dry_run; then

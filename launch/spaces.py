@@ -1,11 +1,11 @@
-"""What a sweep searches: tables of a config's fields, one line a dimension.
+"""What a sweep searches: tables of a config's fields, one dimension per line.
 
 "model.width": [32, 64]                     one of these
-"model.dropout": (0.0, 0.5)                 between them; whole numbers stay whole
-"optim.learning_rate": (0.01, 0.1, "log")   likewise, evenly in its logarithm
+"model.dropout": (0.0, 0.5)                 between these; whole numbers stay whole
+"optim.learning_rate": (0.01, 0.1, "log")   between these, evenly in the logarithm
 "optim.name": {"sgd": {...}, "adamw": {...}}   one of these, each with its own table
-"(mixing)": {"none": {}, "mixup": {...}}    likewise, where no field says which
-"augment.erase.low": 0.02                   in such a table: always so
+"(mixing)": {"none": {}, "mixup": {...}}    the same, where no field names the choice
+"augment.erase.low": 0.02                   in such a table: fixed
 """
 
 import ast
@@ -94,7 +94,7 @@ KEYPOINTS = {
     "tasks.keypoints.delta_px": (1.0, 4.0),
     "tasks.keypoints.learn_offset": [False, True],
 }
-VOTES = {  # wants --config.data.sources.fer2013.votes=fer2013new.csv
+VOTES = {  # needs --config.data.sources.fer2013.votes=fer2013new.csv
     "data.sources.fer2013.labels": ["original", "majority", "mean", "distribution"],
     "data.sources.fer2013.drop_no_face": [False, True],
 }
@@ -110,7 +110,7 @@ SPACES = {
 
 
 def space_of(names: Sequence[str]) -> dict[str, object]:
-    """Several spaces as one: names of SPACES, or files that hold such a table."""
+    """Joins several spaces: names from SPACES, or files that hold such a table."""
     found = {}
     for name in names:
         found |= SPACES[name] if name in SPACES else read(name)
@@ -124,7 +124,7 @@ def default_names(tasks: Mapping) -> list[str]:
 
 
 def read(name: str) -> dict[str, object]:
-    """A file's table: a Python dict, comments allowed."""
+    """Reads a file's table: a Python dict, comments allowed."""
     if not Path(name).is_file():
         raise registry.unknown("space, and no file,", name, SPACES)
     try:
@@ -137,7 +137,7 @@ def read(name: str) -> dict[str, object]:
 
 
 def check(space: Space, inside: bool = False) -> None:
-    """Raises for a line that is no dimension."""
+    """Raises for a line that is not a dimension."""
     for field, line in space.items():
         match line:
             case dict() if line and all(isinstance(t, dict) for t in line.values()):
@@ -161,7 +161,7 @@ def check(space: Space, inside: bool = False) -> None:
 
 
 def draw(trial, space: Space, within: str = "") -> dict[str, object]:
-    """A recipe from the space, as Optuna's trial suggests."""
+    """A recipe from the space, as suggested by Optuna's trial."""
     recipe = {}
     for field, line in space.items():
         name = within + field
@@ -183,7 +183,7 @@ def draw(trial, space: Space, within: str = "") -> dict[str, object]:
 
 
 def corners(space: Space) -> list[dict[str, object]]:
-    """Recipes that between them take each choice and each end of a range once."""
+    """Recipes that together cover each choice and both ends of each range once."""
     found = []
     for field, line in space.items():
         if isinstance(line, dict):
@@ -200,5 +200,5 @@ def corners(space: Space) -> list[dict[str, object]]:
 
 
 def is_fixed(line: object) -> bool:
-    """Whether a line of a table is no choice."""
+    """Whether a line of a table leaves no choice."""
     return not isinstance(line, dict | list | tuple)

@@ -1,4 +1,4 @@
-"""Questions answered by measurement: a table and a figure each.
+"""Questions answered by measurement, each with a table and a figure.
 
   python launch/studies.py activation --data fer2013=fer2013.csv --out runs/studies
   python launch/studies.py shortcuts --data fer2013=fer2013.csv --out runs/studies
@@ -6,7 +6,7 @@
   python launch/studies.py mirror --data keypoints=training.csv --out runs/studies
 
 Each trains a few recipes of one config that differ in nothing else, from several seeds.
-Killed and started again, it goes on. Fields of the config can be set.
+If killed and started again, it continues. Fields of the config can be set.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ from emotion_jax.trial import Run
 
 
 def gradients(kept: dict, bench: labs.Bench, run: Run) -> dict:
-    """The gradient's norm at each layer after the training, on a batch of its faces."""
+    """The gradient's norm at each layer after training, on a batch of its faces."""
     trial = bench.trial
     if bench.key not in kept:
         kept[bench.key] = make_gradient_norms(trial.network, trial.tasks)
@@ -39,7 +39,7 @@ def gradients(kept: dict, bench: labs.Bench, run: Run) -> dict:
 
 
 def cost(kept: dict, bench: labs.Bench, run: Run) -> dict:
-    """FLOPs of a face's training step and the least milliseconds of a batch's."""
+    """The FLOPs of a training step per face, and the least milliseconds per batch."""
     if bench.key not in kept:
         size = bench.config.train.batch_size
         rig = rigs.Rig(bench.config, bench.mesh, size, 4 * size)
@@ -50,7 +50,7 @@ def cost(kept: dict, bench: labs.Bench, run: Run) -> dict:
 
 
 def draw_training(path: Path, runs: Mapping[str, Sequence[dict]]) -> None:
-    """The loss by step, the gradient by layer, the number of `val`: every seed."""
+    """Draws loss by step, gradient by layer and the result on `val` for every seed."""
     with charts.drawing(charts.STYLE | {"text.parse_math": True}):
         figure, (loss, norms, value) = charts.figure_of(3.0, 3)
         for i, (name, mine) in enumerate(runs.items()):
@@ -72,7 +72,7 @@ def draw_training(path: Path, runs: Mapping[str, Sequence[dict]]) -> None:
 
 
 def draw_cost(path: Path, runs: Mapping[str, Sequence[dict]]) -> None:
-    """The number of `val`, and what it costs."""
+    """Draws the result on `val`, and what it costs."""
     with charts.drawing():
         figure, (value, size, time) = charts.figure_of(2.8, 3)
         for i, mine in enumerate(runs.values()):
@@ -89,14 +89,14 @@ def draw_cost(path: Path, runs: Mapping[str, Sequence[dict]]) -> None:
 
 
 def band(axis, x, lines: Sequence[Sequence[float]], color: str, label: str) -> None:
-    """The mean of the seeds, and their range."""
+    """Draws the mean of the seeds, and their range."""
     found = np.array(lines, float)
     axis.plot(x, found.mean(0), color=color, label=label)
     axis.fill_between(x, found.min(0), found.max(0), color=color, alpha=0.2)
 
 
 def finish(axis, runs: Mapping[str, Sequence[dict]]) -> None:
-    """The axis of the numbers of `val`."""
+    """Finishes the axis of the results on `val`."""
     metric = next(iter(runs.values()))[0]["metric"].split("/")[1]
     axis.set_title(f"{metric} on val, each seed")
     axis.set_xticks(range(len(runs)), list(runs), rotation=20)
@@ -105,7 +105,7 @@ def finish(axis, runs: Mapping[str, Sequence[dict]]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """Recipes of one config, what else is measured of them, and their picture."""
+    """Recipes of one config, what else to measure for them, and their figure."""
 
     file: str
     overrides: Sequence[str]
@@ -184,7 +184,7 @@ STUDIES = {
 
 
 def whole(runs: Mapping[str, Sequence[dict]]) -> dict[str, list[dict]]:
-    """The runs that did not diverge, of the recipes that have any."""
+    """The runs that did not diverge, for each recipe that has any."""
     ended = {
         name: [run for run in mine if run["value"] is not None]
         for name, mine in runs.items()
@@ -195,14 +195,14 @@ def whole(runs: Mapping[str, Sequence[dict]]) -> dict[str, list[dict]]:
 
 
 def measured(runs: Sequence[dict]) -> dict[str, list]:
-    """What else was measured of each run, by name."""
+    """What else was measured for each run, by name."""
     names = ("loss", "gradients", "mflops", "step_ms")
     names = [name for name in names if any(name in run for run in runs)]
     return {name: [run.get(name) for run in runs] for name in names}
 
 
 def table(runs: Mapping[str, Sequence[dict]]) -> str:
-    """A row a recipe; its difference from the first is by seed."""
+    """A table with one row per recipe; differences from the first are seed by seed."""
     first, body, ended = next(iter(runs.values())), [], whole(runs)
     ran = next(iter(ended.values()))[0]
     costs = [name for name in ("mflops", "step_ms") if name in ran]

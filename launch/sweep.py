@@ -6,10 +6,10 @@
   python launch/sweep.py --config configs/fer5.py --data fer2013=fer2013.csv \\
       --out runs/compare --seeds 5 --compare base "model.width=64 model.dropout=0.3"
 
-Optuna draws recipes from the spaces (spaces.py), each trained from several seeds, but
-no further than it promises; the number is `config.checkpoint.best` at the end of the
-training, on `val`. OUT holds study.db, each run, table.jsonl (a row a recipe) and
-summary.md. Killed and started again, or started twice at once, it goes on.
+Optuna draws recipes from the spaces (spaces.py) and trains each from several seeds,
+unless it is unpromising; its score is `config.checkpoint.best` at the end of training,
+on `val`. OUT holds study.db, each run, table.jsonl (one row per recipe) and summary.md.
+Killed and started again, or run several times at once, it continues the same search.
 
 On one GPU, trainings of such small networks take turns, so --jobs 8 compiles eight
 recipes while others train. All of a config's spaces, with FER+'s votes, in ten minutes:
@@ -71,20 +71,20 @@ def summary(lab: labs.Lab, study, seeds: int) -> str:
 
 
 def full(found: Sequence[dict], seeds: int) -> list[dict]:
-    """The rows with all their seeds, or as many as any has: others were left early."""
+    """The rows with all seeds, or as many as any has: others were stopped early."""
     found = [row for row in found if row["mean"] is not None]
     seeds = min(seeds, max((len(row["seeds"]) for row in found), default=0))
     return [row for row in found if len(row["seeds"]) >= seeds]
 
 
 def check_any(runs: Sequence) -> None:
-    """Raises where there is nothing to tell of."""
+    """Raises if there is no run to report."""
     if not any(runs):
         raise Stopped("the time was up before the first run: give more --minutes")
 
 
 def winner_of(lab: labs.Lab, seeds: int) -> labs.Bench:
-    """The best recipe of those with all their seeds."""
+    """The best recipe among those with all their seeds."""
     found = full(tally.rows(lab), seeds)
     if not found:
         raise Stopped("every run diverged: a lower config.optim.learning_rate may help")
@@ -94,7 +94,7 @@ def winner_of(lab: labs.Lab, seeds: int) -> labs.Bench:
 def sweep(
     lab: labs.Lab, space: spaces.Space, clock: search.Clock, *, best: bool, **limits
 ) -> None:
-    """The search in `lab.out`: checked before anything is written or slow."""
+    """Searches in `lab.out`, with checks before anything is written or slow."""
     try:
         import optuna  # noqa: F401
     except ImportError:
@@ -130,7 +130,7 @@ def sweep(
 
 
 def check_space(lab: labs.Lab, space: spaces.Space) -> None:
-    """Raises for a field or a value of the space that a config does not take."""
+    """Raises for a field or a value of the space that the config does not accept."""
     plan = Plan(64, 10_000, 10_000, 100.0)
     for recipe in spaces.corners(space):
         config = lab.config(recipe)
@@ -154,7 +154,7 @@ def recipe_of(text: str) -> dict[str, object]:
 def compare(
     lab: labs.Lab, recipes: Sequence[labs.Recipe], seeds: int, clock: search.Clock
 ) -> str:
-    """Each recipe from each seed, and its differences from the first, as a table."""
+    """Runs each recipe from each seed; a table of differences from the first recipe."""
     benches = [lab.bench(recipe) for recipe in recipes]
     for bench in benches:
         check_space(lab, {field: [value] for field, value in bench.recipe.items()})

@@ -40,7 +40,7 @@ def row(runs: Sequence[dict]) -> dict:
 
 
 def rows(lab: labs.Lab) -> list[dict]:
-    """A row for each recipe that has a run, the best first; no number comes last."""
+    """A row for each recipe that has a run, the best first, unscored ones last."""
     found = [row(runs) for runs in lab.runs().values()]
     if not found:
         return []
@@ -51,14 +51,14 @@ def rows(lab: labs.Lab) -> list[dict]:
 
 
 def write_table(path: Path, found: Iterable[Mapping]) -> None:
-    """A JSON line a row."""
+    """Writes one JSON line per row."""
     files.write_text(path, "".join(json.dumps(row) + "\n" for row in found))
 
 
 def difference(one: Sequence[dict], other: Sequence[dict]) -> dict | None:
-    """How much more the other recipe gives, seed by seed, with its 95 % interval.
+    """How much more the other recipe scores, seed by seed, with its 95 % interval.
 
-    Student's t of the differences of paired seeds; None for fewer than two pairs.
+    By Student's t on the differences of paired seeds; None for fewer than two pairs.
     """
     from scipy import stats
 
@@ -73,19 +73,19 @@ def difference(one: Sequence[dict], other: Sequence[dict]) -> dict | None:
 
 
 def told(gap: Mapping | None) -> str:
-    """A difference and its interval."""
+    """A difference and its interval, as text."""
     if gap is None:
         return "-"
     return f"{gap['mean']:+.4f} ({gap['low']:+.4f} to {gap['high']:+.4f})"
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """As a table has it."""
+    """A number as shown in a table."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def spread(row: Mapping) -> str:
-    """Mean and standard deviation of the seeds."""
+    """Mean and standard deviation over the seeds."""
     wide = "" if row["spread"] is None else f" ± {row['spread']:.4f}"
     return number(row["mean"]) + wide
 
@@ -96,7 +96,7 @@ def words(recipe: Mapping) -> str:
 
 
 def best_table(found: Sequence[Mapping]) -> str:
-    """The recipes' numbers, and what makes them."""
+    """A table of the recipes' numbers, and the recipes."""
     metric = found[0]["metric"]
     others = [name for name in found[0]["numbers"] if name != metric]
     head = [metric, *others, "seeds", "parameters", "seconds a run", "recipe"]
@@ -115,7 +115,7 @@ def best_table(found: Sequence[Mapping]) -> str:
 
 
 def compared(names: Sequence[str], runs: Sequence[Sequence[dict]]) -> str:
-    """Recipes by name, each's runs, beside the first of them."""
+    """A table of named recipes by their runs, each compared with the first."""
     first, body = runs[0], []
     for name, mine in zip(names, runs, strict=True):
         if not mine:

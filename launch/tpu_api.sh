@@ -19,7 +19,7 @@ create() {
     fi
 }
 
-# One word: READY, PREEMPTED, ...; MISSING where there is none; else it fails.
+# Prints one word: READY, PREEMPTED, ...; MISSING if there is no TPU; otherwise fails.
 state() {
     local found
     if $queued; then

@@ -30,7 +30,7 @@ create() {
         run "${compute[@]}" instances create "$name" "${everywhere[@]}" "${what[@]}"
         return
     fi
-    # What a try that was refused left behind is used again.
+    # Whatever a refused attempt left behind is reused.
     { ! $dry_run && is_there resource-policies describe "$name" "${region[@]}"; } ||
         run "${compute[@]}" resource-policies create workload-policy "$name" "${region[@]}" \
             --type=HIGH_THROUGHPUT "--accelerator-topology=$topology"
@@ -41,14 +41,14 @@ create() {
         --default-action-on-vm-failure=do-nothing
 }
 
-# Ends it all where gcloud cannot say.
+# Whether a resource exists; exits the script if gcloud cannot say.
 is_there() {
     local found
     found=$(ask "${compute[@]}" "$@" --format=none) || exit 1
     [ "$found" != MISSING ]
 }
 
-# One word: READY, TERMINATED, ...; MISSING where there is none; else it fails.
+# Prints one word: READY, TERMINATED, ...; MISSING if there is none; otherwise fails.
 state() {
     local found count
     if $several; then
@@ -68,7 +68,7 @@ state() {
     esac
 }
 
-# How many instances of the group there are; fails where gcloud cannot say.
+# The number of instances in the group; fails if gcloud cannot say.
 running() {
     local list
     list=$("${compute[@]}" instance-groups managed list-instances "$name" "${everywhere[@]}" \
@@ -86,7 +86,7 @@ delete() {
         discard resource-policies "${region[@]}"
 }
 
-# discard KIND ... FLAGS: deletes what of this name is there.
+# discard KIND ... FLAGS: deletes the resource of this name, if it exists.
 discard() {
     local things=()
     while [ $# -gt 0 ] && [[ $1 != --* ]]; do things+=("$1") && shift; done
@@ -95,7 +95,7 @@ discard() {
     fi
 }
 
-# Every host's name, the first that of the coordinator; in a dry run they have none yet.
+# Every host's name, the coordinator's first; in a dry run they have no names yet.
 names() {
     if ! $several; then
         echo "$name"
@@ -126,7 +126,7 @@ on_each() {
         fi
         number=$((number + 1))
     done
-    # What runs in the background does not hear Ctrl-C.
+    # Background processes do not receive Ctrl-C.
     trap 'for pid in $pids; do pkill -P "$pid"; done; exit 130' INT TERM
     for pid in $pids; do wait "$pid" || code=$?; done
     trap - INT TERM
@@ -157,7 +157,7 @@ copy_out() {
     run "${compute[@]}" scp "$(names | head -n 1):$1" "$2" "${everywhere[@]}" "${scp_flags[@]}" --recurse
 }
 
-# Several hosts are told where the first is, as an instance cannot ask.
+# With several hosts, each is given the first one's address, as an instance cannot ask.
 train() {
     local all
     all=$(names) || return

@@ -1,4 +1,4 @@
-"""What a config's steps cost on a TPU that is not here: compiled by its own compiler.
+"""What a config's steps cost on a TPU that is not here, compiled by its own compiler.
 
   pip install libtpu
   python launch/tpu_report.py --config configs/combined.py
@@ -6,11 +6,11 @@
       --faces 512 --config.model.width=128 --out launch/results
 
 The real train step and eval step, for all chips of a topology (v5e:2x2 ... v5e:16x16,
-v6e:2x4, v4:2x2x1): FLOPs and bytes a chip as the compiler counts them, the time that
-each needs at the chip's published speeds, memory, the layers that pad most, collectives
-and the costliest operations. The compiler counts the memory on the chip in, and copies
-to there twice: the bytes of main memory alone are told beside them. A table, and
-tpu_TOPOLOGY_CONFIG.json in --out, with the overrides in its name, if any.
+v6e:2x4, v4:2x2x1): FLOPs and bytes per chip as the compiler counts them, the time that
+each takes at the chip's published speeds, memory, the layers that pad most, collectives
+and the costliest operations. The compiler's bytes include on-chip memory, and copies to
+it twice, so the bytes of main memory alone are given beside them. Prints a table, and
+writes tpu_TOPOLOGY_CONFIG.json to --out, with any overrides in its name.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import os
 import time
 from pathlib import Path
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")  # nothing runs: no TPU is asked for
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # nothing runs, so no TPU is needed
 os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
 
 import hlo
@@ -40,10 +40,10 @@ class Chip:
     """Published speeds of one chip (Cloud TPU documentation, system architecture).
 
     Attributes:
-      flops: bfloat16 operations a second.
-      memory_s: bytes a second from its memory.
+      flops: bfloat16 operations per second.
+      memory_s: bytes per second from its memory.
       memory: bytes.
-      links_s: bytes a second to other chips, all links together.
+      links_s: bytes per second to other chips, over all links together.
     """
 
     flops: float
@@ -61,7 +61,7 @@ CHIPS = {
 
 
 def make_mesh(topology: str) -> Mesh:
-    """A mesh over all chips of a topology, none of which need be here."""
+    """A mesh over all chips of a topology, none of which needs to be here."""
     if importlib.util.find_spec("libtpu") is None:
         raise Mistake("the TPU's compiler is missing: pip install libtpu")
     try:
@@ -73,18 +73,18 @@ def make_mesh(topology: str) -> Mesh:
 
 
 def report(program, chip: Chip, chips: int, faces: int) -> dict:
-    """The numbers of a compiled step, a chip.
+    """The numbers of a compiled step, per chip.
 
     Args:
-      chips: in the topology.
-      faces: a chip, in one step.
+      chips: the number of chips in the topology.
+      faces: per chip, in one step.
     """
     costs, memory = program.cost_analysis(), program.memory_analysis()
     found = hlo.operations(program.as_text())
     flops, accessed = costs["flops"], costs["bytes accessed"]
     collectives = hlo.collectives(found)
     reduced = collectives.get("all-reduce", {}).get("bytes", 0)
-    # A ring sends each byte twice, but for the chip's own part (Thakur et al. 2005).
+    # A ring sends each byte twice, except the chip's own part (Thakur et al. 2005).
     link_ms = 1e3 * 2 * (chips - 1) / chips * reduced / chip.links_s
     flops_ms, bytes_ms = 1e3 * flops / chip.flops, 1e3 * accessed / chip.memory_s
     moved = sum(operation.moved for operation in found)
@@ -112,7 +112,7 @@ def report(program, chip: Chip, chips: int, faces: int) -> dict:
 
 
 def compiled(rig: rigs.Rig, which: str):
-    """The program of a step, for chips that are not here."""
+    """A step's compiled program, for chips that are not here."""
     if which == "train":
         lowered = rig.train_step(rigs.FEEDS["resident"]).lower(
             rig.like, rig.inputs_like()
@@ -135,7 +135,7 @@ def compiled(rig: rigs.Rig, which: str):
 
 @contextlib.contextmanager
 def quiet():
-    """libtpu's own chatter about a machine without TPUs goes nowhere."""
+    """Silences libtpu's own messages about a machine without TPUs."""
     kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     try:
@@ -190,7 +190,7 @@ def main(args: list[str]) -> None:
 
 
 def tell(which: str, row: dict) -> None:
-    """The numbers as a person reads them."""
+    """Prints the numbers in readable form."""
     print(f"\n{which}: {row['faces']} faces a chip, {row['flops'] / 1e9:,.1f} GFLOP")
     print(
         f"  {row['bytes_a_face'] / 1e6:.2f} MB a face, {row['flops_a_byte']} FLOP a B"

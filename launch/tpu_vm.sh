@@ -66,12 +66,12 @@ esac
 kind=${BASH_REMATCH[1]} size=${BASH_REMATCH[2]}
 several=false
 [ "$size" -le 8 ] || several=true
-everywhere=("--zone=$zone") # flags of every gcloud command
+everywhere=("--zone=$zone") # flags for every gcloud command
 [ -z "$project" ] || everywhere+=("--project=$project")
-# A host that is gone is told within a minute, not waited for.
+# A host that is gone is reported within a minute, not waited for.
 ssh_flags=(--ssh-flag=-oServerAliveInterval=15 --ssh-flag=-oConnectTimeout=30)
 scp_flags=(--scp-flag=-oServerAliveInterval=15 --scp-flag=-oConnectTimeout=30)
-upload=() # arguments of tar
+upload=() # arguments for tar
 for file in "${files[@]+"${files[@]}"}"; do
     $dry_run || [ -e "$file" ] || fail "--upload: there is no $file"
     upload+=(-C "$(dirname "$file")" "$(basename "$file")")
@@ -89,7 +89,7 @@ fi
 on_host="bash emotion_jax/launch/on_host.sh"
 cd "$root"
 
-# The clone goes as it stands, uncommitted changes and all.
+# The clone is copied as it is, with any uncommitted changes.
 setup() {
     local archive=dist/$name.tgz parts=(emotion_jax configs launch setup.py pyproject.toml README.md)
     run mkdir -p dist
@@ -99,7 +99,7 @@ setup() {
     on_hosts "mkdir -p emotion_jax && tar -xzf emotion_jax.tgz -C emotion_jax && $on_host setup"
 }
 
-# The run's state on all hosts in one word; of several, the one to act on.
+# The run's state on all hosts in one word; if they differ, the one to act on.
 code() {
     local said word
     said=$(on_hosts "$on_host code 2>/dev/null || echo code=none")

@@ -14,7 +14,7 @@ if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (
         "PYTHON=python3.12 chooses another" >&2
     exit 2
 fi
-# A venv that was broken off has a Python, but no pip.
+# A venv whose creation was interrupted has a Python, but no pip.
 if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     echo "making .venv and installing emotion_jax: a minute or two"
     "$python" -m venv --clear .venv

@@ -26,17 +26,17 @@ SOURCES = {
     "folder": folder.read,
 }
 
-# Drawn faces depend on this code as read ones do on a file's bytes.
+# Drawn faces depend on this code, as faces that are read depend on a file's bytes.
 CODE = tuple(part.__file__ for part in (synthetic, anatomy, drawing, studio))
 
 
 def load(source: str, path: str = "", side: int | None = None, /, **options) -> Raw:
-    """Reads a source, or remembers it if the same bytes were read before.
+    """Reads a source, from the cache if the same bytes were read before.
 
-    Of a folder: files of the same names, sizes and dates.
+    For a folder: if its files have the same names, sizes and dates.
 
     Args:
-      side: the model's, for readers that resample; others give their own.
+      side: the model's side, for readers that resample; other readers keep their own.
     """
     read = pick("source in SOURCE=PATH", source, SOURCES)
     path = os.path.expanduser(path)
@@ -48,7 +48,7 @@ def load(source: str, path: str = "", side: int | None = None, /, **options) -> 
         options["votes"] = os.path.expanduser(options["votes"])
     if side and "side" in takes:
         options["side"] = side
-    if not path and source != "synthetic":  # prepared: there is nothing to parse
+    if not path and source != "synthetic":  # a prepared set: nothing to parse
         return read(path, **options)
     files = [path, options.get("votes")] if path else CODE
     try:
@@ -61,7 +61,7 @@ def load(source: str, path: str = "", side: int | None = None, /, **options) -> 
 
 
 def parse_source(text: str) -> tuple[str, str, dict]:
-    """Splits `fer2013=PATH`, `fer2013:5=PATH` or `synthetic`: name, path, options."""
+    """The name, path and options in `fer2013=PATH`, `fer2013:5=PATH` or `synthetic`."""
     name, _, path = text.partition("=")
     name, colon, classes = name.partition(":")
     pick("source in SOURCE=PATH", name, SOURCES)
@@ -76,7 +76,7 @@ def parse_source(text: str) -> tuple[str, str, dict]:
 
 
 def parse_sources(given: Iterable[str]) -> list[tuple[str, str, dict]]:
-    """As parse_source, of each; a source may be named once."""
+    """Calls parse_source for each; a source may be named only once."""
     found = [parse_source(text) for text in given]
     names = [name for name, _, _ in found]
     for name in names:

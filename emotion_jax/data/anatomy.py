@@ -1,7 +1,7 @@
-"""A face before its paint: whose it is, what its muscles do, where its points lie.
+"""A face before it is painted: its identity, its muscles' action, its keypoints.
 
-Lengths are in units of half the distance between the eyes. The origin lies between
-the eyes, x points to the subject's left (the picture's right), y down, z at the viewer.
+Lengths are in units of half the distance between the eyes. The origin lies between the
+eyes; x points to the subject's left (the picture's right), y down, z at the viewer.
 """
 
 import jax
@@ -15,7 +15,7 @@ UNIT_PX = 18.6  # half the distance between the eyes, in the 96-pixel frame
 
 Numbers = dict[str, jax.Array]  # named scalars: one face's identity, pose, light ...
 
-# What makes a person: each number is drawn uniformly from its range. Tones go from 0
+# A person's features: each number is drawn uniformly from its range. Tones go from 0
 # (black) to 1 (white).
 WHO = {
     "face_width": (0.94, 1.06),
@@ -62,7 +62,7 @@ WHO = {
     "rim": (0.02, 0.06),
     "rim_tone": (0.02, 0.5),
 }
-# What a person may have, and how often.
+# Optional features of a person, and their probabilities.
 CHANCES = {"haired": 0.93, "glasses": 0.2, "bearded": 0.2, "moustached": 0.2}
 
 # Action units by emotion at full strength: Ekman and Friesen, Facial Action Coding
@@ -101,12 +101,12 @@ def person(who: Numbers) -> Numbers:
 
 
 def act(emotion, intensity, gain, idle) -> Numbers:
-    """How far each muscle moves: nobody's anger is quite the textbook's."""
+    """How far each muscle moves: no real anger quite matches the textbook."""
     moves = intensity * (PROTOTYPES @ jax.nn.one_hot(emotion, len(FIVE)))
     return {name: moves[i] * gain[name] + idle[name] for i, name in enumerate(ACTIONS)}
 
 
-# ---- The muscles move the features ----
+# ---- The muscles move the facial features ----
 
 
 def brow(who: Numbers, act: Numbers) -> Numbers:
@@ -141,7 +141,7 @@ def eye(who: Numbers, act: Numbers) -> Numbers:
 
 
 def mouth(who: Numbers, act: Numbers) -> Numbers:
-    """Corners, the lips' outer edges (top, bottom) and inner ones, at the middle."""
+    """The corners, and the lips' outer (top, bottom) and inner edges at the middle."""
     jaw, pull = act["jaw_drop"], act["lip_corner_puller"]
     lift, press = act["upper_lip_raiser"], act["lip_tightener"]
     push, drop = act["chin_raiser"], act["lip_corner_depressor"]
@@ -169,7 +169,7 @@ def mouth(who: Numbers, act: Numbers) -> Numbers:
 
 
 def keypoints(who: Numbers, act: Numbers) -> Float[Array, "15 2"]:
-    """Kaggle's points on the flat face, in the order of `table.POINTS`."""
+    """Kaggle's keypoints on the flat face, in the order of `table.POINTS`."""
     e, b, m = eye(who, act), brow(who, act), mouth(who, act)
     inner, outer = e["x"] - e["half"], e["x"] + e["half"]
     inner_y, outer_y = e["corner_y"] + e["tilt"], e["corner_y"] - e["tilt"]
@@ -195,7 +195,7 @@ def bump(x, y, at_x, at_y, radius_x, radius_y):
 
 
 def depth(who: Numbers, x, y):
-    """The head's height over the plane of the eyes, as far as it shows in a turn."""
+    """The head's height above the plane of the eyes, as far as a turn reveals it."""
     dome = jnp.sqrt(jnp.maximum(1 - (x / 2.7) ** 2 - ((y - 0.6) / 3.8) ** 2, 0.03))
     ridge = bump(x, y, 0, who["nose_y"] - 0.05, 0.30, 0.55)
     muzzle = bump(x, y, 0, 2.1, 0.9, 0.8)
@@ -211,7 +211,7 @@ def turn(pose: Numbers, x, y, z):
 
 
 def project(who: Numbers, pose: Numbers, x, y):
-    """From the flat face to pixels of the 96-pixel frame."""
+    """Maps the flat face to pixels of the 96-pixel frame."""
     u, v, _ = turn(pose, x, y, depth(who, x, y))
     sin, cos = jnp.sin(pose["roll"]), jnp.cos(pose["roll"])
     size = UNIT_PX * pose["scale"]
@@ -222,7 +222,7 @@ def project(who: Numbers, pose: Numbers, x, y):
 
 
 def unproject(who: Numbers, pose: Numbers, px, py):
-    """`project`'s inverse: the height field is gentle, so a fixed point finds it."""
+    """Inverts `project` by fixed-point iteration: the height field is gentle enough."""
     sin, cos = jnp.sin(pose["roll"]), jnp.cos(pose["roll"])
     size = UNIT_PX * pose["scale"]
     px, py = (px - pose["x"]) / size, (py - pose["y"]) / size

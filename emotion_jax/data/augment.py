@@ -1,7 +1,7 @@
 """Augmentation on the device, inside the step, as a config's `augment` section says.
 
-A section names augmentations and their fields. Any of them takes `probability`, how
-often it applies to a face; `policy` says how they go together.
+The section names augmentations and their fields. Each also takes `probability`, how
+often it applies to a face; `policy` says how they are combined.
 """
 
 import dataclasses
@@ -34,13 +34,13 @@ FLIPS = ("flip", "alternating_flip", "flip_vertical")  # no policy weakens these
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-    """How the augmentations go together.
+    """How the augmentations are combined.
 
     Attributes:
-      count: apply this many of them to each face, drawn anew (RandAugment, Cubuk et al.
-        2020); 0 is all of them. Flips and mixing are not counted.
-      strength: pairs of an epoch and a factor of every probability but the flips',
-        joined by straight lines: ((0, 0.0), (5, 1.0)) grows over five epochs.
+      count: how many of them to apply to each face, drawn anew each time (RandAugment,
+        Cubuk et al. 2020); 0 means all of them. Flips and mixing are not counted.
+      strength: pairs of an epoch and a factor on every probability except the flips',
+        linearly interpolated: ((0, 0.0), (5, 1.0)) grows over five epochs.
     """
 
     count: int = 0
@@ -56,14 +56,14 @@ class Policy:
             )
 
     def factor(self, epoch: Float[Array, ""]) -> Float[Array, ""] | float:
-        """The strength at this moment of a face's epochs."""
+        """The strength at this (fractional) epoch of a face."""
         if not self.strength:
             return 1.0
         at, value = zip(*self.strength)
         return jnp.interp(epoch, jnp.array(at, float), jnp.array(value, float))
 
 
-@dataclasses.dataclass(frozen=True, eq=False)  # jit tells two of them by identity
+@dataclasses.dataclass(frozen=True, eq=False)  # jit tells two apart by identity
 class Augment:
     """The augmentation that a config's `augment` section describes."""
 
@@ -73,14 +73,14 @@ class Augment:
     tasks: Mapping[str, Task]
 
     def __call__(self, key: PRNGKeyArray, batch: dict) -> dict:
-        """A batch augmented.
+        """Augments a batch.
 
-        Each face has a key of its own, by its place in the global batch: the number
-        of devices changes nothing.
+        Each face's key depends on its place in the global batch, so the number of
+        devices changes nothing.
 
         Args:
           batch: image float32[b h w 1] in [0, 1], labels, known, row and epoch.
-            `turn` is added: float32[b 2 2], the linear part of what moved each face.
+            `turn` is added: float32[b 2 2], the linear part of each face's motion.
         """
         keys = jax.random.split(key, len(batch["image"]))
         batch = jax.vmap(self.alter)(keys, batch)
@@ -88,11 +88,11 @@ class Augment:
         return self.mix(keys, batch, mixing) if mixing else batch
 
     def named(self, table: Mapping[str, Callable]) -> dict[str, Callable]:
-        """The augmentations in use that a table has, in its order."""
+        """Those of the table's augmentations that are in use, in the table's order."""
         return {name: self.functions[name] for name in table if name in self.functions}
 
     def alter(self, key: PRNGKeyArray, face: dict) -> dict:
-        """One face through all that concerns one face."""
+        """Applies to one face everything that needs no other face."""
         applies = self.draw(key, face["epoch"])
         face = self.move(key, face, applies)
         image = face["image"]
@@ -102,7 +102,7 @@ class Augment:
         return face | {"image": image}
 
     def draw(self, key: PRNGKeyArray, epoch: Float[Array, ""]) -> dict:
-        """Which augmentations this face gets; True where there is no doubt."""
+        """Which augmentations this face gets; a Python True where it always does."""
         names = [n for n in (*GEOMETRY, *PHOTOMETRY) if n in self.functions]
         counted = [name for name in names if name not in FLIPS]
         dice = key_of(key, "applies")
@@ -120,7 +120,7 @@ class Augment:
         return applies
 
     def move(self, key: PRNGKeyArray, face: dict, applies: Mapping) -> dict:
-        """One face through the geometry: the pixels once, and all that is points."""
+        """Applies the geometry to one face: one warp of its pixels, and its points."""
         functions, still = self.named(GEOMETRY), geometry.affine()
         if not functions:
             return face | {"turn": still[:2, :2]}
@@ -142,9 +142,9 @@ class Augment:
         return face | moved | {"turn": matrix[:2, :2]}
 
     def mix(self, keys: Key[Array, " b"], batch: dict, mixing: Mapping) -> dict:
-        """Faces mixed with the one before in the batch, where both have their classes.
+        """Mixes each face with the previous one in the batch, if both have classes.
 
-        A face gets one kind of mixing at most; where it does, its points count no more.
+        A face gets at most one kind of mixing; its points then no longer count.
         """
         classes = [n for n, task in self.tasks.items() if task.kind == "classes"]
         other = jax.tree.map(lambda x: jnp.roll(x, 1, 0), batch)
@@ -174,17 +174,17 @@ class Augment:
 
 
 def key_of(key: PRNGKeyArray, name: str) -> PRNGKeyArray:
-    """A face's key for one augmentation: a new one changes nothing for the others."""
+    """A face's key for one augmentation: adding one changes nothing for the others."""
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
 
 def choose(applies, altered: Array, plain: Array) -> Array:
-    """`jnp.where`, without it where there is no doubt."""
+    """`jnp.where`, skipped where the augmentation always applies."""
     return altered if applies is True else jnp.where(applies, altered, plain)
 
 
 def check_values(name: str, function: Callable, options: Mapping) -> None:
-    """Raises unless an augmentation's fields, of the right types, make sense."""
+    """Raises unless an augmentation's fields, already type-checked, make sense."""
     section = f"config.augment.{name}"
     for field, value in options.items():
         if isinstance(value, str):

@@ -1,8 +1,8 @@
-"""The prepared sets as TensorFlow Datasets knows them, without TensorFlow.
+"""The prepared sets as TensorFlow Datasets builders, without TensorFlow.
 
 Importing this module registers them: tfds.builder("fer2013", path="fer2013.csv"). The
-features follow the file (side, classes, people), so the builder is given the path when
-it is made; TFDS's manual_dir would come too late.
+features depend on the file (side, classes, people), so the builder gets the path when
+it is created; TFDS's manual_dir would come too late.
 """
 
 from collections.abc import Iterator
@@ -19,18 +19,18 @@ from emotion_jax.errors import Mistake
 
 
 class FaceSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """A source's faces, one split for each of the file's own, or train, val, test."""
+    """A source's faces, in the file's own splits, or else in train, val and test."""
 
     VERSION = tfds.core.Version(prepared.VERSION)
     RELEASE_NOTES = {"1.0.0": "First version."}
     SOURCE = DESCRIPTION = HOMEPAGE = CITATION = ""
-    url_infos = None  # nothing is downloaded; TFDS's own wants a package it lacks
+    url_infos = None  # nothing is downloaded; TFDS's own needs a missing package
 
     def __init__(self, *, path: str | None = None, raw: Raw | None = None, **kwargs):
-        """Takes the faces from a file, or as read; without either it only reads.
+        """Takes the faces from a file, or already read; with neither it only reads.
 
         Args:
-          path: what `--data SOURCE=PATH` takes; "" for synthetic_faces.
+          path: as in `--data SOURCE=PATH`; "" for synthetic_faces.
         """
         self.raw = raw if path is None else data.load(self.SOURCE, path)
         super().__init__(**{"file_format": "array_record"} | kwargs)
@@ -46,7 +46,7 @@ class FaceSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             description=self.DESCRIPTION,
             homepage=self.HOMEPAGE,
             citation=self.CITATION,
-            disable_shuffling=True,  # the order of the file
+            disable_shuffling=True,  # keep the order of the file
             **given,
         )
 
@@ -76,7 +76,7 @@ class FaceSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def features(raw: Raw) -> tfds.features.FeaturesDict:
-    """What is known of each face; arrays as bytes, which load fastest."""
+    """What is known about each face; arrays as bytes, which load fastest."""
 
     def array(shape: tuple[int, ...], dtype: object, doc: str) -> tfds.features.Tensor:
         return tfds.features.Tensor(shape=shape, dtype=dtype, encoding="bytes", doc=doc)

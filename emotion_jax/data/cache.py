@@ -1,9 +1,9 @@
 """Parsed tables kept between runs, so that a second start need not parse again.
 
-They lie, beside compiled programs (platform.py), in $EMOTION_JAX_CACHE (empty:
-nowhere), else $XDG_CACHE_HOME/emotion_jax, else ~/.cache/emotion_jax. The cache may be
-deleted at any time and never fails a run: what cannot be read is built again, what
-cannot be written is not kept.
+They are stored, beside compiled programs (platform.py), in $EMOTION_JAX_CACHE (empty:
+no cache), else $XDG_CACHE_HOME/emotion_jax, else ~/.cache/emotion_jax. The cache may be
+deleted at any time and never fails a run: whatever cannot be read is built again,
+whatever cannot be written is not kept.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ DICTS = ("labels", "known", "extra", "trained")
 def cached(key_parts: tuple, build: Callable[[], Raw]) -> Raw:
     """What `build` returned when it was last called for these parts.
 
-    The parts must determine all of the table but its path; see `identity`.
+    The parts must determine everything in the table except its path; see `identity`.
     """
     home = folder()
     if home is None:
@@ -36,7 +36,7 @@ def cached(key_parts: tuple, build: Callable[[], Raw]) -> Raw:
     raw = _load(entry)
     if raw is None:
         raw = build()
-        if raw.left_out:  # is reported again the next time, or read by then
+        if raw.left_out:  # report them again next time, or read them then
             return raw
         with contextlib.suppress(OSError):
             _save(entry, raw)
@@ -45,25 +45,25 @@ def cached(key_parts: tuple, build: Callable[[], Raw]) -> Raw:
 
 
 def identity(path: str) -> str | list[tuple[str, int, int]]:
-    """What tells a file or a folder from another; of a pipe, or nothing, an OSError."""
+    """Identifies a file or folder's content; OSError for a pipe or a missing path."""
     if os.path.isdir(path):
         return listing(path)
-    if not os.path.isfile(path):  # a pipe can be read once
+    if not os.path.isfile(path):  # a pipe can only be read once
         raise FileNotFoundError(path)
     return content(path)
 
 
 def content(path: str) -> str:
-    """A hash of the file's bytes alone: neither its name nor its date matters."""
+    """A hash of the file's bytes alone; its name and date do not matter."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def listing(path: str) -> list[tuple[str, int, int]]:
-    """A folder's files by name, size and date: to read them would cost as much.
+    """A folder's files by name, size and date: reading them all would be as slow.
 
-    Those three levels down at most, as no reader looks deeper; so neither a circle of
-    links nor the root of a disk is walked through.
+    At most three levels down, as no reader looks deeper; so neither a cycle of links
+    nor a whole disk is walked through.
     """
     root = pathlib.Path(path)
     levels = [root.glob(depth) for depth in ("*", "*/*", "*/*/*")]
@@ -91,14 +91,14 @@ def _load(entry: pathlib.Path) -> Raw | None:
     try:
         with open(entry, "rb") as file, np.load(file, allow_pickle=False) as npz:
             arrays = {name: npz[name] for name in npz.files}  # checks each CRC
-        os.utime(entry)  # the least recently used go first
+        os.utime(entry)  # the least recently used are deleted first
         return _unpack(arrays)
-    except Exception:  # whatever may be wrong with it, it can be built again
+    except Exception:  # whatever is wrong with it, it can be rebuilt
         return None
 
 
 def _save(entry: pathlib.Path, raw: Raw) -> None:
-    """All or nothing: another process never sees half an entry."""
+    """Writes all or nothing: another process never sees half an entry."""
     with whole(entry) as partial, partial.open("wb") as file:
         np.savez(file, **pack(raw))
 
@@ -113,7 +113,7 @@ def _prune(folder: pathlib.Path) -> None:
 
 
 def pack(raw: Raw) -> dict[str, np.ndarray]:
-    """All that a table holds, as named arrays."""
+    """Everything a table holds, as named arrays."""
     fields = {f.name: getattr(raw, f.name) for f in dataclasses.fields(raw)}
     packed = {}
     for name, value in fields.items():

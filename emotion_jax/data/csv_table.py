@@ -1,8 +1,8 @@
 """A CSV file with one column of pixels, read strictly and fast.
 
-A line is a row, and a row is taken as it stands or refused by its line number:
-no value is guessed, wrapped or skipped. Columns may come in any order; spaces and
-quotes around values, CRLF, a byte order mark, empty lines at the end and a missing
+Each line is one row, and a row is either taken as it stands or rejected by its line
+number: no value is guessed, wrapped or skipped. Columns may come in any order; spaces
+and quotes around values, CRLF, a byte order mark, empty lines at the end and a missing
 final newline make no difference.
 """
 
@@ -24,18 +24,18 @@ from emotion_jax.errors import Mistake
 
 SIDES = range(16, 513)
 BATCH = 64  # rows parsed at once: half a megabyte, so NumPy works in the cache
-MAX_HEADER = 1 << 16  # bytes; a file without newlines is not read whole to say so
+MAX_HEADER = 1 << 16  # bytes; a file without newlines is rejected before reading it all
 MAX_LINE = 1 << 22  # four times the pixels of the largest image
 
-# Matched against the line and one more comma, so that every field ends with one.
-# The possessive `*+` keeps a line of spaces from taking the square of its length.
+# Matched against the line plus one more comma, so that every field ends with one.
+# The possessive `*+` keeps a line of spaces from taking quadratic time.
 QUOTABLE_FIELD = re.compile(rb'[ \t]*+(?:"([^"]*+)"[ \t]*+|([^",]*+)),')
 PIXEL = re.compile(rb"[0-9]{1,3}")  # bytes.isdigit, int and float accept far more
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """The rows of one file: the pixels, and the other columns as text."""
+    """The rows of one file: the pixels, and its other columns as text."""
 
     path: str
     image: UInt8[np.ndarray, "n side side 1"]
@@ -57,9 +57,9 @@ class Table:
 def read(
     path: str, pixels: str, required: Sequence[str], optional: Sequence[str] = ()
 ) -> Table:
-    """Reads the column `pixels` as images and those named besides as text.
+    """Reads the column `pixels` as images and the other named columns as text.
 
-    Any other column is refused, since it may be a misspelt optional one.
+    Any further column is rejected, since it may be a misspelt optional one.
     """
     path = os.fspath(path)
     try:
@@ -159,7 +159,7 @@ def _images(
     path: str, rows: Sequence[bytes], side: int, first: int
 ) -> UInt8[np.ndarray, "n side side 1"]:
     values = _values(rows, side * side)
-    if values is None:  # a mistake, or merely an unusual way to write a row
+    if values is None:  # a mistake, or just an unusual way to write a row
         lines = range(first + 2, first + 2 + len(rows))
         each = [_row(path, n, row, side) for n, row in zip(lines, rows, strict=True)]
         values = np.array(each, np.uint8)
@@ -167,15 +167,15 @@ def _images(
 
 
 def _values(rows: Sequence[bytes], num_pixels: int) -> UInt8[np.ndarray, "n p"] | None:
-    """All rows at once, or None unless each is p numbers with single spaces between.
+    """All rows at once, or None unless each is p numbers separated by single spaces.
 
-    Works on every byte as if it were the last digit of a number, then keeps those
-    that are: a few passes over small integers, where a loop would take minutes.
+    Treats every byte as if it were the last digit of a number, then keeps those that
+    are: a few passes over small integers, where a loop would take minutes.
     """
     text = np.frombuffer(b"  " + b" ".join(rows) + b" ", np.uint8)
     gap = text == ord(" ")
-    digit = (text - np.uint8(ord("0"))) * ~gap  # what is no digit wraps to more than 9
-    ends = np.flatnonzero(gap[2:])  # of each number; the text begins at 2
+    digit = (text - np.uint8(ord("0"))) * ~gap  # a non-digit wraps to more than 9
+    ends = np.flatnonzero(gap[2:])  # of each number; the text starts at 2
     lengths = np.diff(ends, prepend=-1) - 1
     row_ends = np.cumsum([len(row) + 1 for row in rows]) - 1
     if (
@@ -186,7 +186,7 @@ def _values(rows: Sequence[bytes], num_pixels: int) -> UInt8[np.ndarray, "n p"] 
         or (ends[num_pixels - 1 :: num_pixels] != row_ends).any()
     ):
         return None
-    hundreds = digit[:-2] * ~gap[1:-1]  # but not the end of the number before
+    hundreds = digit[:-2] * ~gap[1:-1]  # but not of the previous number
     value = digit[2:] + np.multiply(digit[1:-1], 10, dtype=np.uint16)
     value += np.multiply(hundreds, 100, dtype=np.uint16)
     value = value[ends - 1]
@@ -202,7 +202,7 @@ def _row(path: str, number: int, row: bytes, side: int) -> list[int]:
 
 
 def _side(path: str, row: bytes) -> int:
-    """The side of the first image, which decides for the file."""
+    """The side of the first image, which sets it for the whole file."""
     count = len(_split(path, 2, row))
     side = math.isqrt(count)
     if side not in SIDES or side * side != count:

@@ -1,7 +1,7 @@
-"""The paint on a face and the light on it, from signed distances.
+"""The paint and the light on a face, from signed distances.
 
 A face is a height field seen slightly from the side: `anatomy.depth` moves what is
-drawn, `relief` only catches the light, and every `paint_` lays a tone over the last.
+drawn, `relief` only affects the shading, and every `paint_` puts a tone over the last.
 """
 
 import functools
@@ -24,12 +24,12 @@ from emotion_jax.data.anatomy import (
 
 Plane = Float[Array, "h w"]
 
-# In full float32 everywhere: accelerators would round the factors to fewer bits.
+# Full float32 everywhere: accelerators would round the factors to fewer bits.
 product = functools.partial(jnp.matmul, precision="highest")
 
 
 def ellipse(x, y, at_x, at_y, radius_x, radius_y):
-    """Signed distance, near enough close to the edge; negative inside."""
+    """Signed distance, accurate enough near the edge; negative inside."""
     far = jnp.sqrt(((x - at_x) / radius_x) ** 2 + ((y - at_y) / radius_y) ** 2 + 1e-6)
     return (far - 1) * jnp.minimum(radius_x, radius_y)
 
@@ -48,13 +48,13 @@ def join(a, b, round_by):
 
 
 def cover(distance, soft):
-    """How much of a pixel a shape covers: a smooth step over `soft` at its edge."""
+    """How much of a pixel a shape covers: a smooth step of width `soft` at its edge."""
     t = jnp.clip(0.5 - distance / soft, 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def wave(turns):
-    """A sine of period 1, within 0.06: two parabolas, for textures."""
+    """A sine of period 1, accurate to 0.06: two parabolas, for textures."""
     part = turns - jnp.round(turns)
     return 8 * part * (1 - 2 * jnp.abs(part))
 
@@ -74,7 +74,7 @@ def fold(m, y):
 
 
 def relief(who: Numbers, act: Numbers, x, y) -> Plane:
-    """Bone, flesh and folds, too small to move anything but the shading.
+    """Bone, flesh and folds, too small to affect anything but the shading.
 
     From the top: brow ridge, eye sockets and their inner corners, the nose's bridge,
     tip, wings and underside, cheeks, nasolabial folds, lips, the hollow and the chin.
@@ -106,7 +106,7 @@ def relief(who: Numbers, act: Numbers, x, y) -> Plane:
 
 
 def shade(light: Numbers, height: Plane, step) -> Plane:
-    """Lambert's law on the height field as it is seen, with some light all around."""
+    """Lambert's law on the height field as seen, with some ambient light."""
     # Differences as matrix products: XLA then computes the height once, not per slice.
     last = len(height) - 1
     at, one = jnp.arange(last + 1), jnp.eye(last + 1)
@@ -131,7 +131,7 @@ def head_distance(who: Numbers, act: Numbers, x, y):
 
 
 def hair_distance(who: Numbers, x, y):
-    """The mass of hair around the head, less the face that it leaves open."""
+    """The mass of hair around the head, minus the face that it leaves open."""
     m = jnp.abs(x)
     mass = ellipse(x, y, 0, -0.55, 2.18 * who["face_width"] + who["volume"], 2.75)
     fall = capsule(m, y, 1.85, -0.5, 1.9, who["hair_length"], 0.4 + who["volume"])
@@ -159,7 +159,7 @@ def paint_skin(who, act, x, y):
 
 
 def paint_beard(who, act, tone, x, y):
-    """Stubble to full beard on the jaw, and a moustache, in the tone of the hair."""
+    """Stubble to a full beard on the jaw, and a moustache, in the tone of the hair."""
     m, mo = jnp.abs(x), mouth(who, act)
     lip = (mo["corner_y"] + mo["top"]) / 2
     jaw = cover(0.35 + 0.3 * jnp.clip(1.2 - m, 0, 1) - (y - lip) - 0.5 * m, 0.35)
@@ -171,7 +171,7 @@ def paint_beard(who, act, tone, x, y):
 
 
 def paint_creases(who, act, tone, x, y):
-    """Lines that a movement draws into the skin, and the nose's own shadows."""
+    """The creases that muscles draw in the skin, and the nose's own shadows."""
     m, nose_y = jnp.abs(x), who["nose_y"]
     b = brow(who, act)
     raised = jnp.maximum(act["inner_brow_raiser"], act["outer_brow_raiser"])
@@ -267,7 +267,7 @@ def paint_brow(who, act, tone, x, y, soft):
 
 
 def paint_glasses(who, light, tone, x, y, soft):
-    """Rounded lenses with a glare, their rims, the bridge and the temples."""
+    """Rounded lenses with glare, their rims, the bridge and the temples."""
     m = jnp.abs(x)
     dx = jnp.abs(m - 1.0) - who["lens_x"] + 0.25
     dy = jnp.abs(y - 0.1) - who["lens_y"] + 0.25
@@ -283,7 +283,7 @@ def paint_glasses(who, light, tone, x, y, soft):
 
 
 def paint_hair(who, x, y):
-    """Strands that run around the head, and the band of gloss on them."""
+    """Strands that run around the head, with a glossy band across them."""
     radius = jnp.sqrt(x**2 + (y - 0.3) ** 2 + 0.01)
     across = (x - 0.6 * who["parting"]) / radius
     strands = wave(9 * across + 0.4 * wave(0.5 * radius + who["strand"]))
@@ -318,7 +318,7 @@ def render(who, act, pose, light, scene, px, py, pixel: float) -> Plane:
     skin = paint_brow(who, act, skin, x, y, soft)
     skin = paint_glasses(who, light, skin, x, y, soft)
 
-    # How near everything is, as seen: the light falls on its slopes.
+    # How near everything is to the viewer: the light falls on its slopes.
     surface = depth(who, x, y) + relief(who, act, x, y)
     surface = surface + 0.16 * who["haired"] * cover(hair, 0.35)
     _, _, near = turn(pose, x, y, surface)

@@ -1,4 +1,4 @@
-"""FER2013 in any of the CSV forms in circulation: seven classes, or the course's five.
+"""FER2013 in any CSV form in circulation: seven classes, or the course's five.
 
 emotion,pixels,Usage    emotion, Usage, pixels    emotion,pixels    emotion, pixels
 """
@@ -24,10 +24,10 @@ def read(
     """Reads one file, or the prepared set.
 
     Args:
-      classes: 5 or 7, what its numbers mean.
-      votes: FER+'s file on the same rows; how training takes it, say the next two.
+      classes: 5 or 7, which says what its numbers mean.
+      votes: FER+'s file for the same rows; the next two say how training uses it.
       labels: "original", "majority", "distribution" or "mean".
-      drop_no_face: train on nothing that most voters call no face.
+      drop_no_face: do not train on images that most voters call "not a face".
     """
     if classes not in (None, 5, 7):
         raise Mistake(f"fer2013 has 5 or 7 classes, got {classes!r}")
@@ -67,7 +67,7 @@ def _from_csv(path: str, classes: int | None) -> Raw:
 def _classes(
     table: csv_table.Table, emotion: Int64[np.ndarray, " n"], forced: int | None
 ) -> tuple[str, ...]:
-    """Five or seven: a 3 is happy in both, but a 4 is surprise or sad."""
+    """Five classes or seven: a 3 is happy in both, but a 4 is surprise or sad."""
     if forced == 7:
         return SEVEN
     if emotion.max() <= 4:

@@ -1,8 +1,8 @@
-"""Class folders of images: PATH/CLASS/*.png, or PATH/train/CLASS/*.png and its like.
+"""Class folders of images: PATH/CLASS/*.png, or PATH/train/CLASS/*.png and the like.
 
-PNG, JPEG and WebP of any size, color or gray; a photo's own rotation is applied and its
-middle square taken. The folders' names are the classes; `tasks.emotion.classes` of the
-config says which of them, in which order, the model learns.
+PNG, JPEG and WebP of any size, color or gray; a photo's EXIF rotation is applied and
+its middle square taken. The folders' names are the classes; the config's
+`tasks.emotion.classes` says which of them, and in which order, the model learns.
 """
 
 import errno
@@ -38,8 +38,8 @@ def read(path: str, side: int = 96, skip_bad: bool = False) -> Raw:
     """Reads every image of a folder, in the order of their paths.
 
     Args:
-      side: of the faces in the table, in pixels.
-      skip_bad: leave unreadable files out and list them, instead of ending the run.
+      side: the side of the faces in the table, in pixels.
+      skip_bad: leave out unreadable files and list them, instead of ending the run.
     """
     root = Path(path)
     files = find_files(root)
@@ -51,7 +51,7 @@ def read(path: str, side: int = 96, skip_bad: bool = False) -> Raw:
             bad.append((file, reason(error)))
             continue
         faces.append(resize(square, side))
-        hashes.append(twins.hash_images(square))  # before any side: splits go by it
+        hashes.append(twins.hash_images(square))  # before resizing: splits use it
     if bad:
         tell_bad(root, bad, skip_bad, len(files))
     unread = {file for file, _ in bad}
@@ -75,14 +75,14 @@ def read(path: str, side: int = 96, skip_bad: bool = False) -> Raw:
 
 
 def find_files(root: Path) -> list[Path]:
-    """The images of all class folders, by path."""
+    """The images of all class folders, sorted by path."""
     if not os.path.isdir(root):
         there = "is a file" if os.path.exists(root) else "does not exist"
         raise Mistake(f"folder={root} {there}; expected a folder of class folders")
     try:
         depth = "*/*/*" if split_folders(root) else "*/*"
         for folder in visible(root, depth.removesuffix("/*")):
-            # glob passes over these
+            # glob skips these silently
             if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         files = [f for f in visible(root, depth) if f.suffix.lower() in SUFFIXES]
@@ -98,7 +98,7 @@ def find_files(root: Path) -> list[Path]:
 
 
 def visible(root: Path, depth: str) -> list[Path]:
-    """What matches and is not hidden, nor in a hidden folder of this one."""
+    """The matching paths that are not hidden, nor in a hidden folder below `root`."""
     found = [(path, path.relative_to(root).parts) for path in root.glob(depth)]
     return [path for path, parts in found if not any(p[0] == "." for p in parts)]
 
@@ -110,7 +110,7 @@ def split_folders(root: Path) -> bool:
 
 
 def read_gray(file: Path) -> UInt8[np.ndarray, "1 side side 1"]:
-    """One image: turned as its camera says, gray, its middle square."""
+    """One image's middle square, in gray, rotated as its EXIF says."""
     photo = gray(read_photo(file)[None])
     x, y, width, height = middle(photo.shape[2], photo.shape[1])
     return photo[:, y : y + height, x : x + width]
@@ -119,10 +119,10 @@ def read_gray(file: Path) -> UInt8[np.ndarray, "1 side side 1"]:
 def usage_of(
     root: Path, files: list[Path], hashes: UInt64[np.ndarray, " n"]
 ) -> np.ndarray | None:
-    """Each file's split where the folders name them, else None.
+    """Each file's split if the folders name splits, else None.
 
-    Without a validation folder, a fixed tenth of the training faces, those without
-    twins, is it.
+    Without a validation folder, a fixed tenth of the training faces, taken from those
+    without twins, becomes `val`.
     """
     if not split_folders(root):
         return None
@@ -134,7 +134,7 @@ def usage_of(
 
 
 def tell_bad(root: Path, bad: list, skip_bad: bool, count: int) -> None:
-    """Lists unreadable files; unless they may be skipped, that is the end."""
+    """Lists unreadable files; raises unless they may be skipped."""
     lines = [f"{file.relative_to(root)} ({why})" for file, why in bad]
     if not skip_bad or len(bad) == count:
         more = f" and {len(bad) - 10} more" if len(bad) > 10 else ""

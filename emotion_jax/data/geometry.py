@@ -1,7 +1,7 @@
-"""Where pixels and points go: each augmentation of geometry draws a 3x3 matrix.
+"""Where pixels and points go: each geometric augmentation draws a 3x3 matrix.
 
-Matrices are homogeneous, about the image's centre, from source to target. They compose
-before they touch a pixel: one warp moves the image, and points move by the same matrix.
+Matrices are homogeneous, about the image's centre, from source to target. They are
+composed before any pixel moves: one warp moves the image, the same matrix its points.
 """
 
 from functools import partial
@@ -24,25 +24,25 @@ def affine(a=1.0, b=0.0, c=0.0, d=0.0, e=1.0, f=0.0) -> Matrix:
 
 
 def between(key: PRNGKeyArray, low: ArrayLike, high: ArrayLike, shape=()) -> Array:
-    """Uniform."""
+    """Uniform between `low` and `high`."""
     return jax.random.uniform(key, shape, minval=low, maxval=high)
 
 
 def log_between(key: PRNGKeyArray, low: float, high: float) -> Float[Array, ""]:
-    """Uniform in the logarithm: as often twice as large as half as large."""
+    """Uniform in the logarithm: doubling is as likely as halving."""
     return jnp.exp(between(key, jnp.log(low), jnp.log(high)))
 
 
 def flip(key: PRNGKeyArray, face: dict) -> Matrix:
-    """Mirror left and right, half of the time."""
+    """Mirror left and right, half of the time by default."""
     return affine(a=-1.0)
 
 
 def alternating_flip(key: PRNGKeyArray, face: dict) -> Matrix:
     """Mirror each face in every other epoch, so that two epochs show both sides.
 
-    A random flip shows a face the same way in both with even odds (Jordan 2024,
-    airbench, 3.6). Which side comes first is drawn by row, alike for every seed.
+    A random flip shows the same side in both epochs half of the time (Jordan 2024,
+    airbench, 3.6). Which side comes first depends on the row, not on the seed.
     """
     first = jax.random.bernoulli(jax.random.fold_in(jax.random.key(0), face["row"]))
     flipped = (first + jnp.floor(face["epoch"])) % 2 == 1
@@ -50,7 +50,7 @@ def alternating_flip(key: PRNGKeyArray, face: dict) -> Matrix:
 
 
 def flip_vertical(key: PRNGKeyArray, face: dict) -> Matrix:
-    """Mirror top and bottom, as the course does; no photo shows a face that way."""
+    """Mirror top and bottom, as the course does, though no photo looks like that."""
     return affine(e=-1.0)
 
 
@@ -62,7 +62,7 @@ def rotate(key: PRNGKeyArray, face: dict, degrees: float = 15.0) -> Matrix:
 
 
 def shear(key: PRNGKeyArray, face: dict, degrees: float = 10.0) -> Matrix:
-    """Slant the vertical by an angle uniform in +-degrees."""
+    """Slant vertical lines by an angle uniform in +-degrees."""
     return affine(b=jnp.tan(jnp.deg2rad(between(key, -degrees, degrees))))
 
 
@@ -73,12 +73,12 @@ def zoom(key: PRNGKeyArray, face: dict, low: float = 0.9, high: float = 1.1) -> 
 
 
 def zoom_in(key: PRNGKeyArray, face: dict, high: float = 1.2) -> Matrix:
-    """Only grow."""
+    """Zoom that only enlarges."""
     return zoom(key, face, 1.0, high)
 
 
 def zoom_out(key: PRNGKeyArray, face: dict, low: float = 0.8) -> Matrix:
-    """Only shrink; the edge is repeated around it."""
+    """Zoom that only shrinks; the edge pixels are repeated around the image."""
     return zoom(key, face, low, 1.0)
 
 
@@ -89,10 +89,10 @@ def crop(
     high: float = 1.0,
     aspect: float = 1.2,
 ) -> Matrix:
-    """Cut a box of low..high of the area and enlarge it (Szegedy et al. 2015, 6).
+    """Cut out a box of low..high of the area and enlarge it (Szegedy et al. 2015, 6).
 
-    Its width over its height is within 1 / aspect .. aspect. It lies in the image, so
-    a large box is cut to what fits.
+    Its width over its height is within 1 / aspect .. aspect. It stays inside the image,
+    so a large box is trimmed to fit.
     """
     keys = jax.random.split(key, 3)
     ratio = jnp.sqrt(log_between(keys[0], 1 / aspect, aspect))
@@ -107,7 +107,7 @@ def crop(
 
 
 def translate(key: PRNGKeyArray, face: dict, fraction: float = 0.1) -> Matrix:
-    """Shift by up to a fraction of the side, each way."""
+    """Shift by up to a fraction of the side in each direction."""
     shift = between(key, -fraction, fraction, (2,)) * face["image"].shape[0]
     return affine(c=shift[0], f=shift[1])
 
@@ -128,12 +128,12 @@ GEOMETRY = {
 
 
 def determinant(matrix: Matrix) -> Float[Array, ""]:
-    """Of the linear part: negative where the map mirrors."""
+    """The determinant of the linear part: negative where the map mirrors."""
     return matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]
 
 
 def inverse(matrix: Matrix) -> Matrix:
-    """In closed form: a batched LU would cost an accelerator more than the warp."""
+    """In closed form: on an accelerator a batched LU costs more than the warp."""
     (a, b, c), (d, e, f) = matrix[0], matrix[1]
     rows = affine(e, -b, b * f - c * e, -d, a, c * d - a * f) / determinant(matrix)
     return rows.at[2].set(jnp.array([0.0, 0.0, 1.0]))
@@ -147,7 +147,7 @@ def centred(matrix: Matrix, side: int) -> Matrix:
 
 
 def compose(then: Matrix, first: Matrix) -> Matrix:
-    """One map after another; in float32 on a TPU too, whose products else are less."""
+    """`first`, then `then`; in full float32, which is not a TPU's default."""
     return jnp.dot(then, first, precision="highest")
 
 
@@ -166,17 +166,17 @@ def sources(matrix: Matrix, side: int) -> tuple[Array, Array]:
 
 
 def warp_by_lookups(image: Image, matrix: Matrix) -> Image:
-    """Each pixel from its four neighbours in the source."""
+    """Warps by interpolating each pixel from its four neighbours in the source."""
     x, y = sources(matrix, image.shape[0])
     at = partial(jax.scipy.ndimage.map_coordinates, order=1, mode="nearest")
     return at(image[..., 0], [y, x])[..., None]
 
 
 def warp_by_products(image: Image, matrix: Matrix) -> Image:
-    """The same as two sums, over all rows and all columns, weights nearly all zero.
+    """The same as two sums, over all rows and all columns, with mostly zero weights.
 
-    A TPU looks pixels up one by one, but multiplies matrices for almost nothing.
-    (Compiled for v5e, faces of 48x48: 0.2 MB each, where lookups count for 106 MB.)
+    A TPU looks up pixels one by one, but multiplies matrices at almost no cost.
+    (Compiled for v5e, 48x48 faces: 0.2 MB each, where lookups take 106 MB.)
     """
     side = image.shape[0]
     x, y = sources(matrix, side)
@@ -192,7 +192,7 @@ def warp_by_products(image: Image, matrix: Matrix) -> Image:
 def move_points(
     points: Float[Array, "p 2"], matrix: Matrix, mirror: tuple[int, ...]
 ) -> Float[Array, "p 2"]:
-    """Points under `matrix`; left and right trade names where it mirrors."""
+    """Points moved by `matrix`; left and right swap names where it mirrors."""
     turned = jnp.dot(points, matrix[:2, :2].T, precision="highest")
     moved = turned + matrix[None, :2, 2]
     return jnp.where(determinant(matrix) < 0, moved[jnp.array(mirror)], moved)

@@ -1,4 +1,4 @@
-"""Images: opened, turned, gray, resized; once for training, evaluation and photos."""
+"""Opens, rotates, grays and resizes images, alike for training, evaluation, photos."""
 
 import warnings
 from pathlib import Path
@@ -9,7 +9,7 @@ from PIL import ExifTags, Image
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-# What `gray` and `resize` do, and step.py after them, in words that exports carry.
+# What `gray` and `resize`, and then step.py, do: the text that exports carry.
 PREPROCESSING = (
     "Gray: 0.299 R + 0.587 G + 0.114 B, rounded (Pillow's L). Then resized to {side} x "
     "{side}, bilinear with half-pixel centres, antialiased when shrinking (Pillow's "
@@ -19,7 +19,7 @@ PREPROCESSING = (
 )
 MOST_PIXELS = 50_000_000
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
-TURNS = {  # by EXIF's orientation; 1 is upright
+TURNS = {  # by EXIF orientation; 1 is upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -31,10 +31,10 @@ TURNS = {  # by EXIF's orientation; 1 is upright
 
 
 def read_photo(file: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """One image in color, turned as its camera says.
+    """One image in color, rotated as its EXIF says.
 
     Raises:
-      UNREADABLE: for whatever is wrong with it; `reason` says what.
+      UNREADABLE: the image cannot be read; `reason` says why.
     """
     with (
         warnings.catch_warnings(action="ignore"),
@@ -43,18 +43,18 @@ def read_photo(file: Path) -> UInt8[np.ndarray, "h w 3"]:
         if image.width * image.height > MOST_PIXELS:
             raise ValueError(f"{image.width} x {image.height} pixels are too many")
         turned = upright(image)
-        if turned.mode.startswith("I"):  # 16 bits; Pillow would clip them
+        if turned.mode.startswith("I"):  # 16 bits, which Pillow would clip
             values = np.asarray(turned, np.float32) / 257
             turned = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
         return np.array(turned.convert("RGB"))
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The image turned as its EXIF says, where that can be read."""
-    image.load()  # a PNG may have its EXIF behind its pixels
+    """The image rotated as its EXIF says, if that can be read."""
+    image.load()  # a PNG's EXIF may come after its pixels
     try:
         turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
-    except Exception:  # Pillow raises all kinds for a damaged EXIF
+    except Exception:  # Pillow raises all kinds of errors for damaged EXIF
         return image
     return image if turn is None else image.transpose(turn)
 
@@ -66,9 +66,9 @@ def middle(width: int, height: int) -> tuple[int, int, int, int]:
 
 
 def gray(images: UInt8[np.ndarray, "n h w 3"]) -> UInt8[np.ndarray, "n h w 1"]:
-    """Pillow's L: the luma of ITU-R 601-2."""
+    """Gray as in Pillow's mode L: the luma of ITU-R 601-2."""
     n, height, width, _ = images.shape
-    pixels = images.reshape(n * height, width, 3)  # one picture, however many there are
+    pixels = images.reshape(n * height, width, 3)  # all images as one
     light = np.asarray(Image.fromarray(pixels).convert("L"))
     return light.reshape(n, height, width, 1)
 
@@ -76,9 +76,9 @@ def gray(images: UInt8[np.ndarray, "n h w 3"]) -> UInt8[np.ndarray, "n h w 1"]:
 def resize(
     images: UInt8[np.ndarray, "n h w 1"], side: int
 ) -> UInt8[np.ndarray, "n side side 1"]:
-    """Pillow's BILINEAR: half-pixel centres, antialiased when shrinking.
+    """Resizes by Pillow's BILINEAR: half-pixel centres, antialiased when shrinking.
 
-    Across and then down; left alone, Pillow 13 goes down first at times.
+    Horizontally, then vertically: in one call, Pillow 13 sometimes reverses the order.
     """
     if images.shape[1:3] == (side, side):
         return images
@@ -92,7 +92,7 @@ def resize(
 
 
 def reason(error: Exception) -> str:
-    """Why a file cannot be read, without Pillow's repetition of its name."""
+    """Why a file cannot be read, without the file name that Pillow repeats."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, Image.UnidentifiedImageError):

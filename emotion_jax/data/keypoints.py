@@ -1,4 +1,4 @@
-"""Kaggle's facial keypoints: 30 coordinates, `Image`, and perhaps `person`."""
+"""Kaggle's facial keypoints: 30 coordinates, `Image`, and optionally `person`."""
 
 import math
 import re
@@ -11,12 +11,12 @@ from emotion_jax.data.table import POINTS, Raw
 
 COORDINATES = tuple(f"{point}_{axis}" for point in POINTS for axis in "xy")
 
-# float() accepts nan, inf, 1_0 and the digits of every script.
+# float() would also accept nan, inf, 1_0 and the digits of every script.
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def read(path: str = "") -> Raw:
-    """Reads one file, or the prepared set; a point without x or y is not known."""
+    """Reads one file, or the prepared set; a point lacking x or y is unknown."""
     if not path:
         return prepared.read("keypoints")
     table = csv_table.read(path, "Image", COORDINATES, ["person"])

@@ -1,4 +1,4 @@
-"""Two faces in one, where labels are classes: (image, other) -> (image, its share)."""
+"""Mixes two faces whose labels are classes: (image, other) -> (mixed, own share)."""
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +11,13 @@ Mixed = tuple[Image, Float[Array, ""]]
 
 
 def mixup(key: PRNGKeyArray, image: Image, other: Image, alpha: float = 0.2) -> Mixed:
-    """A weighted mean, the weight from Beta(alpha, alpha) (Zhang et al. 2018)."""
+    """A weighted mean, with weight from Beta(alpha, alpha) (Zhang et al. 2018)."""
     share = jax.random.beta(key, alpha, alpha)
     return share * image + (1 - share) * other, share
 
 
 def cutmix(key: PRNGKeyArray, image: Image, other: Image, alpha: float = 1.0) -> Mixed:
-    """A box of the other face; the share is what is left (Yun et al. 2019)."""
+    """Pastes a box of the other face; the share is what remains (Yun et al. 2019)."""
     side = image.shape[0]
     keys = jax.random.split(key)
     half = jnp.sqrt(1 - jax.random.beta(keys[0], alpha, alpha)) * side / 2

@@ -1,7 +1,7 @@
-"""What light, camera and a hand before the face do: maps of one image in [0, 1].
+"""Effects of light, camera and objects before the face: maps of one image in [0, 1].
 
-None of them moves a point. A covered keypoint stays labelled: the network learns to
-infer it.
+None of them moves a keypoint. A covered keypoint keeps its label, so the network learns
+to infer it.
 """
 
 import jax
@@ -27,19 +27,19 @@ def contrast(
 def gamma(
     key: PRNGKeyArray, image: Image, low: float = 0.7, high: float = 1.4
 ) -> Image:
-    """Raise to a power uniform in its logarithm; above 1 the shadows deepen."""
+    """Raise to a power uniform in its logarithm; above 1 the shadows darken."""
     return jnp.maximum(image, 1e-6) ** log_between(key, low, high)
 
 
 def stretch(key: PRNGKeyArray, image: Image, most: float = 1.0) -> Image:
-    """Go up to `most` of the way to the darkest pixel at 0 and the brightest at 1."""
+    """Move up to `most` of the way to a darkest pixel of 0 and a brightest of 1."""
     low, high = image.min(), image.max()
     full = (image - low) / jnp.maximum(high - low, 1e-3)
     return image + (full - image) * between(key, 0.0, most)
 
 
 def blur(key: PRNGKeyArray, image: Image, sigma: float = 1.0) -> Image:
-    """A Gaussian of up to `sigma` pixels, edges repeated."""
+    """Blur by a Gaussian of up to `sigma` pixels, edges repeated."""
     side = image.shape[0]
     radius = int(min(np.ceil(3 * sigma), side))
     width = between(key, 0.0, sigma)
@@ -57,7 +57,7 @@ def blur(key: PRNGKeyArray, image: Image, sigma: float = 1.0) -> Image:
 
 
 def noise(key: PRNGKeyArray, image: Image, std: float = 0.05) -> Image:
-    """Add normal noise of up to this deviation, a pixel at a time."""
+    """Add normal noise of up to this standard deviation, independently per pixel."""
     keys = jax.random.split(key)
     return image + between(keys[0], 0.0, std) * jax.random.normal(keys[1], image.shape)
 
@@ -67,7 +67,7 @@ def erase(
 ) -> Image:
     """Fill a rectangle of low..high of the area with noise (Zhong et al. 2017).
 
-    About any pixel, so it may reach over the edge, where the paper draws another.
+    Centred on any pixel, so it may cross the edge, where the paper draws another box.
     """
     side = image.shape[0]
     keys = jax.random.split(key, 4)
@@ -80,19 +80,19 @@ def erase(
 
 
 def offsets(side: int, centre: Float[Array, "2"]) -> tuple[Array, Array]:
-    """Each pixel's x and y from a centre, in pixels."""
+    """Each pixel's x and y relative to a centre, in pixels."""
     along = jnp.arange(side, dtype=jnp.float32)
     return (along - centre[0])[None, :], (along - centre[1])[:, None]
 
 
 def square(key: PRNGKeyArray, side: int, area) -> Bool[Array, "h w"]:
-    """A square about any pixel; it may reach over the edge (DeVries & Taylor 2017)."""
+    """A square centred on any pixel; it may cross the edge (DeVries & Taylor 2017)."""
     dx, dy = offsets(side, between(key, 0.0, side, (2,)))
     return jnp.maximum(jnp.abs(dx), jnp.abs(dy)) <= jnp.sqrt(area) * side / 2
 
 
 def circle(key: PRNGKeyArray, side: int, area) -> Bool[Array, "h w"]:
-    """A disc about any pixel."""
+    """A disc centred on any pixel."""
     dx, dy = offsets(side, between(key, 0.0, side, (2,)))
     return jnp.square(dx) + jnp.square(dy) <= area * side**2 / jnp.pi
 
@@ -106,7 +106,7 @@ def band(key: PRNGKeyArray, side: int, area) -> Bool[Array, "h w"]:
 
 
 def checks(key: PRNGKeyArray, side: int, area) -> Bool[Array, "h w"]:
-    """Small squares on a lattice of an eighth of the side (Chen et al. 2020)."""
+    """Small squares on a grid of pitch an eighth of the side (Chen et al. 2020)."""
     pitch = side / 8
     dx, dy = offsets(side, between(key, 0.0, pitch, (2,)))
     return jnp.maximum(dx % pitch, dy % pitch) < jnp.sqrt(area) * pitch

@@ -1,9 +1,9 @@
 """From tables to batches: one order, two feeds.
 
-The order of the faces is a pure function of the step: it depends on the seed and on
-nothing that a kill, a device or a process could change. The resident feed keeps the
-tables on the devices, where the step gathers its rows; the streamed feed gathers on
-the host. Both give the same bits.
+The order of the faces is a pure function of the seed and the step: restarts and the
+number of devices or processes do not change it. The resident feed keeps the tables on
+the devices, where the step gathers its rows; the streamed feed gathers on the host.
+Both give the same bits.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from emotion_jax.plan import Plan
 
 
 def concatenate(splits: list[Split]) -> Split:
-    """Several splits as one; an extra column stays where all of them have it."""
+    """Joins several splits; an extra column is kept if all of them have it."""
     if len(splits) == 1:
         return splits[0]
     extra = set.intersection(*(set(s.extra) for s in splits))
@@ -41,7 +41,7 @@ def concatenate(splits: list[Split]) -> Split:
 
 @lru_cache(maxsize=16)
 def epoch_order(seed: int, source: int, epoch: int, size: int) -> np.ndarray:
-    """The permutation of one source's faces in one of its epochs."""
+    """The permutation of one group's faces in one of its epochs."""
     bits = np.random.Philox(np.random.SeedSequence((seed, source, epoch)))
     return np.random.Generator(bits).permutation(size)
 
@@ -55,8 +55,8 @@ def batch_indices(
     faces of group i; an epoch may end inside a batch.
 
     Args:
-      groups: the rows of each source; of each class in it, if they are balanced.
-      counts: faces that each group gives to a batch.
+      groups: the rows of each source, or of each class in it if classes are balanced.
+      counts: the number of faces that each group contributes to a batch.
     """
     rows, epochs = [], []
     for number, (group, count) in enumerate(zip(groups, counts, strict=True)):
@@ -72,7 +72,7 @@ def batch_indices(
 
 
 def batch_counts(batch_size: int, weights: tuple[float, ...]) -> tuple[int, ...]:
-    """How many faces each group gives to a batch: largest remainders."""
+    """How many faces each group contributes to a batch, by largest remainders."""
     if min(weights) <= 0:
         raise Mistake(f"config.feed.shares must be above 0, got {weights}")
     exact = batch_size * np.array(weights) / sum(weights)
@@ -92,8 +92,8 @@ class Order:
     """Which rows of the concatenated table each step takes.
 
     Attributes:
-      shuffled: whether a batch's groups are shuffled among one another, as those of one
-        class must be where neighbours are mixed.
+      shuffled: whether the groups are shuffled together within a batch, as groups of
+        one class must be if neighbours are mixed.
     """
 
     seed: int
@@ -102,18 +102,18 @@ class Order:
     shuffled: bool = False
 
     def __call__(self, step: int) -> dict[str, np.ndarray]:
-        """Each face's `row`, int32[b], and `epoch`, float32[b], the one it is in."""
+        """Each face's `row`, int32[b], and the `epoch` it is in, float32[b]."""
         rows, epochs = batch_indices(step, self.seed, self.groups, self.counts)
-        if self.shuffled:  # as if it were an epoch of one group more
+        if self.shuffled:  # as if it were an epoch of one more group
             order = epoch_order(self.seed, len(self.groups), step, len(rows))
             rows, epochs = rows[order], epochs[order]
         return {"row": rows, "epoch": epochs}
 
 
 class Resident:
-    """The tables live on every device; a step is handed its row numbers.
+    """The tables live on every device; a step only gets its row numbers.
 
-    An image's pixels lie in one row there. As a square, a TPU would keep them in tiles
+    There each image's pixels form one row. As a square, a TPU would store them in tiles
     from which no face can be cut, and copy the whole table at every step. (Compiled for
     v5e, 32,768 faces of 48x48: 3.7 of the 3.8 million cycles of a gather.)
     """
@@ -139,7 +139,7 @@ class Resident:
 
 
 def flat(faces: Faces) -> Faces:
-    """The same, each image's pixels in one row: uint8[n h*w]."""
+    """The same faces, with each image's pixels in one row: uint8[n h*w]."""
     image = faces["image"]
     return faces | {"image": image.reshape(len(image), -1)}
 
@@ -154,7 +154,7 @@ class Streamed:
         """The inputs of each step from `start` on."""
         ahead = self._load(start)
         for step in itertools.count(start + 1):
-            # Transfers are asynchronous: the next one overlaps the step just begun.
+            # Transfers are asynchronous: the next one overlaps the current step.
             batch, ahead = ahead, self._load(step)
             yield batch
 
@@ -186,9 +186,9 @@ def make_feed(
     """The feed of a config's `feed` section, over all sources.
 
     Args:
-      shares: each source's share of a batch; empty means by its number of faces.
-      balance: a task of classes and how far to level them, {"emotion": 1.0}: 0 leaves
-        each class its share, 1 gives all of a source's the same, 0.5 is between.
+      shares: each source's share of a batch; if empty, by its number of faces.
+      balance: a task of classes and how far to balance them, {"emotion": 1.0}: 0 keeps
+        each class's share, 1 makes all shares in a source equal, 0.5 is in between.
     """
     sharding.check_divides(plan.batch_size, mesh, "train.batch_size")
     for source in (shares.keys() ^ train.keys()) if shares else ():
@@ -209,7 +209,7 @@ def make_feed(
 def balanced(
     faces: Faces, balance: Mapping[str, float]
 ) -> list[tuple[np.ndarray, float]]:
-    """A source's rows in groups, each with its share of the source."""
+    """Groups of a source's rows, each with its share of the source."""
     size = len(faces["image"])
     if not balance:
         return [(np.arange(size), 1.0)]

@@ -1,4 +1,4 @@
-"""From a source's faces to a model's: splits, twins, classes and side, once for all."""
+"""Fits a source's faces to a model: splits, twins, classes and side, in one place."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,14 +26,14 @@ def prepare(
     trained: bool = False,
     unseen: UInt64[np.ndarray, " m"] | None = None,
 ) -> Split:
-    """The faces of one split of which something is known, as the model takes them.
+    """The faces of one split with any known label, in the form the model takes.
 
     Args:
-      dedupe: whether a row goes if it has an exact twin among the held-out rows, or a
-        "near" one; held-out rows stay, so that evaluation splits are never touched. The
-        rows of `val` are held out where none of them is asked for.
-      trained: take the labels that training does, where the source has such.
-      unseen: hashes of another file's faces, whose exact twins are treated alike.
+      dedupe: whether to drop a row that has an exact twin among the held-out rows, or
+        a near one ("near"); held-out rows stay, so evaluation splits never change. The
+        rows of `val` count as held out unless the split contains some of them.
+      trained: use the labels made for training, if the source has any.
+      unseen: hashes of another file's faces, whose exact twins are treated likewise.
     """
     rows = split_rows(raw, split)
     own = raw.trained if trained else {}
@@ -78,7 +78,7 @@ def prepare(
 
 
 def split_rows(raw: Raw, split: str) -> Int64[np.ndarray, " n"]:
-    """The rows of a split, or of several joined by `+`, ascending."""
+    """The rows of a split, or of several joined by `+`, in ascending order."""
     masks = splits(raw)
     chosen = np.zeros(len(raw.image), bool)
     for name in split.split("+"):
@@ -91,17 +91,17 @@ def split_rows(raw: Raw, split: str) -> Int64[np.ndarray, " n"]:
 
 
 def has_splits(raw: Raw) -> bool:
-    """Whether the file itself says which rows are for what."""
+    """Whether the file itself assigns its rows to splits."""
     return raw.usage is not None
 
 
 def default_split(raw: Raw) -> str:
-    """What an evaluation takes if no split is named."""
+    """The split that an evaluation uses if none is named."""
     return "test" if has_splits(raw) else "all"
 
 
 def partition(raw: Raw) -> dict[str, Int64[np.ndarray, " n"]]:
-    """Every row once: by the splits that the file names, else train, val and test."""
+    """Every row exactly once: in the file's own splits, else in train, val and test."""
     own = ("train", "val", "test") if raw.usage is None else raw.usage.tolist()
     masks = splits(raw)
     rows = {name: np.flatnonzero(masks[name]) for name in dict.fromkeys(own)}
@@ -111,10 +111,10 @@ def partition(raw: Raw) -> dict[str, Int64[np.ndarray, " n"]]:
 def splits(raw: Raw) -> dict[str, Bool[np.ndarray, " n"]]:
     """Every split by name: a mask of the rows.
 
-    What is made here goes by hashes, so exact twins stay together and a row stays where
-    it is, whatever other rows there are. Near twins cannot stay together that way:
-    nearness chains from face to face, so a number that all neighbours share is shared
-    by everybody. They are reported, and `dedupe="near"` drops them.
+    Splits made here go by hashes, so exact twins stay together and a row stays in its
+    split whatever other rows there are. Near twins cannot be kept together that way:
+    nearness chains from face to face, so a number shared by all neighbours would be
+    shared by all faces. They are reported, and `dedupe="near"` drops them.
     """
     everything = {"all": np.ones(len(raw.image), bool)}
     if raw.usage is None:
@@ -137,9 +137,9 @@ def splits(raw: Raw) -> dict[str, Bool[np.ndarray, " n"]]:
 def _leaks(
     raw: Raw, rows: Int64[np.ndarray, " m"], near: bool
 ) -> Bool[np.ndarray, " n"]:
-    """Rows that are not held out but have a twin that is: an exact or a near one.
+    """Rows that are not held out but have an exact (or near) twin that is.
 
-    Held out are the test splits, and `val` where none of it is among `rows`.
+    The test splits are held out, and so is `val` if none of it is among `rows`.
     """
     masks, held_out = splits(raw), np.zeros(len(raw.image), bool)
     for name, mask in masks.items():
@@ -147,7 +147,7 @@ def _leaks(
             held_out |= mask
     leaks = np.isin(raw.hashes, raw.hashes[held_out])
     if near:
-        # What is the same only at this side is no pair of theirs, and no exact twin.
+        # Images equal only at this side are neither near pairs nor exact twins.
         looks = twins.hash_images(raw.image)
         leaks |= np.isin(looks, looks[held_out])
         pairs = twins.near_pairs(raw.image)
@@ -156,9 +156,9 @@ def _leaks(
 
 
 def _of_training(raw: Raw, rows: Int64[np.ndarray, " n"]) -> dict[str, np.ndarray]:
-    """`twin` of all rows: whether it has an exact twin to train on, apart from these.
+    """`twin` for all rows: whether it has an exact twin among the other training rows.
 
-    Where there is nothing else to train on, nothing is known of that.
+    Empty if there are no other rows to train on.
     """
     others = np.ones(len(raw.image), bool)
     others[rows] = False
@@ -176,7 +176,7 @@ def _classes(
     rows: Int64[np.ndarray, " n"],
     side: int,
 ) -> tuple[Float32[np.ndarray, "n k"], Bool[np.ndarray, " n"]]:
-    """Labels by the model's classes; unknown unless most of the mass is in them."""
+    """Labels over the model's classes; unknown unless these have most of the mass."""
     labels = np.zeros((len(rows), len(names)), np.float32)
     if given is None:
         return labels, np.zeros(len(rows), bool)
@@ -184,7 +184,7 @@ def _classes(
         if name in raw.classes:
             labels[:, k] = given[rows, raw.classes.index(name)]
     mass = labels.sum(axis=1)
-    known = raw.known[task][rows] & (mass > 0.5001)  # half, however rounded, is not
+    known = raw.known[task][rows] & (mass > 0.5001)  # not half, however rounded
     labels[known] /= mass[known, None]
     labels[~known] = 0
     return labels, known
@@ -233,7 +233,7 @@ def _name(raw: Raw) -> str:
 
 
 def main(args: list[str]) -> None:
-    """The binary: keeps a source's faces where they need no path and no parsing."""
+    """The binary: stores a source's faces so that they need no path and no parsing."""
     parser = cli.Parser("python -m emotion_jax.data.prepare", prepared.__doc__)
     parser.add_argument("data", metavar="SOURCE=PATH", help="the file that you have")
     parser.add_argument(

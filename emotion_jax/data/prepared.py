@@ -1,14 +1,14 @@
-"""Prepared sets: a source's faces kept as ArrayRecord, where TFDS keeps its own.
+"""Prepared sets: a source's faces stored as ArrayRecord, where TFDS stores its own.
 
   python -m emotion_jax.data.prepare fer2013=fer2013.csv
   python -m emotion_jax.data.prepare fer2013:5=icml_face_data.csv --overwrite
   python -m emotion_jax.data.prepare keypoints=training.csv
   python -m emotion_jax.data.prepare synthetic
 
-From then on `--data fer2013` needs no path. The sets lie in $TFDS_DATA_DIR, else in
-~/tensorflow_datasets, and TensorFlow Datasets alone reads them too, without
+From then on `--data fer2013` needs no path. The sets are in $TFDS_DATA_DIR, or else in
+~/tensorflow_datasets, and TensorFlow Datasets can read them by itself too, without
 TensorFlow: tfds.data_source("fer2013", split="Training"). `keypoints` is called
-facial_keypoints there, and `synthetic` synthetic_faces.
+facial_keypoints there, and `synthetic` is called synthetic_faces.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ def folder(source: str) -> Path:
 
 
 def read(source: str) -> Raw:
-    """The table as the reader of the file gave it, but for the file's path."""
+    """The table as the file's reader gave it, except for the file's path."""
     home = folder(source)
     if not whole(home):
         raise Mistake(
@@ -51,7 +51,7 @@ def read(source: str) -> Raw:
         )
     try:
         return read_folder(source, home)
-    except Exception as error:  # TFDS, ArrayRecord and protobuf each have their own
+    except Exception as error:  # TFDS, ArrayRecord and protobuf each raise their own
         reason = first_line(error)
         raise Mistake(
             f"{home} is damaged ({reason}); prepare it again with --overwrite"
@@ -59,7 +59,7 @@ def read(source: str) -> Raw:
 
 
 def write(raw: Raw, overwrite: bool = False) -> bool:
-    """Makes the prepared set, whole or not at all; False if it was there already."""
+    """Makes the prepared set, whole or not at all; False if it already existed."""
     home = folder(raw.source)
     with told(home.parent), locked(home.parent):
         if whole(home) and not overwrite:
@@ -82,12 +82,12 @@ def write(raw: Raw, overwrite: bool = False) -> bool:
 
 
 def whole(home: Path) -> bool:
-    """Whether a set is there; it appears by its last step, a renaming."""
+    """Whether the set exists; it appears only in the last step, a rename."""
     return (home / "dataset_info.json").is_file()
 
 
 def same(a: Raw, b: Raw) -> bool:
-    """Equal in every byte; only the path may differ."""
+    """Whether two tables are equal in every byte; only the path may differ."""
     a, b = ({**cache.pack(raw), "path": np.array("")} for raw in (a, b))
     return a.keys() == b.keys() and all(
         a[name].dtype == b[name].dtype and np.array_equal(a[name], b[name])
@@ -97,7 +97,7 @@ def same(a: Raw, b: Raw) -> bool:
 
 @contextlib.contextmanager
 def told(home: Path) -> Iterator[None]:
-    """What the disk refuses becomes a sentence."""
+    """Turns disk errors into one-sentence errors."""
     try:
         yield
     except OSError as error:
@@ -112,8 +112,8 @@ def told(home: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(home: Path) -> Iterator[None]:
-    """One process at a time; the kernel lets go when it dies."""
-    import fcntl  # Windows has none, and may still read
+    """Admits one process at a time; the kernel releases the lock if it dies."""
+    import fcntl  # not on Windows, which can still read
 
     home.mkdir(parents=True, exist_ok=True)
     with open(home / ".lock", "w") as file:
@@ -136,7 +136,7 @@ def build(raw: Raw, root: Path) -> None:
     print(f"writing {len(raw.image):,} faces", flush=True)
     tfds.disable_progress_bar()
     try:
-        with contextlib.redirect_stdout(None):  # it would name the temporary folder
+        with contextlib.redirect_stdout(None):  # which would name the temporary folder
             builder.download_and_prepare(download_config=config)
     finally:
         tfds.enable_progress_bar()

@@ -15,30 +15,30 @@ from emotion_jax.registry import check_fields, check_type
 from emotion_jax.tasks import Task
 
 OWN_FIELDS = {"path": str, "val": str, "val_classes": int | None}
-# The rest are options of the source's reader, `classes` those of the file at `path`.
-TRAINED = ("votes", "labels", "drop_no_face")  # of which these matter to training alone
+# The rest are the reader's options; `classes` is about the file at `path`.
+TRAINED = ("votes", "labels", "drop_no_face")  # reader options that only training uses
 
 
 def options_of(section: Mapping, trained: bool = False) -> dict:
-    """What a source's section passes to its reader, for training or to evaluate."""
+    """What a source's section passes to its reader, for training or for evaluation."""
     left_out = (*OWN_FIELDS, *(() if trained else TRAINED))
     return {k: v for k, v in section.items() if k not in left_out}
 
 
 def options_of_val(section: Mapping) -> dict:
-    """Likewise for its second file, which may have other classes."""
+    """The same for the source's `val` file, which may have other classes."""
     options = options_of(section) | {"classes": section.get("val_classes")}
     return {k: v for k, v in options.items() if k != "classes" or v}
 
 
 def same_file(one: str, other: str) -> bool:
-    """Whether two paths, as flags give them, are of one file."""
+    """Whether two paths, as given in flags, are the same file."""
     real, same = (os.path.realpath(os.path.expanduser(p)) for p in (one, other))
     return real == same
 
 
 def check_side(side: int) -> None:
-    """Raises unless faces may be of this size."""
+    """Raises unless this size of faces is supported."""
     if side not in SIDES:
         raise Mistake(f"config.data.side is {side}, must be {SIDES[0]} to {SIDES[-1]}")
 
@@ -50,10 +50,10 @@ def load_train_and_val(
     sources: Mapping[str, Mapping],
     dedupe: bool | str = False,
 ) -> tuple[dict[str, Split], dict[str, Split]]:
-    """Each source's training split and validation split, the latter by its own labels.
+    """Each source's training and validation splits, the latter with original labels.
 
-    A source with a file of its own for validation (`val`) gives that file whole, and
-    then trains on its own `val` rows too; its `test` rows stay unseen in any case.
+    If a source has a separate validation file (`val`), that whole file validates, and
+    the source trains on its own `val` rows too; its `test` rows always stay unseen.
     """
     check_side(side)
     if not sources:
@@ -85,7 +85,7 @@ def load_train_and_val(
 
 
 def sources_of(given: Iterable[str]) -> dict[str, dict]:
-    """A config's `data.sources` section, of what --data may name: SOURCE=PATH."""
+    """A config's `data.sources` section, made from --data's values: SOURCE=PATH."""
     return {
         source: {"path": path} | extra
         for source, path, extra in data.parse_sources(given)

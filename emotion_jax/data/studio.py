@@ -1,4 +1,4 @@
-"""Everything around a face: pose, light, background, shadows, what hides it, camera."""
+"""Everything around a face: pose, light, background, shadows, occlusions, camera."""
 
 import jax
 import jax.numpy as jnp
@@ -8,8 +8,8 @@ from emotion_jax.data import anatomy
 from emotion_jax.data.anatomy import Numbers
 from emotion_jax.data.drawing import capsule, cover, over, product
 
-# Each number is drawn uniformly from its range: angles in degrees, places in pixels of
-# the 96-pixel frame or in fractions of it, tones from 0 (black) to 1 (white).
+# Each number is drawn uniformly from its range: angles in degrees, positions in pixels
+# of the 96-pixel frame or in fractions of it, tones from 0 (black) to 1 (white).
 POSE = {
     "yaw": (-23.0, 23.0),
     "pitch": (-13.0, 13.0),
@@ -39,13 +39,13 @@ SCENE = {
     "edge": (-0.25, 0.25),
     "edge_x": (-0.5, 0.5),
 }
-SHADOW = {  # that a blind, a branch or a wall throws across the face
+SHADOW = {  # cast across the face by a blind, a branch or a wall
     "angle": (0.0, 3.1416),
     "at": (-0.5, 0.5),
     "period": (0.25, 1.6),
     "width": (0.2, 0.8),
     "soft": (0.02, 0.15),
-    "depth": (-0.3, 0.7),  # none below 0
+    "depth": (-0.3, 0.7),  # below 0: no shadow
 }
 COVER = {
     "chance": (0.0, 1.0),
@@ -58,13 +58,13 @@ COVER = {
 
 
 def pose(at: Numbers) -> Numbers:
-    """Angles in radians, and the place of the point between the eyes."""
+    """Angles in radians, and the position of the point between the eyes."""
     radians = {name: jnp.deg2rad(at[name]) for name in ("yaw", "pitch", "roll")}
     return at | radians | {"x": 47.9 + at["x"], "y": 37.0 + at["y"]}
 
 
 def keep_inside(who, moves, where) -> tuple[Numbers, jax.Array]:
-    """The face moved, where it must be, so that no keypoint leaves the frame."""
+    """Moves the face if necessary, so that no keypoint leaves the frame."""
     x, y = anatomy.project(who, where, *anatomy.keypoints(who, moves).T)
     right, left = jnp.maximum(x.max() - 93, 0), jnp.maximum(2 - x.min(), 0)
     up = jnp.maximum(y.max() - 93, 0)
@@ -73,7 +73,7 @@ def keep_inside(who, moves, where) -> tuple[Numbers, jax.Array]:
 
 
 def paint_scene(scene: Numbers, px, py):
-    """What stands behind the head: a wash of tone, a disc and an upright edge."""
+    """The background behind the head: a tone gradient, a disc and a vertical edge."""
     x, y = px / 96 - 0.5, py / 96 - 0.5
     tone = scene["tone"] + scene["slope_x"] * x + scene["slope_y"] * y
     disc = jnp.hypot(x - scene["disc_x"], y - scene["disc_y"]) - scene["disc_size"]
@@ -84,7 +84,7 @@ def paint_scene(scene: Numbers, px, py):
 
 
 def cast_shadow(what: Numbers, px, py):
-    """Straight dark bands, few or many: light is seldom even."""
+    """Straight dark bands, few or many, since light is seldom even."""
     across = (px - 48) * jnp.cos(what["angle"]) + (py - 48) * jnp.sin(what["angle"])
     turns = across / 96 / what["period"] + what["at"]
     from_middle = jnp.abs(turns - jnp.round(turns)) - what["width"] / 2
@@ -93,7 +93,7 @@ def cast_shadow(what: Numbers, px, py):
 
 
 def occlude(what: Numbers, tone, px, py):
-    """A finger, a microphone, a lock of hair: before one face in four."""
+    """A finger, a microphone or a lock of hair, in front of one face in four."""
     sin, cos = jnp.sin(what["angle"]), jnp.cos(what["angle"])
     far = what["angle"] + what["swing"]
     tip_x, tip_y = 48 + what["reach"] * cos, 50 + what["reach"] * sin
@@ -106,12 +106,12 @@ def occlude(what: Numbers, tone, px, py):
 
 def photograph(key: jax.Array, light: Numbers, tone) -> UInt8[Array, "h w"]:
     """Blur, exposure and noise: what a camera does to tones."""
-    # As matrix products, for XLA would draw the face again for every shifted copy.
+    # As matrix products, since XLA would redraw the face for every shifted copy.
     at = jnp.arange(len(tone))
     smear = jnp.exp(-0.5 * ((at[:, None] - at[None]) / light["blur"]) ** 2)
     smear = smear / smear.sum(1, keepdims=True)
     tone = product(product(smear, tone), smear.T)
-    # The camera meters the picture, half trusting it: no face sinks into the dark.
+    # Partial auto-exposure, as of a camera: no face gets too dark.
     tone = jnp.clip(tone, 1e-3, 1.2)
     tone = (tone * (light["exposure"] / tone.mean()) ** 0.7) ** light["gamma"]
     tone = tone + light["noise"] * jax.random.normal(key, tone.shape)

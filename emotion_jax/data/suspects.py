@@ -1,31 +1,31 @@
 """Points that do not fit their face: labels worth a look.
 
-The shapes of faces are taken as normal: mean and covariance of all coordinates, over
-the faces that know every point, the quarter that fits worst left out. Then each
-point is predicted from the others of its face, whichever of them are known, and a
-label is suspicious that lies much further from there than this point does as a rule.
+Face shapes are modelled as a normal distribution: mean and covariance of all
+coordinates, over the faces with every point known, except the quarter that fits worst.
+Each point is then predicted from those of its face's other points that are known; a
+label is suspicious if it is much further from there than is usual for this point.
 """
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-FEWEST = 100  # whole faces, or their covariance says nothing
+FEWEST = 100  # complete faces; with fewer, their covariance means nothing
 KEPT = 0.75
-NOISE_PX = 0.5  # what a label is uncertain by at the least; also keeps inverses finite
-OTHERS = 3  # a point is judged by at least so many others
+NOISE_PX = 0.5  # a label's least uncertainty; also keeps inverses finite
+OTHERS = 3  # a point is judged by at least this many others
 
 
 def enough(known: Bool[np.ndarray, "n p"]) -> bool:
-    """Whether there are faces enough to know what is usual."""
+    """Whether there are enough faces to know what is usual."""
     return int(known.all(1).sum()) >= FEWEST
 
 
 def distances(
     points: Float[np.ndarray, "n p 2"], known: Bool[np.ndarray, "n p"]
 ) -> Float[np.ndarray, "n p"]:
-    """How far each point lies from where its face's others put it; NaN where unknown.
+    """Each point's distance from where its face's other points predict it, else NaN.
 
-    In the unit of `points`, which ought to be pixels of the 96-pixel frame.
+    In the unit of `points`, which should be pixels of the 96-pixel frame.
     """
     flat = points.reshape(len(points), -1).astype(np.float64)
     mean, covariance = usual(flat[known.all(1)])
@@ -50,7 +50,7 @@ def distances(
 def usual(
     whole: Float[np.ndarray, "m d"],
 ) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
-    """Mean and covariance, fitted three times to the rows that fit best."""
+    """Mean and covariance, fitted three times, each time to the rows that fit best."""
     kept = whole
     for _ in range(3):
         mean = kept.mean(0)

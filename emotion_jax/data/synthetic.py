@@ -14,7 +14,7 @@ from emotion_jax.errors import Mistake
 from emotion_jax.platform import compiler_options
 
 SPLITS = {"train": 0.8, "val": 0.1, "test": 0.1}  # of the faces, by row
-MOST = 1_000_000  # faces; they would fill 9 GB
+MOST = 1_000_000  # faces; these already fill 9 GB
 CHUNK = 100  # faces drawn at once: one compilation, and buffers that fit the cache
 
 RANGES = {
@@ -57,7 +57,7 @@ def draw(key: jax.Array, side: int = 96) -> dict[str, jax.Array]:
 
 
 def sample(key: jax.Array, tables) -> dict[str, anatomy.Numbers]:
-    """Every name of every table, uniform in its range: one call, for a fast compile."""
+    """Draws every name of every table uniformly: one call, for a fast compile."""
     ranges = [span for table in tables.values() for span in table.values()]
     low, high = np.array(ranges, np.float32).T
     values = iter(low + (high - low) * jax.random.uniform(key, (len(ranges),)))
@@ -67,14 +67,14 @@ def sample(key: jax.Array, tables) -> dict[str, anatomy.Numbers]:
 
 
 def draw_many(faces: int, seed: int) -> dict[str, np.ndarray]:
-    """Faces 0 to `faces` - 1, in equal chunks: the last one's surplus is cut off."""
+    """Faces 0 to `faces` - 1, in equal chunks; the last one's surplus is cut off."""
     key = jax.random.key(seed)
 
     def chunk(start: int) -> dict[str, np.ndarray]:
         return jax.device_get(drawer()(key, jnp.arange(start, start + CHUNK)))
 
     parts = [chunk(0)]  # compiles
-    with ThreadPoolExecutor() as pool:  # one chunk alone leaves a CPU's cores idle
+    with ThreadPoolExecutor() as pool:  # a single chunk leaves CPU cores idle
         parts += pool.map(chunk, range(CHUNK, faces, CHUNK))
     return {
         name: np.concatenate([part[name] for part in parts])[:faces]
@@ -84,7 +84,7 @@ def draw_many(faces: int, seed: int) -> dict[str, np.ndarray]:
 
 @cache
 def drawer() -> Callable[[jax.Array, jax.Array], dict[str, jax.Array]]:
-    """The jitted function that draws the faces of some rows."""
+    """The jitted function that draws the faces of given rows."""
 
     def draw_rows(key: jax.Array, rows: jax.Array) -> dict[str, jax.Array]:
         return jax.vmap(lambda row: draw(jax.random.fold_in(key, row)))(rows)

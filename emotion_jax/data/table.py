@@ -1,4 +1,4 @@
-"""The one table: a face is an image with whatever labels are known."""
+"""The one table format: a face is an image with whatever labels are known."""
 
 import dataclasses
 import functools
@@ -32,7 +32,7 @@ POINTS = (
 
 
 class Faces(TypedDict):
-    """n faces, every task present: zeros and False where a label is not known."""
+    """n faces with every task present: zeros and False where a label is unknown."""
 
     image: np.ndarray  # uint8[n side side 1]
     labels: dict[str, np.ndarray]  # classes: float32[n k]; points: float32[n p 2]
@@ -43,8 +43,8 @@ class Faces(TypedDict):
 class Raw:
     """A source's faces as read: its own classes, side and splits.
 
-    Keypoints are x, y in pixels of `image`, the centre of the top-left pixel at
-    (0, 0), and 0 where unknown.
+    Keypoints are x, y in pixels of `image`, with (0, 0) the centre of the top-left
+    pixel, and 0 where unknown.
     """
 
     source: str  # a key of SOURCES
@@ -56,11 +56,11 @@ class Raw:
     usage: np.ndarray | None = None  # str[n], the split that the file itself names
     person: np.ndarray | None = None  # str[n]
     extra: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)  # [n]
-    # What training takes in place of `labels`, by task; a row of zeros is left out.
+    # What training uses instead of `labels`, by task; rows of zeros are left out.
     trained: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     trained_as: str = "original"  # what those labels are called
-    # uint64[n], of what `image` was resampled from, so that splits are those of any
-    # side; None where it is as it was.
+    # uint64[n], of what `image` was resampled from, so that splits are the same at
+    # every side; None if it was not resampled.
     original_hashes: np.ndarray | None = None
     left_out: int = 0  # files that could not be read
 
@@ -84,8 +84,8 @@ class Split:
     classes: tuple[str, ...]  # the source's classes that the model knows, model order
     extra: dict[str, np.ndarray]
     labels: str = "original"  # what its labels are called
-    twins: int = 0  # faces of this split that a held-out one has too
-    dropped: int = 0  # faces that were left out because a held-out split has them too
+    twins: int = 0  # faces of this split that a held-out split has too
+    dropped: int = 0  # faces left out because a held-out split has them too
 
     def __len__(self) -> int:
         return len(self.rows)

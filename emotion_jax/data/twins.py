@@ -1,8 +1,8 @@
-"""Twins: exact ones by a hash of the pixels that never changes, near ones by looks.
+"""Twins: exact ones by a stable hash of the pixels, near ones by appearance.
 
 The hash is blake2b with a digest of 8 bytes, unsalted, over an image's pixels in row
 order (or a person's name in UTF-8), read as a big-endian integer. It depends on
-nothing else: neither on the row's place nor on the other rows.
+nothing else: neither the row's position nor the other rows.
 """
 
 import hashlib
@@ -11,27 +11,27 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8, UInt64
 
-FLAT = 8  # gray levels: what spans fewer shows nothing
-LOW = 7  # frequencies a side that stand for an image when all are held against all
-ALIKE = 0.92  # correlation of those from which a pair is looked at
+FLAT = 8  # gray levels: an image that spans fewer shows nothing
+LOW = 7  # frequencies a side that represent an image when all pairs are compared
+ALIKE = 0.92  # correlation of those from which a pair is examined
 NEAR = 0.94  # correlation of its pixels from which it is one photo: see `near_pairs`
-BLOCK = 1 << 23  # correlations held at once, 32 MiB
-PAIRS = 128  # pairs looked at at once, so that NumPy works in the cache
+BLOCK = 1 << 23  # correlations in memory at once, 32 MiB
+PAIRS = 128  # pairs examined at once, so that NumPy works in the cache
 
 
 def hash_images(image: UInt8[np.ndarray, "n h w 1"]) -> UInt64[np.ndarray, " n"]:
-    """Equal for twins; for others not, but for one pair in 10^19."""
+    """Hashes, equal for exact twins; for other images in one pair of 10^19."""
     return _hash(np.ascontiguousarray(image))
 
 
 def hash_people(
     person: np.ndarray, image: UInt8[np.ndarray, "n h w 1"]
 ) -> UInt64[np.ndarray, " n"]:
-    """One value a person; where the name is empty, one value an image.
+    """One value per person; where the name is empty, one value per image.
 
-    People who have a photo in common, directly or through others, share the least of
-    their values, so that neither they nor the photo straddle a split. All else about a
-    person stays a function of the name alone. A blank image is in common to nobody.
+    People who have a photo in common, directly or through others, all get the smallest
+    of their values, so that neither they nor the photo straddle a split. Otherwise a
+    person's value depends on the name alone. A blank image does not connect people.
     """
     from scipy.sparse import coo_array  # scipy takes a while to import
     from scipy.sparse.csgraph import connected_components
@@ -50,13 +50,13 @@ def hash_people(
 
 
 def alone(hashes: UInt64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-    """Which hashes occur once."""
+    """Which hashes occur only once."""
     _, group, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
     return sizes[group] == 1
 
 
 def groups(image: UInt8[np.ndarray, "n h w 1"]) -> Int64[np.ndarray, " n"]:
-    """Each row's group of exact twins, numbered from 0 as they first appear."""
+    """Each row's group of exact twins, numbered from 0 in order of first appearance."""
     _, first, group = np.unique(
         hash_images(image), return_index=True, return_inverse=True
     )
@@ -73,18 +73,18 @@ def conflicts(
 
 
 def blank(image: UInt8[np.ndarray, "n h w 1"]) -> Bool[np.ndarray, " n"]:
-    """Which images are of a single gray level, or nearly."""
+    """Which images have a single gray level, or nearly."""
     return np.ptp(image, axis=(1, 2, 3)) < FLAT
 
 
 def near_pairs(image: UInt8[np.ndarray, "n h w 1"]) -> Int64[np.ndarray, "m 2"]:
-    """Rows i < j of near twins, ascending; neither exact twins nor blank images.
+    """Rows i < j of near twins, ascending, without exact twins and blank images.
 
-    Near twins are one photo mirrored, of other brightness or contrast, compressed
-    again, shifted by a pixel, or marked with a watermark; not another crop of it. Of
-    copies of 3,000 FER2013 faces, all are found that are mirrored or JPEG of quality
-    90, 99.4 % of those 20 % brighter, and 99.8 % or more of those shifted by a pixel.
-    Of 240 pairs seen between 0.93 and 0.95 none shows two faces; at 0.92 some do.
+    Near twins are one photo mirrored, with other brightness or contrast, recompressed,
+    shifted by a pixel, or watermarked; another crop of it is not found. Of copies of
+    3,000 FER2013 faces, it finds all that are mirrored or JPEG of quality 90, 99.4 % of
+    those 20 % brighter, and 99.8 % or more of those shifted by a pixel. Of 240 pairs
+    inspected between 0.93 and 0.95 none shows two faces; at 0.92 some do.
     """
     rows = np.flatnonzero(~blank(image))
     shown, hashes = image[rows, ..., 0], hash_images(image)[rows]
@@ -101,7 +101,7 @@ def near_pairs(image: UInt8[np.ndarray, "n h w 1"]) -> Int64[np.ndarray, "m 2"]:
 def _low_frequencies(
     image: UInt8[np.ndarray, "n h w"],
 ) -> Float32[np.ndarray, "n f"]:
-    """Each image's lowest cosines but the mean, of length 1: light does not matter."""
+    """Each image's lowest cosines without the mean, of length 1 to ignore the light."""
     from scipy.fft import dctn  # scipy takes a while to import
 
     parts = []
@@ -115,7 +115,7 @@ def _low_frequencies(
 def _candidates(
     low: Float32[np.ndarray, "n f"], others: Float32[np.ndarray, "n f"]
 ) -> Iterator[Int64[np.ndarray, "m 2"]]:
-    """Every pair i < j worth a look: all against all, some rows at a time."""
+    """Every pair i < j worth examining: all against all, some rows at a time."""
     size = max(1, BLOCK // max(len(low), 1))
     for start in range(0, len(low), size):
         alike = low[start : start + size] @ others[start:].T > ALIKE
@@ -127,9 +127,9 @@ def _candidates(
 def _correlation(
     image: UInt8[np.ndarray, "m h w"], others: UInt8[np.ndarray, "m h w"]
 ) -> Float32[np.ndarray, " m"]:
-    """Of each pair's pixels, where the other is shifted by up to a pixel as fits best.
+    """Correlation of each pair's pixels, at the best shift of up to a pixel.
 
-    Without the image's frame, for which a shift leaves nothing to compare with.
+    The image's one-pixel border is left out, as a shift leaves it nothing to match.
     """
     _, height, width = image.shape
     core = _centred(image[:, 1:-1, 1:-1])

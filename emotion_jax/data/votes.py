@@ -1,7 +1,7 @@
-"""FER+: what ten people each saw in a face of FER2013, as labels to train on.
+"""FER+: what ten people saw in each face of FER2013, as labels to train on.
 
 The file is fer2013new.csv (Barsoum et al. 2016, MIT licence), whose rows are those of
-fer2013.csv, Usage by Usage. Evaluation stays with the original labels.
+fer2013.csv, Usage by Usage. Evaluation still uses the original labels.
 """
 
 import dataclasses
@@ -13,11 +13,11 @@ from emotion_jax import registry
 from emotion_jax.data.table import SEVEN, Raw
 from emotion_jax.errors import Mistake, first_line
 
-# The file's columns: FER2013's seven in their order, then what is none of them.
+# The file's columns: FER2013's seven in their order, then everything else.
 NAMES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 COLUMNS = (*NAMES, "contempt", "unknown", "NF")
 UNKNOWN, NO_FACE = COLUMNS.index("unknown"), COLUMNS.index("NF")
-MIN_AGREEMENT = 0.4  # of most votes with labels: 0.64 by row, 0.2 in a wrong order
+MIN_AGREEMENT = 0.4  # of majority votes with labels: 0.64 if matched, 0.2 if not
 
 Labels = Float32[np.ndarray, "n 7"]
 Shares = Float32[np.ndarray, "n 10"]
@@ -25,7 +25,7 @@ Shares = Float32[np.ndarray, "n 10"]
 
 @dataclasses.dataclass(frozen=True)
 class Votes:
-    """The rows of a file: the Usage of each, and each column's share of its votes."""
+    """A file's rows: each one's Usage, and the share of its votes for each column."""
 
     path: str
     usage: np.ndarray  # str[n]
@@ -33,18 +33,18 @@ class Votes:
 
 
 def majority(original: Labels, shares: Shares) -> Labels:
-    """What most voted for; a tie is shared."""
+    """The class that most voted for; ties are shared."""
     top = (shares == shares.max(1, keepdims=True)).astype(np.float32)
     return (top / top.sum(1, keepdims=True))[:, : len(SEVEN)]
 
 
 def distribution(original: Labels, shares: Shares) -> Labels:
-    """As they voted."""
+    """The votes themselves."""
     return shares[:, : len(SEVEN)]
 
 
 def mean(original: Labels, shares: Shares) -> Labels:
-    """Half as they voted, half as FER2013 has it."""
+    """The mean of the votes and FER2013's own label."""
     return (original + shares[:, : len(SEVEN)]) / 2
 
 
@@ -68,17 +68,17 @@ def read(path: str, labels: str, drop_no_face: bool) -> Votes | None:
 def with_votes(raw: Raw, votes: Votes, labels: str, drop_no_face: bool) -> Raw:
     """The faces with labels to train on beside the original ones.
 
-    A label keeps only what it gives to FER2013's seven, so a row most of whose votes
-    are for contempt, "unknown" or "not a face" has a sum of at most half, and
-    `prepare` leaves it out. So does it with a happy face that 6 of 10 call neutral,
-    where a model has no neutral: the voters are taken at their word, and four of them
-    are no reason to call it happy for certain. By the same rule a neutral face that 8
-    call happy is trained on as happy.
+    A label keeps only its share for FER2013's seven, so a row with most of its votes
+    for contempt, "unknown" or "not a face" sums to at most half, and `prepare` leaves
+    it out. If a model has no neutral, `prepare` also leaves out a happy face that 6 of
+    10 call neutral: the voters are taken at their word, and four of them are not enough
+    to call it happy for certain. By the same rule a neutral face that 8 call happy is
+    trained on as happy.
 
     Args:
       labels: a key of LABELS.
-      drop_no_face: leave out of training what most voters call no face; those who
-        cannot tell its emotion ("unknown") do see one.
+      drop_no_face: do not train on images that most voters call "not a face"; voters
+        who cannot tell the emotion ("unknown") do see a face.
     """
     original, shares = raw.labels["emotion"], _join(raw, votes)
     trained = LABELS[labels](original, shares)
@@ -95,7 +95,7 @@ def _read(path: str) -> Votes:
         table = pandas.read_csv(path, dtype=str, keep_default_na=False)
     except OSError as error:
         raise Mistake(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:  # of pandas: no table; of Python: no text
+    except ValueError as error:  # pandas': not a table; Python's: not text
         raise Mistake(f"{path} is no CSV file: {first_line(error)}") from None
     if missing := [name for name in ("Usage", *COLUMNS) if name not in table]:
         raise Mistake(
@@ -117,7 +117,7 @@ def _read(path: str) -> Votes:
 
 
 def _join(raw: Raw, votes: Votes) -> Shares:
-    """Each face's votes: the n-th of a Usage here is the n-th of it there."""
+    """Each face's votes: the n-th row of a Usage matches the file's n-th of it."""
     if raw.usage is None or raw.classes != SEVEN:
         raise Mistake(
             f"{raw.path}: votes are by row of FER2013's seven classes with a column "

@@ -3,7 +3,7 @@
   python -m emotion_jax.data.write_csv faces
   python -m emotion_jax.data.write_csv faces --faces 5000 --seed 1
 
-To try the readers on, or your own tools, without anybody's photos.
+For trying the readers, or your own tools, without anybody's photos.
 """
 
 from pathlib import Path
@@ -16,13 +16,13 @@ from emotion_jax import cli, files
 from emotion_jax.data.synthetic import read
 from emotion_jax.data.table import POINTS
 
-# FER2013's numbers of FIVE (the course numbers them as we do), and its split names.
+# FER2013's numbers for FIVE (the course numbers them as we do), and its split names.
 FER2013 = (0, 1, 4, 3, 5)
 USAGE = {"train": "Training", "val": "PublicTest", "test": "PrivateTest"}
 
 
 def write_csv(out: Path, faces: int = 1000, seed: int = 0) -> None:
-    """The same faces as three files, as FER2013, the course and Kaggle write theirs."""
+    """Writes the same faces as three files: FER2013's, the course's and Kaggle's."""
     raw = read(faces=faces, seed=seed)
     emotion = raw.labels["emotion"].argmax(1)
     small = [pixels(image, 48) for image in raw.image]
@@ -60,7 +60,7 @@ def pixels(image: UInt8[np.ndarray, "h w 1"], side: int) -> str:
 
 
 def write_rows(path: Path, rows: list[str]) -> None:
-    """Whole or not at all."""
+    """Writes the file whole or not at all."""
     with files.whole(path) as partial:
         partial.write_text("\n".join(rows) + "\n")
 

@@ -3,14 +3,14 @@
   python -m emotion_jax.export --checkpoint runs/first --format onnx --out exported
   python -m emotion_jax.export --checkpoint pretrained --format stablehlo --out exported
 
-Every artifact takes uint8[n, side, side, 1] gray images, any n, and normalises them
-inside. It answers, by name, `emotion` (probabilities) and `emotion_logits`, and
-`keypoints` in pixels of the image, as far as the network was trained to. Its metadata
-holds `classes`, `points`, `side`, `format_version`, and in words the `preprocessing`.
+Every artifact takes uint8[n, side, side, 1] gray images, for any n, and normalises them
+itself. Its outputs, by name, are `emotion` (probabilities), `emotion_logits`, and
+`keypoints` in pixels of the image, whichever the network was trained for. Its metadata
+holds `classes`, `points`, `side`, `format_version`, and the `preprocessing` in words.
 
   onnx       model.onnx, in float32.
   onnx-int8  model.onnx, its convolutions in 8 bits; the loss is measured on faces not
-             used to calibrate it, printed, and kept as `quantization`.
+             used for calibration, printed, and kept as `quantization`.
   stablehlo  model.stablehlo for CPU, CUDA and TPU, its metadata in model.json. With
              jax alone:
 
@@ -19,14 +19,14 @@ holds `classes`, `points`, `side`, `format_version`, and in words the `preproces
                answers = jax.export.deserialize(blob).call(images)
 
   savedmodel TensorFlow's folder, of its own operations, for TensorFlow Serving. The
-             signature `metadata` says the metadata, and so does model.json.
+             signature `metadata` returns the metadata; model.json has it too.
   tflite     model.tflite for LiteRT; metadata inside, as `emotion_jax`, and model.json.
   web        a page for any static file server: it finds the faces of a photo or the
              webcam and reads them in the browser, which sends nothing anywhere.
              onnxruntime-web comes from npm, or from --ort-web DIR, a folder with its
              files. To look at it: python -m http.server --directory exported
 
-A file of the same name in --out is replaced, whole; other files there stay.
+A file of the same name in --out is replaced as a whole; other files there stay.
 """
 
 import argparse
@@ -50,17 +50,17 @@ Files = dict[str, bytes]
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """A way to write a network down.
+    """A file format for networks.
 
     Attributes:
-      make: the contents of its files by name, of a restored network; and of what the
-        flag says that it takes.
-      load: these files in their runtime: a function of images.
-      needs: the packages that pip installs for it.
-      takes: a flag that is this format's own.
-      check: raises for what that flag says and `make` would find wrong.
-      names: patterns of what its files are called.
-      folder: one in --out that it writes to as well.
+      make: from a restored network, and the value of the flag that it `takes`, to the
+        contents of its files by name.
+      load: loads these files in their runtime, as a function of images.
+      needs: the pip packages that it needs.
+      takes: a flag that only this format has.
+      check: raises for a value of that flag that `make` would find wrong.
+      names: patterns that its file names match.
+      folder: a folder in --out that it also writes to.
     """
 
     make: Callable[..., Files]
@@ -95,7 +95,7 @@ OWN = {"data": "looks at no faces", "ort_web": "makes no page"}
 
 
 def check(flags: argparse.Namespace, format: Format) -> None:
-    """Raises for what would fail only after the slow part."""
+    """Raises for problems that would otherwise show only after the slow part."""
     name, out = flags.format, flags.out
     missing = [p for p in format.needs if importlib.util.find_spec(p) is None]
     if missing:
@@ -117,7 +117,7 @@ def check(flags: argparse.Namespace, format: Format) -> None:
 def differences(
     format: Format, files: Files, restored: Restored
 ) -> Mapping[str, float]:
-    """By how much the files' answers differ from the network's own, by output."""
+    """How much the files' outputs differ from the network's own, by output."""
     side = restored.meta.side
     image = np.random.default_rng(0).integers(0, 256, (16, side, side, 1), np.uint8)
     found = format.load(files)(image)
@@ -130,7 +130,7 @@ def differences(
 
 
 def write(files: Files, out: Path) -> None:
-    """Each file whole or not at all."""
+    """Writes each file whole or not at all."""
     try:
         for name, content in files.items():
             place = out / name

@@ -1,8 +1,8 @@
-"""Fewer nodes for the same numbers: BatchNorm becomes part of the convolution before.
+"""Fewer nodes for the same numbers: BatchNorm is folded into the convolution before it.
 
-A constant that is added to or multiplied with each channel of a layer's output goes
-into its weights and bias, one that follows another is joined with it, and what nothing
-asks for is dropped.
+A constant that is added to or multiplied with each channel of a layer's output is
+folded into its weights and bias, consecutive constants are joined, and unused nodes are
+dropped.
 """
 
 from collections import Counter
@@ -12,12 +12,12 @@ import numpy as np
 
 from emotion_jax.export.graph import Node
 
-# The weights' axis of the output's channels, which is always the output's axis 1.
+# The weights' axis for the output channels; in the output these are always axis 1.
 LAYERS = {"Conv": 0, "ConvTranspose": 1, "Gemm": 1}
 
 
 def fold(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:
-    """The nodes that are left, in their order."""
+    """The remaining nodes, in their order."""
     nodes, before = needed(nodes, outputs), None
     while nodes != before:
         before, nodes = nodes, join_one(nodes, outputs)
@@ -25,7 +25,7 @@ def fold(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:
 
 
 def needed(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:
-    """Those that an output depends on."""
+    """The nodes that an output depends on."""
     wanted, kept = set(outputs), []
     for node in reversed(nodes):
         if node.output in wanted:
@@ -35,7 +35,7 @@ def needed(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:
 
 
 def join_one(nodes: list[Node], outputs: Sequence[str]) -> list[Node]:
-    """The nodes with the first pair that can be joined made one."""
+    """The nodes, with the first pair that can be joined made into one."""
     at = {node.output: place for place, node in enumerate(nodes)}
     uses = Counter([*outputs, *(i for n in nodes for i in n.inputs if type(i) is str)])
     for place, node in enumerate(nodes):
@@ -50,7 +50,7 @@ def join_one(nodes: list[Node], outputs: Sequence[str]) -> list[Node]:
 
 
 def affine(node: Node) -> tuple[str, np.ndarray | None]:
-    """What a Mul or Add works on, and its constant; "" for any other node."""
+    """A Mul's or Add's variable input and its constant; "" for any other node."""
     if node.op in ("Mul", "Add"):
         first, second = node.inputs
         if isinstance(second, np.ndarray) and isinstance(first, str):
@@ -84,7 +84,7 @@ def join(before: Node, node: Node, constant: np.ndarray) -> list[Node] | None:
 
 
 def absorb(layer: Node, node: Node, values: np.ndarray) -> Node:
-    """The layer with its outputs scaled, or shifted, by a value a channel."""
+    """The layer with its outputs scaled or shifted by one value per channel."""
     source, weight, *bias = layer.inputs
     bias = bias[0] if bias else np.zeros(len(values), np.float32)
     if node.op == "Mul":

@@ -1,7 +1,7 @@
-"""A graph of ONNX nodes in the making, and how its values lie.
+"""A graph of ONNX nodes under construction, and the memory order of its values.
 
-Axes are counted as JAX counts them, and each value remembers in which order they lie:
-what a convolution gives stays channels-first, so no Transpose stands around it.
+Axes are numbered as in JAX, and each value records the order in which they are stored:
+a convolution's output stays channels-first, so no Transpose is needed around it.
 """
 
 import dataclasses
@@ -10,13 +10,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# The batch while tracing, standing for any. Prime, and larger than any other axis.
+# The batch size while tracing, standing for any. Prime, and larger than any other axis.
 BATCH = 65_537
 
 
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """One operation; an input is another's output by name, or a constant."""
+    """One operation; an input is the name of another's output, or a constant."""
 
     op: str
     inputs: tuple
@@ -29,8 +29,8 @@ class Tensor:
     """A value that depends on the image.
 
     Attributes:
-      shape: by JAX's axes; 1 where the value is still to be repeated.
-      order: the axes as they lie.
+      shape: by JAX's axes; 1 where the value still has to be repeated.
+      order: the axes in the order in which they are stored.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Tensor:
     order: tuple[int, ...]
 
     def lying(self) -> list[int]:
-        """The sizes of the axes as they lie."""
+        """The sizes of the axes as stored."""
         return [self.shape[axis] for axis in self.order]
 
 
@@ -46,19 +46,19 @@ Value = Tensor | np.ndarray
 
 
 class Graph:
-    """The nodes of one function, as they come."""
+    """The nodes of one function, in order of creation."""
 
     def __init__(self):
         self.nodes: list[Node] = []
 
     def emit(self, op: str, *inputs, **attributes) -> str:
-        """Adds a node and names its output."""
+        """Adds a node and returns its output's name."""
         name = f"{op.lower()}_{len(self.nodes)}"
         self.nodes.append(Node(op, inputs, name, attributes))
         return name
 
     def spread(self, value: Value, shape: Sequence[int], axes: Sequence[int]) -> Value:
-        """Puts axes in between; what repeats them comes later, or never."""
+        """Inserts axes; they are repeated later, or never."""
         kept = [1] * len(shape)
         for axis, size in zip(axes, value.shape):
             kept[axis] = size
@@ -67,7 +67,7 @@ class Graph:
         return self.reshape(value, kept)
 
     def whole(self, value: Value, shape: Sequence[int]) -> Value:
-        """Repeats what is still to be repeated."""
+        """Repeats the axes that still have to be repeated."""
         if value.shape == tuple(shape):
             return value
         if isinstance(value, np.ndarray):
@@ -78,7 +78,7 @@ class Graph:
         return Tensor(name, tuple(shape), value.order)
 
     def arrange(self, value: Value, order: Sequence[int]) -> str | np.ndarray:
-        """The value with its axes lying so, as an input of a node."""
+        """The value with its axes stored in this order, as a node's input."""
         if isinstance(value, np.ndarray):
             return value.transpose(order) if value.ndim else value
         if value.order == tuple(order):
@@ -90,12 +90,12 @@ class Graph:
         return self.emit("Transpose", value.name, perm=places)
 
     def view(self, name: str, sizes: Sequence[int]) -> str:
-        """The same numbers in the same order, under other sizes."""
+        """The same numbers in the same order, with other sizes."""
         sizes = [-1 if size % BATCH == 0 else size for size in sizes]
         return self.emit("Reshape", name, np.array(sizes, np.int64))
 
     def elementwise(self, op: str, *values: Value, **attributes) -> Tensor:
-        """An operation that goes value by value, axes lying as in the largest."""
+        """An elementwise operation, with axes stored as in the largest input."""
         tensors = [value for value in values if isinstance(value, Tensor)]
         order = max(tensors, key=lambda tensor: math.prod(tensor.shape)).order
         inputs = [self.arrange(value, order) for value in values]
@@ -103,7 +103,7 @@ class Graph:
         return Tensor(self.emit(op, *inputs, **attributes), shape, order)
 
     def reshape(self, x: Tensor, shape: Sequence[int]) -> Tensor:
-        """Splits and merges axes: a Transpose only where those to merge lie apart."""
+        """Splits and merges axes; transposes only if axes to merge are stored apart."""
         long = [axis for axis in x.order if x.shape[axis] != 1]
         pieces = matches(x.shape, shape)
         for old, _ in pieces:
@@ -130,9 +130,9 @@ class Graph:
 
 
 def matches(old: Sequence[int], new: Sequence[int]) -> list[tuple[list, list]]:
-    """The axes longer than one, in pieces that hold the same numbers before and after.
+    """The axes longer than one, in groups that hold the same numbers in both shapes.
 
-    Such as ([0], [0]), ([1, 2, 3], [1]) for (n, 6, 6, 16) and (n, 576).
+    For example ([0], [0]), ([1, 2, 3], [1]) for (n, 6, 6, 16) and (n, 576).
     """
     left = [axis for axis, size in enumerate(old) if size != 1]
     right = [axis for axis, size in enumerate(new) if size != 1]

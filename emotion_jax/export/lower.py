@@ -1,6 +1,6 @@
-"""From a traced function to another's operations: a rule for each of JAX's primitives.
+"""Lowers a traced function to another framework: one rule for each JAX primitive.
 
-The networks are described once, in models/; nothing here knows one of them.
+The networks are defined once, in models/; nothing here depends on any of them.
 """
 
 import dataclasses
@@ -10,19 +10,19 @@ from typing import Any
 import jax
 import numpy as np
 
-# What only calls a function, and under which name it has it. (0.7 says pjit.)
+# Primitives that only call a function, and their parameter for it. (pjit in JAX 0.7.)
 CALLS = {"jit": "jaxpr", "pjit": "jaxpr", "custom_jvp_call": "call_jaxpr"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """How another framework says what JAX does, by the names of JAX's primitives.
+    """How another framework does what JAX's primitives do, by their names.
 
     Attributes:
-      file: where they stand, and a new one would.
-      spread: (target, value, shape, axes): puts axes of length one in between.
+      file: where the rules are, and where a new one belongs.
+      spread: (target, value, shape, axes): inserts axes of length one.
       whole: (target, value, shape): repeats along such axes.
-      elementwise: (target, *values, **parameters): value by value, whole or not.
+      elementwise: (target, *values, **parameters): elementwise, repeated yet or not.
       others: (target, shape of the result, *values, **parameters).
     """
 
@@ -34,9 +34,9 @@ class Rules:
 
 
 def lower(target: Any, jaxpr: Any, *arguments: Any, rules: Rules) -> list:
-    """Adds what a ClosedJaxpr does to the target; the values of its outputs.
+    """Adds a ClosedJaxpr's operations to the target; returns the values of its outputs.
 
-    What depends on constants alone is computed here, by JAX.
+    Whatever depends on constants alone is computed here, by JAX.
     """
     values = dict(zip(jaxpr.jaxpr.constvars, map(np.asarray, jaxpr.consts)))
     values |= dict(zip(jaxpr.jaxpr.invars, arguments))
@@ -46,7 +46,7 @@ def lower(target: Any, jaxpr: Any, *arguments: Any, rules: Rules) -> list:
 
     for equation in jaxpr.jaxpr.eqns:
         if any(0 in variable.aval.shape for variable in equation.outvars):
-            continue  # nothing is in it
+            continue  # it is empty
         atoms = [atom for atom in equation.invars if 0 not in atom.aval.shape]
         shapes = [atom.aval.shape for atom in atoms]
         given = [read(atom) for atom in atoms]
@@ -56,7 +56,7 @@ def lower(target: Any, jaxpr: Any, *arguments: Any, rules: Rules) -> list:
 
 
 def apply(target, equation, values: list, shapes: list, rules: Rules) -> list:
-    """The values of one equation."""
+    """The output values of one equation."""
     name, parameters = equation.primitive.name, equation.params
     if name in CALLS:
         return lower(target, parameters[CALLS[name]], *values, rules=rules)

@@ -18,13 +18,13 @@ BATCH_SIZE = 256
 
 
 def make(restored: Restored) -> dict[str, bytes]:
-    """The file: uint8 images in; by name, the outputs of each task."""
+    """The file: a function from uint8 images to each task's outputs, by name."""
     program = make_program(restored)
     return {"model.onnx": serialise(program, *trace(program))}
 
 
 def load(files: Mapping[str, bytes]) -> Reader:
-    """In onnxruntime, a few faces at a time: it keeps what lies between the layers."""
+    """Loads it in onnxruntime, in small batches: it keeps all layers' activations."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(
@@ -43,7 +43,7 @@ def load(files: Mapping[str, bytes]) -> Reader:
 
 
 def trace(program: Program) -> tuple[list[Node], dict[str, tuple[int, ...]]]:
-    """The nodes of a program, and its outputs with their shapes, of any batch."""
+    """A program's nodes, and its outputs' names and shapes, for any batch."""
     graph, (jaxpr, shapes) = Graph(), program.trace()
     image = Tensor("image", (BATCH, program.side, program.side, 1), (0, 1, 2, 3))
     found = lower(graph, jaxpr, image, rules=ONNX)
@@ -56,7 +56,7 @@ def trace(program: Program) -> tuple[list[Node], dict[str, tuple[int, ...]]]:
 
 
 def renamed(node: Node, names: Mapping[str, str]) -> Node:
-    """The node with the promised names in place of made ones."""
+    """The node with the public names in place of generated ones."""
     inputs = [names.get(i, i) if isinstance(i, str) else i for i in node.inputs]
     return Node(
         node.op, tuple(inputs), names.get(node.output, node.output), node.attributes
@@ -66,7 +66,7 @@ def renamed(node: Node, names: Mapping[str, str]) -> Node:
 def serialise(
     program: Program, nodes: list[Node], outputs: dict[str, tuple[int, ...]]
 ) -> bytes:
-    """The nodes as a checked model, constants as initializers."""
+    """The nodes as a checked model, with constants as initializers."""
     from onnx import TensorProto, checker, helper, numpy_helper
 
     constants, made = [], []

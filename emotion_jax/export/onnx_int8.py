@@ -1,4 +1,4 @@
-"""ONNX with convolutions in 8 bits, calibrated on some faces, measured on others."""
+"""ONNX with 8-bit convolutions, calibrated on some faces, measured on others."""
 
 import dataclasses
 import json
@@ -21,14 +21,14 @@ from emotion_jax.export import onnx
 from emotion_jax.report import tables
 
 MOST = 512  # faces to calibrate on
-# The heads stay float32: a point in 256 steps would lose a third of a pixel.
+# The heads stay float32: with 256 steps a point would lose a third of a pixel.
 QUANTISED = ("Conv", "Add", "MaxPool", "AveragePool")
-# Weights take 7 of the 8 bits: where a CPU has no VNNI, sums of larger products
-# saturate. (fer5 on 700 faces of val: 0.796 in float32, 0.796 so, 0.641 with 8.)
+# Weights use 7 of the 8 bits: on a CPU without VNNI, sums of larger products saturate.
+# (fer5 on 700 faces of val: 0.796 in float32, 0.796 with 7 bits, 0.641 with 8.)
 
 
 def make(restored: Restored, wanted: Sequence[str]) -> dict[str, bytes]:
-    """The file; `wanted` names faces as --data does, default: the run's own val."""
+    """The file; `wanted` names faces as --data does; by default the run's own val."""
     split = concatenate(load_splits(restored, wanted, None if wanted else "val"))
     if len(split) < 2:
         raise Mistake(f"{tables.describe(split)}: int8 is calibrated and measured on 2")
@@ -52,7 +52,7 @@ def take(split: Split, rows: Int64[np.ndarray, " n"]) -> Split:
 
 
 def headlines(restored: Restored, blob: bytes, split: Split) -> dict[str, float]:
-    """Each task's main number, of what onnxruntime answers."""
+    """Each task's main number, computed from onnxruntime's outputs."""
     answers = onnx.load({"model.onnx": blob})(split.faces["image"])
     outputs = {n: answers.get(f"{n}_logits", answers[n]) for n in restored.tasks}
     found = restored.evaluator.report(outputs, split)
@@ -61,7 +61,7 @@ def headlines(restored: Restored, blob: bytes, split: Split) -> dict[str, float]
 
 
 def quantise(blob: bytes, image: UInt8[np.ndarray, "n h w 1"]) -> bytes:
-    """The model with what is costly in 8 bits, its scales set by these faces."""
+    """The model with its costly nodes in 8 bits, scales calibrated on these faces."""
     from onnxruntime import quantization
 
     class Calibration(quantization.CalibrationDataReader):
@@ -93,11 +93,11 @@ def quantise(blob: bytes, image: UInt8[np.ndarray, "n h w 1"]) -> bytes:
 
 
 def exact(blob: bytes) -> list[str]:
-    """The nodes that stay float32 though of a kind that does not.
+    """The nodes that stay float32 although their kind is quantised.
 
-    All that comes after the first transposed convolution, which is a head of heat maps,
-    and the sums of a variance and an epsilon: of a face without contrast both are small
-    beside those of others, and would be one step of 256 or none.
+    Everything from the first transposed convolution on, which is a heat map head, and
+    the sums of a variance and an epsilon: for a face without contrast both are small
+    compared to other faces', and would be one step of 256 or none.
     """
     from onnx import load_from_string
 
@@ -113,7 +113,7 @@ def exact(blob: bytes) -> list[str]:
 
 
 def with_metadata(blob: bytes, of: bytes, quantization: str) -> bytes:
-    """The quantised model, saying of itself what the other says, and what it cost."""
+    """The quantised model with the original's metadata, and what quantisation cost."""
     from onnx import checker, helper, load_from_string
 
     model = load_from_string(blob)

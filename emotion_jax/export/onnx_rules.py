@@ -1,4 +1,4 @@
-"""JAX's primitives as ONNX nodes: those that the networks of models/ are made of."""
+"""JAX's primitives as ONNX nodes: those that the networks in models/ use."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7, "bool": 9}  # ONNX's 
 
 
 def simple(op: str) -> Callable[..., Tensor]:
-    """A primitive that is one node."""
+    """The rule for a primitive that is a single node."""
 
     def rule(graph: Graph, *values: Value, **parameters) -> Tensor:
         return graph.elementwise(op, *values)
@@ -23,21 +23,21 @@ def simple(op: str) -> Callable[..., Tensor]:
 
 
 def subtract(graph: Graph, x: Value, y: Value, **parameters) -> Tensor:
-    """What is taken away is added, where it is constant: Adds are folded."""
+    """A constant is negated and added instead, because Adds are folded."""
     if isinstance(y, np.ndarray):
         return graph.elementwise("Add", x, np.asarray(-y))
     return graph.elementwise("Sub", x, y)
 
 
 def divide(graph: Graph, x: Value, y: Value, **parameters) -> Tensor:
-    """Likewise multiplied, where the divisor is constant."""
+    """A constant divisor becomes a factor, because Muls are folded."""
     if isinstance(y, np.ndarray):
         return graph.elementwise("Mul", x, np.asarray(1 / y))
     return graph.elementwise("Div", x, y)
 
 
 def maximum(graph: Graph, x: Value, y: Value, **parameters) -> Tensor:
-    """Of a constant 0 it is a Relu; of minus infinity, nothing."""
+    """With a constant 0 it is a Relu; with minus infinity it is dropped."""
     constant, other = (x, y) if isinstance(x, np.ndarray) else (y, x)
     if isinstance(constant, np.ndarray) and constant.ndim == 0:
         if constant == -np.inf:
@@ -90,7 +90,7 @@ def convolve(
     batch_group_count: int,
     **parameters,
 ) -> Tensor:
-    """Channels first. Over a dilated image it is a ConvTranspose."""
+    """Channels first. With a dilated image it is a ConvTranspose."""
     assert batch_group_count == feature_group_count == 1
     image = graph.arrange(x, dimension_numbers.lhs_spec)
     kernel = kernel.transpose(dimension_numbers.rhs_spec)
@@ -141,7 +141,7 @@ def pool(
 
 
 def sum_pool(graph: Graph, shape: Sequence[int], x: Tensor, **parameters) -> Tensor:
-    """ONNX has means alone."""
+    """A mean times the window's size: ONNX has no sum pooling."""
     mean = pool(graph, shape, x, op="AveragePool", **parameters)
     count = math.prod(parameters["window_dimensions"])
     return graph.elementwise("Mul", mean, np.asarray(count, np.float32))
@@ -170,7 +170,7 @@ def reduce(graph: Graph, shape, x: Tensor, *, op: str, axes, **parameters) -> Te
 
 
 def transpose(graph: Graph, shape, x: Tensor, *, permutation) -> Tensor:
-    """Nothing moves: the axes are counted anew."""
+    """Nothing moves: only the axes are renumbered."""
     order = tuple(permutation.index(axis) for axis in x.order)
     return Tensor(x.name, tuple(shape), order)
 
@@ -189,7 +189,7 @@ def stack(graph: Graph, shape, *parts: Tensor, axis: int) -> Tensor:
 
 
 def cut(graph: Graph, shape, x: Tensor, *, start_indices, limit_indices, strides):
-    """Only of the axes that lose something."""
+    """A Slice of only those axes that get shorter."""
     axes = [axis for axis, size in enumerate(shape) if size != x.shape[axis]]
     bounds = [
         np.array([values[axis] for axis in axes], np.int64)

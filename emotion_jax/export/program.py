@@ -1,4 +1,4 @@
-"""What every format writes down: one function of images, and what it says of itself."""
+"""What every export format contains: one function of images, and its metadata."""
 
 import dataclasses
 import json
@@ -15,16 +15,16 @@ from emotion_jax.evaluator import Restored
 from emotion_jax.export.graph import BATCH
 from emotion_jax.views import Outputs
 
-Reader = Callable[[UInt8[np.ndarray, "n h w 1"]], Outputs]  # files, in their runtime
+Reader = Callable[[UInt8[np.ndarray, "n h w 1"]], Outputs]  # files, once loaded
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """A network on its own: the same for every format.
+    """A self-contained network, the same for every format.
 
     Attributes:
-      forward: uint8[n side side 1] to each task's outputs, by name.
-      points: the outputs that are points, in pixels; the others are of classes.
+      forward: from uint8[n side side 1] to each task's outputs, by name.
+      points: the outputs that are points, in pixels; the others are for classes.
       metadata: what an artifact carries, each value a string.
     """
 
@@ -34,10 +34,10 @@ class Program:
     metadata: dict[str, str]
 
     def trace(self) -> tuple[Any, dict[str, tuple[int, ...]]]:
-        """`forward` as a jaxpr, of any batch; by name its outputs' shapes, in order."""
+        """`forward` as a jaxpr for any batch; its outputs' shapes by name, in order."""
         image = jax.ShapeDtypeStruct((BATCH, self.side, self.side, 1), np.uint8)
         jaxpr, answers = jax.make_jaxpr(self.forward, return_shape=True)(image)
-        # JAX lists a dict's values by their sorted keys.
+        # JAX lists a dict's values in the order of its sorted keys.
         return jaxpr, {name: answers[name].shape for name in sorted(answers)}
 
 

@@ -1,6 +1,6 @@
 """TensorFlow's SavedModel, for TensorFlow Serving: made of TensorFlow's own operations.
 
-Not a StableHLO program in a wrapper, so it runs without XLA and TFLite can read it.
+It is not a wrapped StableHLO program, so it runs without XLA and TFLite can read it.
 """
 
 import json
@@ -20,7 +20,7 @@ from emotion_jax.views import Outputs
 
 
 def tensorflow():
-    """TensorFlow, which then keeps its remarks about this machine to itself."""
+    """TensorFlow, without its log messages about this machine."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow
 
@@ -28,7 +28,7 @@ def tensorflow():
 
 
 def make(restored: Restored) -> dict[str, bytes]:
-    """The folder's files, and the metadata as JSON beside them."""
+    """The folder's files, with the metadata as JSON beside them."""
     program = make_program(restored)
     with tempfile.TemporaryDirectory() as folder:
         save(program, folder)
@@ -41,7 +41,7 @@ def make(restored: Restored) -> dict[str, bytes]:
 
 
 def load(files: Mapping[str, bytes]) -> Reader:
-    """In TensorFlow."""
+    """Loads it in TensorFlow."""
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             path = Path(folder) / name
@@ -57,7 +57,7 @@ def load(files: Mapping[str, bytes]) -> Reader:
 
 
 def save(program: Program, folder: str) -> None:
-    """Two signatures: the answers for images, and the metadata as strings."""
+    """Saves two signatures: the outputs for images, and the metadata as strings."""
     tf = tensorflow()
     jaxpr, shapes = program.trace()
 

@@ -1,4 +1,4 @@
-"""StableHLO by `jax.export`: one artifact for CPU, CUDA and TPU, read by jax alone."""
+"""StableHLO by `jax.export`: one artifact for CPU, CUDA and TPU that needs only jax."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def make(restored: Restored) -> dict[str, bytes]:
-    """The files by name: the serialised program, for any number of images, and JSON."""
+    """The files by name: the serialised program for any number of images, and JSON."""
     program = make_program(restored)
     (n,) = jax.export.symbolic_shape("n")
     shape = (n, program.side, program.side, 1)
@@ -28,7 +28,7 @@ def make(restored: Restored) -> dict[str, bytes]:
 
 
 def load(files: Mapping[str, bytes]) -> Reader:
-    """The artifact, read back."""
+    """Loads the artifact in JAX."""
     exported = jax.export.deserialize(bytearray(files["model.stablehlo"]))
     call = jax.jit(exported.call)
     return lambda image: jax.device_get(call(image))

@@ -1,7 +1,7 @@
-"""JAX's primitives as TensorFlow's operations: for SavedModel, and so for TFLite.
+"""JAX's primitives as TensorFlow operations: for SavedModel, and so for TFLite.
 
-Each rule is given TensorFlow itself, so this module never imports it. Axes lie as JAX
-has them, channels last, which is how TensorFlow's and LiteRT's CPU kernels want them.
+Each rule is passed TensorFlow itself, so this module never imports it. Axes are stored
+as in JAX, channels last, which is what TensorFlow's and LiteRT's CPU kernels expect.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,12 +16,12 @@ CHANNELS_LAST = ((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))  # image, kernel, res
 
 
 def sizes(shape: Sequence[int]) -> list[int]:
-    """A shape of any batch."""
+    """A shape for any batch size."""
     return [-1 if size % BATCH == 0 else size for size in shape]
 
 
 def spread(tf, value, shape: Sequence[int], axes: Sequence[int]):
-    """Puts axes in between; what repeats them comes later, or never."""
+    """Inserts axes; they are repeated later, or never."""
     kept = [1] * len(shape)
     for axis, size in zip(axes, value.shape):
         kept[axis] = -1 if size is None else size
@@ -33,7 +33,7 @@ def spread(tf, value, shape: Sequence[int], axes: Sequence[int]):
 
 
 def whole(tf, value, shape: Sequence[int]):
-    """Repeats what is still to be repeated."""
+    """Repeats the axes that still have to be repeated."""
     if isinstance(value, np.ndarray):
         assert BATCH not in shape, "a constant for each face of the batch"
         return np.broadcast_to(value, shape)
@@ -44,7 +44,7 @@ def whole(tf, value, shape: Sequence[int]):
 
 
 def simple(op: str) -> Callable:
-    """A primitive that is one operation."""
+    """The rule for a primitive that is a single operation."""
 
     def rule(tf, *values, **parameters):
         return getattr(tf.math, op)(*values)
@@ -53,7 +53,7 @@ def simple(op: str) -> Callable:
 
 
 def maximum(tf, x, y, **parameters):
-    """Of a constant 0 it is a ReLU, which converters join with the layer before."""
+    """With a constant 0 it is a ReLU, which converters fuse into the previous layer."""
     constant, other = (x, y) if isinstance(x, np.ndarray) else (y, x)
     if isinstance(constant, np.ndarray) and constant.ndim == 0:
         if constant == -np.inf:
@@ -84,13 +84,13 @@ def as_shaped(tf, shape, x, **parameters):
 
 
 def padded(tf, x, padding: Sequence[Sequence[int]], value: float = 0.0):
-    """With a margin around the two axes between n and c."""
+    """The image padded along the two axes between n and c."""
     margin = [[0, 0], *map(list, padding), [0, 0]]
     return tf.pad(x, margin, constant_values=value) if np.any(margin) else x
 
 
 def same(x, window, strides, padding) -> bool:
-    """Whether this margin is what TensorFlow calls SAME."""
+    """Whether this padding is what TensorFlow calls SAME."""
     for size, w, s, (low, high) in zip(x.shape[1:3], window, strides, padding):
         total = max((-(-size // s) - 1) * s + w - size, 0)
         if (low, high) != (total // 2, total - total // 2):
@@ -113,7 +113,7 @@ def convolve(
     batch_group_count: int,
     **parameters,
 ):
-    """Over a dilated image it is a transposed one, of which the margin is cut."""
+    """With a dilated image it is a transposed convolution, whose margin is cut off."""
     assert batch_group_count == feature_group_count == 1
     assert tuple(dimension_numbers) == CHANNELS_LAST
     if set(lhs_dilation) == {1}:
@@ -185,7 +185,7 @@ def stack(tf, shape, *parts, axis: int):
 
 
 def cut(tf, shape, x, *, start_indices, limit_indices, strides):
-    """Only of the axes that lose something."""
+    """A strided slice; axes that keep their size are left whole."""
     bounds = zip(start_indices, limit_indices, strides or [1] * len(shape))
     return x[
         tuple(

@@ -11,11 +11,11 @@ from emotion_jax.evaluator import Restored
 from emotion_jax.export import savedmodel
 from emotion_jax.export.program import Reader, make_program
 
-ENTRY = "emotion_jax"  # of the file's metadata
+ENTRY = "emotion_jax"  # the name of the file's metadata entry
 
 
 def make(restored: Restored) -> dict[str, bytes]:
-    """The file, in float32, and its metadata as JSON in it and beside it."""
+    """The file, in float32, with its metadata as JSON both inside and beside it."""
     program = make_program(restored)
     tf = savedmodel.tensorflow()
     with tempfile.TemporaryDirectory() as folder:
@@ -28,7 +28,7 @@ def make(restored: Restored) -> dict[str, bytes]:
 
 
 def load(files: Mapping[str, bytes]) -> Reader:
-    """In LiteRT, on all cores."""
+    """Loads it in LiteRT, on all cores."""
     from ai_edge_litert.interpreter import Interpreter
 
     model, cores = files["model.tflite"], os.cpu_count()
@@ -37,7 +37,7 @@ def load(files: Mapping[str, bytes]) -> Reader:
 
 
 def with_metadata(blob: bytes, text: bytes) -> bytes:
-    """The model with one more entry among its metadata."""
+    """The model with one more metadata entry."""
     from tensorflow.lite.python import schema_py_generated as schema
     from tensorflow.lite.tools import flatbuffer_utils
 

@@ -20,7 +20,7 @@ from emotion_jax.models.resnet import ResNet
 from emotion_jax.simclr import SimCLR
 from emotion_jax.tasks import Task, offset
 
-# He et al. 2015, table 1; ResNet-10 and -26 have one or two blocks a stage.
+# He et al. 2015, table 1; ResNet-10 and -26 have one or two blocks per stage.
 MODELS = {
     "resnet": ResNet,
     "resnet10": partial(ResNet, blocks=(1, 1, 1, 1)),
@@ -39,8 +39,8 @@ class Network(nn.Module):
 
     Attributes:
       dropout: share of the features that a training step hides from the heads.
-      learned: tasks whose loss is weighed by a noise that is learnt here.
-      off: tasks whose labels lie off the picture, by what is learnt here.
+      learned: tasks whose loss is weighted by a noise that is learnt here.
+      off: tasks whose labels are shifted, by an offset that is learnt here.
       simclr: the trunk learns from pairs of views instead of from the heads.
     """
 
@@ -53,7 +53,7 @@ class Network(nn.Module):
 
     @nn.compact
     def __call__(self, image: Float[Array, "b h w 1"], train: bool = False) -> dict:
-        """Each task's output; in training what is learnt of their labels, too."""
+        """Each task's output; in training also what is learnt about the labels."""
         features = self.trunk(image, train=train)
         vectors = {}
         if self.simclr and (train or self.is_initializing()):
@@ -126,9 +126,9 @@ def new_network(tasks: Mapping[str, Task], model: Mapping) -> Network:
     """The network that a run starts with, from its config's `model` section.
 
     Raises:
-      Mistake: a field is unknown or out of range, or contradicts the name, as another
-        `blocks` does resnet18. Of the last make_network does not complain: what was
-        trained so is still read.
+      Mistake: a field is unknown or out of range, or contradicts the name, as other
+        `blocks` would for resnet18. make_network allows the last, so that networks
+        trained that way can still be read.
     """
     network = registry.call("config.model", make_network, tasks, **model)
     check_name(**model)

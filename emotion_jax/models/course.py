@@ -47,7 +47,7 @@ class CourseBlock(nn.Module):
 
 
 class CourseTrunk(nn.Module):
-    """What both of the course's networks begin with."""
+    """The trunk that both of the course's networks share."""
 
     dtype: DTypeLike = jnp.float32
 
@@ -55,7 +55,7 @@ class CourseTrunk(nn.Module):
     def __call__(
         self, image: Float[Array, "b h w 1"], train: bool = False
     ) -> Float[Array, "b h2 w2 c"]:
-        """Features, a nineteenth of the side: 5x5x512 of a 96x96 face."""
+        """Features, at a nineteenth of the side: 5x5x512 for a 96x96 face."""
         x = image / 4.0 + 0.5  # the course's gray levels are in [0, 1]
         stem = nn.Conv(
             64, (7, 7), (2, 2), 3, dtype=self.dtype, kernel_init=GLOROT, name="stem"
@@ -91,7 +91,7 @@ class CourseHead(Head):
 
 
 def check_side(side: int, features: Float[Array, "b h w c"], least: int) -> None:
-    """Raises unless faces of this side leave so many places a side to the head."""
+    """Raises unless faces of this side leave the head `least` positions per side."""
     if min(features.shape[1:3]) < least:
         raise Mistake(
             f"the course's networks take 96x96 faces; {side}x{side} are too small: "

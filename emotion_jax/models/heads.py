@@ -8,10 +8,10 @@ from emotion_jax.losses import soft_argmax
 
 
 class Head(nn.Module):
-    """What every head ends in: logits of classes, or points in pixels of the image.
+    """What every head returns: logits of classes, or points in pixels of the image.
 
     A point starts at the image's centre and is learnt in units of a quarter side, so
-    that the same learning rate serves points and classes.
+    that the same learning rate suits points and classes.
     """
 
     kind: str
@@ -46,10 +46,10 @@ class Flat(Head):
 
 
 class HeatMap(Head):
-    """Transposed convolutions to a quarter of the side, and a map a point.
+    """Transposed convolutions to a quarter of the side, and one map per point.
 
     Xiao et al. 2018 (Simple Baselines), 2; the points are each map's soft-argmax. In
-    training it gives the maps themselves, for the loss to see.
+    training it returns the maps themselves, for the loss.
     """
 
     width: int = 64
@@ -67,9 +67,9 @@ class HeatMap(Head):
 
 
 class Projector(nn.Module):
-    """Two layers from a view's mean feature to what views are compared by.
+    """Two layers from a view's mean feature to the vector that views are compared by.
 
-    What they throw away stays in the features (Chen et al. 2020, 4.2).
+    What these layers discard stays in the features (Chen et al. 2020, 4.2).
     """
 
     width: int

@@ -1,7 +1,8 @@
 """The course's weights, as its Keras notebooks save them, for its networks here.
 
 `--config.init_from=FacialExpression_weights.hdf5` starts a run of course_emotion from
-them, course_keypoints likewise. The file is read as arrays; nothing in it is executed.
+them; the same works for course_keypoints. The file is read as arrays; nothing in it is
+executed.
 """
 
 import re
@@ -31,7 +32,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
     """Every array of the file by its path here, such as params/trunk/stem/kernel.
 
     Raises:
-      Mistake: it is no such file, or of another network.
+      Mistake: it is not such a file, or is one for another network.
     """
     layers = read_layers(path)
     widths = {
@@ -56,7 +57,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def place(layer: str) -> str:
-    """The module here that a layer of the trunk is; "" for a dense one."""
+    """The path of the module here for a layer of the trunk; "" for a dense layer."""
     if layer in STEM:
         return STEM[layer]
     if not (match := BLOCK.fullmatch(layer)):
@@ -68,7 +69,7 @@ def place(layer: str) -> str:
 
 
 def read_layers(path: str | Path) -> dict[str, dict[str, np.ndarray]]:
-    """Each layer's arrays by their names in Keras; of a whole model, its weights."""
+    """Each layer's arrays by their names in Keras; the file may hold a whole model."""
     try:
         import h5py
     except ImportError:
@@ -85,7 +86,7 @@ def read_layers(path: str | Path) -> dict[str, dict[str, np.ndarray]]:
     try:
         with h5py.File(path, "r") as file:
             file.get("model_weights", file).visititems(take)
-    except Exception as error:  # h5py raises all kinds for a damaged file
+    except Exception as error:  # h5py raises all kinds of errors for a damaged file
         reason = first_line(error)
         raise Mistake(f"{path} is no file of Keras weights: {reason}") from None
     return layers

@@ -1,8 +1,8 @@
 """BatchNorm (Ioffe & Szegedy 2015), with its gradient written out.
 
-As `nn.BatchNorm`, under the same names, but made for speed: it keeps its input alone
+Like `nn.BatchNorm`, with the same names, but made for speed: it keeps only its input
 for the backward pass, and on a CPU its sums are matrix products. (fer5's training step
-on 2 cores, side by side: 374 to 421 images/s.)
+on 2 cores, side by side: from 374 to 421 images/s.)
 """
 
 from functools import partial
@@ -19,7 +19,7 @@ class BatchNorm(nn.Module):
 
     Attributes:
       use_running_average: normalise by the running statistics instead of the batch's.
-      momentum: what a step leaves of the running statistics.
+      momentum: the share of the running statistics that a step keeps.
     """
 
     use_running_average: bool
@@ -47,14 +47,14 @@ class BatchNorm(nn.Module):
 
 
 def affine(x, mean, var, scale, bias, epsilon: float) -> Float[Array, "*b c"]:
-    """The normalisation by known statistics, in float32."""
+    """Normalises x by known statistics, in float32."""
     factor = jax.lax.rsqrt(var + epsilon) * scale
     mean, factor, bias = (along(x, vector) for vector in (mean, factor, bias))
     return (x - mean) * factor + bias
 
 
 def along(x, vector):
-    """The vector as it meets x: of the same rank, one for all but the channels."""
+    """The vector with the rank of x: of size 1 in all axes but the channels'."""
     return jax.lax.expand_dims(vector, range(x.ndim - 1))
 
 
@@ -88,7 +88,7 @@ normalise.defvjp(forward, backward)
 
 
 def channel_sums(x: Float[Array, "*b c"]) -> Float[Array, " c"]:
-    """Over all but the channels.
+    """Sums over all axes but the channels'.
 
     XLA's CPU backend adds rows up in trees of passes, at a fifth of the speed of a
     product with ones.
@@ -96,7 +96,7 @@ def channel_sums(x: Float[Array, "*b c"]) -> Float[Array, " c"]:
 
     def product(x):
         rows = x.reshape(-1, x.shape[-1])
-        ones = jnp.ones((8, rows.shape[0]), x.dtype)  # 8 are as quick as one
+        ones = jnp.ones((8, rows.shape[0]), x.dtype)  # 8 rows are as fast as one
         return jnp.dot(ones, rows)[0]
 
     def plain(x):

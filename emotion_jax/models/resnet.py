@@ -21,9 +21,9 @@ ACTIVATIONS = {
     "leaky_relu": nn.leaky_relu,
     "sigmoid": nn.sigmoid,
 }
-# A stem that shrinks the side early is worth its stride squared in speed.
+# A stem that shrinks the side makes the rest faster by its stride squared.
 STEM_KERNEL = {1: 3, 2: 5, 4: 7}
-# A branch's convolutions: kernel, width in the block's widths, whether it strides.
+# A branch's convolutions: kernel, multiple of the block's width, whether it strides.
 BLOCKS = {
     "basic": ((3, 1, True), (3, 1, False)),
     "bottleneck": ((1, 1, False), (3, 1, True), (1, 4, False)),
@@ -49,10 +49,10 @@ class Style:
 class Block(nn.Module):
     """A branch of convolutions beside a shortcut, the identity where shapes agree.
 
-    Where it is, the branch's last scale starts at zero: the block begins as nothing
-    (Goyal et al. 2017, 5.1). Where the shortcut is a projection it must not: a strided
-    1x1 convolution alone sees a quarter of the pixels. (After 100 steps on FER2013,
-    five classes: training accuracy 0.55 against 0.43 with zeros everywhere.)
+    Beside an identity, the branch's last scale starts at zero: the branch adds nothing
+    at first (Goyal et al. 2017, 5.1). Beside a projection it must not: a strided 1x1
+    convolution alone sees a quarter of the pixels. (After 100 steps on FER2013, five
+    classes: training accuracy 0.55, against 0.43 with zeros everywhere.)
     """
 
     width: int
@@ -89,18 +89,18 @@ class Block(nn.Module):
     def convolve(self, x, width: int, kernel: int, stride: int, name: str):
         """A convolution; if anti-aliased, a blur does its striding (Zhang 2019).
 
-        The blur comes before the norm and the activation, in the paper after them.
+        The blur comes before the norm and the activation; in the paper, after them.
         """
         conv = partial(self.style.conv, width, (kernel, kernel), name=name)
         if stride > 1 and self.style.antialias:
             return conv()(blur(x, stride)) if kernel == 1 else blur(conv()(x), stride)
         if kernel == 1 and self.style.train:
-            # So its gradient is made at the places alone that the stride leaves.
+            # So its gradient is computed only at the positions that the stride keeps.
             return conv()(x[:, ::stride, ::stride])
         return conv(strides=stride)(x)
 
     def drop_path(self, y: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        """The branch, or in training nothing for some faces (Huang et al. 2016)."""
+        """The branch; in training, zero for some faces (Huang et al. 2016)."""
         if not self.style.train or self.drop == 0:
             return y
         keep = 1.0 - self.drop
@@ -109,7 +109,7 @@ class Block(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Channels weighed by what all of them hold (Hu et al. 2018, 3)."""
+    """Weights each channel by what all of them hold (Hu et al. 2018, 3)."""
 
     ratio: int
 
@@ -123,28 +123,28 @@ class SqueezeExcite(nn.Module):
 
 
 def blur(x: Float[Array, "b h w c"], stride: int) -> Float[Array, "b h2 w2 c"]:
-    """Every `stride`-th place of the binomial blur [1 2 1]^2 / 16: two means of 2x2."""
+    """The binomial blur [1 2 1]^2 / 16 at every `stride`-th pixel: two means of 2x2."""
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     return nn.avg_pool(nn.avg_pool(x, (2, 2)), (2, 2), (stride, stride))
 
 
 class ResNet(nn.Module):
-    """A stem, then stages of blocks, each of half the side and `growth` the width.
+    """A stem, then stages of blocks, each at half the side and `growth` times as wide.
 
     Attributes:
       blocks: how many blocks each stage has; (2, 2, 2, 2) of basic ones is ResNet-18.
-      width: channels of the first stage's 3x3 convolutions. A TPU's lanes come by 128:
-        width 128 with growth 1 fills them at every depth.
+      width: channels of the first stage's 3x3 convolutions. A TPU has 128 lanes: width
+        128 with growth 1 fills them at every depth.
       stem_stride: 1, 2 or 4: by how much the stem shrinks the side; 2 suits 48 pixels,
         4 suits 96.
       block: basic or bottleneck.
       preactivation: norm and activation before each convolution (He et al. 2016).
-      shortcut: False makes it a plain network, to learn what shortcuts do.
-      norm: batch, or group, which sees each face alone (Wu & He 2018).
-      squeeze_excite: by how much the gate's hidden layer is narrower; 0 is no gate.
+      shortcut: False makes it a plain network, to see what shortcuts do.
+      norm: batch, or group, which normalises each face alone (Wu & He 2018).
+      squeeze_excite: how many times narrower the gate's hidden layer is; 0 for no gate.
       antialias: a blur does the blocks' striding.
       stochastic_depth: how often training leaves the last block out; earlier ones
-        proportionally less.
+        proportionally less often.
       momentum: of BatchNorm's running statistics.
     """
 
@@ -224,7 +224,7 @@ class ResNet(nn.Module):
         return x
 
     def style(self, train: bool) -> Style:
-        """What the fields mean to every block."""
+        """The settings that all blocks share."""
         norm = partial(NORMS[self.norm], dtype=self.dtype)
         if self.norm == "batch":
             norm = partial(norm, use_running_average=not train, momentum=self.momentum)

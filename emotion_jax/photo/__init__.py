@@ -1,1 +1,1 @@
-"""Photos: opened as they were taken, faces found in them, and cut out."""
+"""Photos: opened upright, their faces found and cut out."""

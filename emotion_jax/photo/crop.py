@@ -1,12 +1,12 @@
-"""Cuts faces out of photos as the training sets cut theirs.
+"""Cuts faces out of photos as the training sets do.
 
-A crop is the square whose side is SCALE times that of the detector's box and whose
-centre lies SHIFT of the box's side above the box's. So lie the frames of FER2013 and of
-the keypoint set about the boxes found in them: the medians of 244 faces of the one are
-1.134 and 0.079, of 250 faces of the other 1.140 and 0.092, shown at 130 to 300 pixels
-on a ground of their own gray. Sides and corners are whole pixels, floor(v + 0.5); what
-lies outside of the photo repeats its edge. The network takes the crop gray and resized,
-as any face.
+A crop is a square whose side is SCALE times that of the detector's box and whose centre
+is SHIFT of the box's side above the box's centre. This is how the frames of FER2013 and
+of the keypoint set surround the boxes found in them: the medians of 244 faces of the
+former are 1.134 and 0.079, of 250 faces of the latter 1.140 and 0.092, shown at 130 to
+300 pixels on a background of their own gray. Sides and corners are whole pixels,
+floor(v + 0.5); outside the photo its edge is repeated. The network takes the crop gray
+and resized, like any face.
 """
 
 import math
@@ -31,7 +31,7 @@ def frame(face: Found) -> Box:
 
 
 def cut(photo: UInt8[np.ndarray, "h w c"], box: Box) -> UInt8[np.ndarray, "b a c"]:
-    """The photo inside a box, its edge repeated where the box leaves it."""
+    """The photo inside a box, its edge repeated where the box extends beyond it."""
     x, y, width, height = box
     rows = np.arange(y, y + height).clip(0, photo.shape[0] - 1)
     columns = np.arange(x, x + width).clip(0, photo.shape[1] - 1)

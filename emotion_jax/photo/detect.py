@@ -1,35 +1,35 @@
-"""Finds the faces in a photo with BlazeFace: here in Python, in the web page alike.
+"""Finds the faces in a photo with BlazeFace: here in Python, and alike in the web page.
 
 detector.onnx is MediaPipe's face_detection_back.tflite (Bazarevsky et al. 2019), as
-launch/convert_detector.py writes it. What both sides do, step by step; x and y are in
-pixels of the photo, (0, 0) its top left corner, and every round is floor(v + 0.5):
+converted by launch/convert_detector.py. Both sides take the same steps; x and y are in
+pixels of the photo, with (0, 0) its top left corner, and round is floor(v + 0.5):
 
-1. The photo is RGB, turned as its camera says; gray is the same level three times.
-2. A look at a window (x, y, w, h) of it: the window is cut out, resized to round(w k) x
+1. The photo is RGB, rotated as its EXIF says; gray is the same level three times.
+2. A look at a window (x, y, w, h): the window is cut out, resized to round(w k) x
    round(h k), k = 256 / max(w, h), by Pillow's BILINEAR (half-pixel centres,
-   antialiased when shrinking), across and then down, both rounded to uint8, and laid
-   into the top left corner of a black 256 x 256 square. (Left alone, Pillow 13 goes
-   down first at times.) The network's input is v / 127.5 - 1, float32.
-3. Its 896 answers stand at anchors: for each cell (row, column) of a 16 x 16 grid, row
-   by row, two, then of an 8 x 8 grid six, at ((column + 0.5) / n, (row + 0.5) / n).
-   The score is sigmoid(classificators); who has more than 0.5 stays.
+   antialiased when shrinking), horizontally, then vertically, each rounded to uint8,
+   and placed in the top left corner of a black 256 x 256 square. (In one call, Pillow
+   13 sometimes reverses the order.) The network's input is v / 127.5 - 1, float32.
+3. Its 896 answers belong to anchors: two for each cell (row, column) of a 16 x 16 grid,
+   row by row, then six for each of an 8 x 8 grid, at ((column + 0.5) / n,
+   (row + 0.5) / n). The score is sigmoid(classificators); answers above 0.5 are kept.
 4. regressors / 256 are eight pairs: the box's centre, its width and height, then six
    points (right eye, left eye, nose, mouth, right ear, left ear; the subject's own),
-   all but the second relative to the anchor. Times 256 / round(w k), w, plus x, and
-   likewise in y, they are in the photo.
-5. The best takes with it all whose boxes overlap its own by more than 0.3 (area of the
-   intersection over that of the union); their mean, weighted by the scores, is a face
-   with the best's score; and again with what is left.
-6. The first look is at the whole photo. Where that shrank it enough, closer looks are
-   at square windows of 0.4 of its longer side, then 0.16, as long as they are 256 or
-   more, a quarter overlapping: see `windows`. What touches an inner edge of its window
-   is cut and goes. A live picture needs no closer look.
-7. Of all looks' faces, the surest first, who overlaps a surer one by more than 0.3 of
-   the smaller area goes: see `apart`.
-8. Each is looked at again, in the window of twice its box about the box's centre, as
-   far as the photo goes. The surest there that overlaps it by more than 0.3 of the
-   smaller area takes its place; without one it was no face. Then 7 again. (This cuts
-   false faces, such as cups and cats, to a quarter, and fits small boxes better.)
+   all but the second pair relative to the anchor. Multiplied by 256 / round(w k) and by
+   w, plus x, they are in the photo; likewise in y.
+5. The best answer absorbs all whose boxes overlap its own by more than 0.3 (area of
+   intersection over union); their mean, weighted by score, is a face with the best
+   one's score. This repeats with the remaining answers.
+6. The first look is at the whole photo. If that shrinks it enough, closer looks are at
+   square windows of 0.4 of its longer side, then 0.16, as long as they are 256 or more,
+   overlapping by a quarter: see `windows`. A face that touches an inner edge of its
+   window is cut off and dropped. A live picture needs no closer look.
+7. Of all looks' faces, in order of score, any that overlaps a better one by more than
+   0.3 of the smaller area is dropped: see `apart`.
+8. Each is looked at again, in a window of twice its box about the box's centre, clipped
+   to the photo. The best there that overlaps it by more than 0.3 of the smaller area
+   replaces it; if there is none, it was no face. Then step 7 again. (This cuts false
+   faces, such as cups and cats, to a quarter, and fits small boxes better.)
 """
 
 import dataclasses
@@ -46,7 +46,7 @@ from PIL import Image
 from emotion_jax.errors import Mistake
 
 MODEL = Path(__file__).with_name("detector.onnx")
-SIDE, GRIDS = 256, ((16, 2), (8, 6))  # cells a side, anchors a cell
+SIDE, GRIDS = 256, ((16, 2), (8, 6))  # cells per side, anchors per cell
 SURE, SAME = 0.5, 0.3
 CLOSER, OVERLAP, LOOKS, CONTEXT = 0.4, 0.25, 3, 2.0
 
@@ -56,7 +56,7 @@ Shapes = Float32[np.ndarray, "n 8 2"]
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """A face: its box's top left and bottom right corner, six points, a score."""
+    """A face: its box's top left and bottom right corners, six points, a score."""
 
     corners: Float32[np.ndarray, "2 2"]
     points: Float32[np.ndarray, "6 2"]
@@ -64,7 +64,7 @@ class Found:
 
 
 def find(photo: UInt8[np.ndarray, "h w 3"]) -> list[Found]:
-    """The faces of a photo, the surest first."""
+    """The faces of a photo, the highest score first."""
     height, width = photo.shape[:2]
     picture, faces = Image.fromarray(photo), []
     for look in windows(width, height):
@@ -75,7 +75,7 @@ def find(photo: UInt8[np.ndarray, "h w 3"]) -> list[Found]:
 
 
 def second(picture: Image.Image, face: Found) -> list[Found]:
-    """What is left of a face, and where, in a look at it alone."""
+    """The face as a second look at it alone finds it; empty if it finds none."""
     x, y = face.corners.mean(axis=0)
     reach = float((face.corners[1] - face.corners[0]).max()) * CONTEXT / 2
     left, top = (max(0, math.floor(v - reach + 0.5)) for v in (x, y))
@@ -87,7 +87,7 @@ def second(picture: Image.Image, face: Found) -> list[Found]:
 
 
 def apart(faces: list[Found]) -> list[Found]:
-    """Those that overlap no surer one."""
+    """The faces that overlap none with a higher score."""
     kept = []
     for face in sorted(faces, key=lambda face: -face.score):
         if all(overlap(face, other) <= SAME for other in kept):
@@ -96,7 +96,7 @@ def apart(faces: list[Found]) -> list[Found]:
 
 
 def check() -> None:
-    """Raises where the package that runs the network is missing."""
+    """Raises if the package that runs the network is missing."""
     if importlib.util.find_spec("onnxruntime") is None:
         raise Mistake(
             "--faces detect needs onnxruntime: pip install onnxruntime; --faces whole "
@@ -114,7 +114,7 @@ def session():
 
 @functools.cache
 def anchors() -> Float32[np.ndarray, "a 2"]:
-    """Where each answer stands, in units of the window."""
+    """The position of each answer's anchor, in units of the window."""
     grids = []
     for n, each in GRIDS:
         y, x = (np.mgrid[:n, :n] + 0.5) / n
@@ -170,7 +170,7 @@ def look_at(
 def whole_ones(
     picture: Image.Image, window: Window
 ) -> tuple[Float32[np.ndarray, " n"], Shapes]:
-    """What one look finds, without what an inner edge of its window cuts."""
+    """What one look finds, without faces cut by an inner edge of its window."""
     scores, shapes = look_at(picture, window)
     low, high = np.array(window[:2]), np.array(window[:2]) + window[2:]
     whole = (shapes[:, 0] > low) | (low == 0)
@@ -180,7 +180,7 @@ def whole_ones(
 
 
 def merge(scores: Float32[np.ndarray, " n"], shapes: Shapes) -> Iterator[Found]:
-    """One face for each heap of overlapping answers, the surest first."""
+    """One face for each cluster of overlapping answers, the highest score first."""
     order = np.argsort(-scores, kind="stable")
     scores, shapes = scores[order], shapes[order]
     while len(scores):
@@ -197,7 +197,7 @@ def merge(scores: Float32[np.ndarray, " n"], shapes: Shapes) -> Iterator[Found]:
 
 
 def overlap(face: Found, other: Found) -> float:
-    """The area that two faces share, over that of the smaller."""
+    """The area that two faces share, relative to the smaller one."""
     low = np.maximum(face.corners[0], other.corners[0])
     high = np.minimum(face.corners[1], other.corners[1])
     areas = (np.prod(f.corners[1] - f.corners[0]) for f in (face, other))

@@ -1,4 +1,4 @@
-"""What predict is given, as face crops: photos, folders of them, CSVs of pixels."""
+"""predict's inputs as face crops: photos, folders of them, CSVs of pixels."""
 
 import dataclasses
 import os
@@ -25,11 +25,11 @@ from emotion_jax.files import printable
 from emotion_jax.photo import crop, detect
 from emotion_jax.photo.crop import Box
 
-# What predict writes, and reads no more: its pictures, in a folder beside a list.
+# What predict writes and does not read again: its pictures, in a folder beside a list.
 DRAWN, LIST = "photos", "predictions.json"
-# Photos too, but unreadable here: reported, while other files are passed over.
+# Also photos, but unreadable here: these are reported, while other files are skipped.
 OTHERS = (".heic", ".heif", ".avif", ".gif", ".bmp", ".tif", ".tiff")
-# The columns that may stand beside those of the pixels; labels are not looked at.
+# The columns allowed beside that of the pixels; labels are ignored.
 FORMS = {"pixels": ("emotion", "Usage"), "Image": ("ImageId", "person", *COORDINATES)}
 
 
@@ -40,11 +40,11 @@ class Crop:
     Attributes:
       image: the photo's path, or PATH:ROW, or PATH:ImageId of a CSV that has them.
       sides: width and height of its image.
-      box: where it is in there.
-      gray: the pixels there, by the sides that networks take.
-      row: in a CSV, from 1, else None.
-      number: its ImageId, or else row, in a CSV, else None.
-      score: the detector's, else None.
+      box: where it is in that image.
+      gray: its pixels, by the sides that networks take.
+      row: its row in a CSV, from 1, else None.
+      number: its ImageId, or else its row, in a CSV, else None.
+      score: the detector's score, else None.
     """
 
     file: Path
@@ -62,8 +62,8 @@ class Search:
     """--faces: where the faces of an image are.
 
     Attributes:
-      how: "detect", "whole", "box", or "" for the usual: find those of photos, take
-        the images of a CSV whole.
+      how: "detect", "whole", "box", or "" for the default: find faces in photos, take
+        a CSV's images whole.
     """
 
     how: str = ""
@@ -71,7 +71,7 @@ class Search:
 
     @classmethod
     def parse(cls, text: str) -> "Search":
-        """The flag's value."""
+        """Parses the flag's value."""
         if text in ("", "detect", "whole"):
             return cls(text)
         if not re.fullmatch(r"-?\d{1,6},-?\d{1,6},0*[1-9]\d{0,5},0*[1-9]\d{0,5}", text):
@@ -110,7 +110,7 @@ class Search:
 
 
 def expand(paths: Sequence[str], bad: dict[str, str]) -> Iterator[Path]:
-    """Every photo and CSV that the paths name, each once; `bad` takes what is none."""
+    """Every photo and CSV that the paths name, each once; `bad` collects the rest."""
     seen = set()
     if "" in paths:
         raise Mistake("the name of a photo, folder or CSV is empty")
@@ -126,8 +126,8 @@ def expand(paths: Sequence[str], bad: dict[str, str]) -> Iterator[Path]:
 
 
 def photos_of(folder: Path) -> list[Path]:
-    """The photos in a folder and below, by path, but what predict itself drew."""
-    list(folder.iterdir())  # which raises where rglob passes over it
+    """The photos in a folder and below, by path, except those that predict drew."""
+    list(folder.iterdir())  # raises, where rglob would skip it
     drawn = [file.parent / DRAWN for file in folder.rglob(LIST)]
     files = [
         file
@@ -148,11 +148,11 @@ def read(
     sides: Sequence[int],
     tell: Callable[[int], None],
 ) -> tuple[list[Crop], dict[str, str]]:
-    """All faces, and why each other input has none.
+    """All faces, and why each of the other inputs has none.
 
     Args:
-      sides: of the faces that the networks take.
-      tell: is told the number of photos done.
+      sides: the sides of the faces that the networks take.
+      tell: called with the number of photos done.
     """
     crops, bad = [], {}
     for done, file in enumerate(expand(paths, bad), 1):
@@ -173,7 +173,7 @@ def read(
 def read_rows(
     file: Path, search: Search, sides: Sequence[int], bad: dict[str, str]
 ) -> Iterator[Crop]:
-    """The faces of a CSV: Kaggle's or FER2013's, labelled or not."""
+    """The faces of a CSV in Kaggle's or FER2013's form, labelled or not."""
     with open(file, "rb") as opened:
         line = opened.readline(csv_table.MAX_HEADER)
     pixels = "Image" if b"Image" in re.findall(rb"\w+", line) else "pixels"

@@ -1,10 +1,9 @@
-"""The weights that ship: networks that this package's configs trained, ready to use.
+"""The weights that ship: networks trained with this package's configs, ready to use.
 
 Each has a folder with its model card and `weights.safetensors`: the parameters in half
-precision, a few drawn faces with what the network answered for them, and a header that
-says all that a checkpoint says of itself, where it was trained, what it was measured to
-be worth, and the digest of all this. Nothing in it is executed.
-launch/pack_pretrained.py writes them.
+precision, a few drawn faces with the network's answers for them, and a header with all
+of a checkpoint's metadata, where it was trained, its measured results, and the digest
+of all this. Nothing in it is executed. launch/pack_pretrained.py writes them.
 """
 
 import hashlib
@@ -20,44 +19,44 @@ from emotion_jax import files
 from emotion_jax.errors import Mistake
 
 HERE = Path(__file__).parent
-PREFIX, FIRST = "pretrained", "combined"  # `pretrained` alone is that network
+PREFIX, FIRST = "pretrained", "combined"  # `pretrained` alone means that network
 FILE, CARD = "weights.safetensors", "model_card.md"
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
 
 
 def is_name(checkpoint: str) -> bool:
-    """Whether X names shipped weights, be they there or not; no folder does."""
+    """Whether X is a name of shipped weights, existing or not, rather than a folder."""
     return checkpoint == PREFIX or checkpoint.startswith(f"{PREFIX}:")
 
 
 def folder_of(name: str) -> Path:
-    """Where the weights of this name are, or would be."""
+    """The folder where the weights of this name are, or would be."""
     return HERE / (name.removeprefix(PREFIX).removeprefix(":") or FIRST)
 
 
 def name_of(folder: Path) -> str:
-    """The name of the weights in a folder; "" if it is none of these."""
+    """The name of the weights in a folder; "" if it is not one of ours."""
     if folder.parent != HERE:
         return ""
     return PREFIX if folder.name == FIRST else f"{PREFIX}:{folder.name}"
 
 
 def names() -> list[str]:
-    """What ships."""
+    """The names of the weights that ship."""
     return sorted(name_of(file.parent) for file in HERE.glob(f"*/{FILE}"))
 
 
 def read(name: str, flag: str = "--checkpoint") -> tuple[Path, dict, Arrays]:
-    """Shipped weights: their folder, what their header says, and their arrays by path.
+    """Shipped weights: their folder, their header, and their arrays by path.
 
     Raises:
-      Mistake: there are none of this name, or not one bit is to be trusted.
+      Mistake: there are none of this name, or the file is damaged.
     """
     if name not in names():
         there = ", ".join(names()) or "none"
         raise Mistake(f"{flag} {name}: no such weights ship; there is {there}")
-    from safetensors import SafetensorError, safe_open  # few need it
+    from safetensors import SafetensorError, safe_open  # rarely needed
 
     path = folder_of(name) / FILE
     try:
@@ -73,7 +72,7 @@ def read(name: str, flag: str = "--checkpoint") -> tuple[Path, dict, Arrays]:
 
 
 def variables(arrays: Arrays) -> dict:
-    """The network's, as Flax takes them; the faces with their answers are left out."""
+    """The network's variables for Flax, without the sample faces and their answers."""
     from flax.traverse_util import unflatten_dict
 
     mine = {path: a for path, a in arrays.items() if not path.startswith("sample/")}
@@ -81,8 +80,8 @@ def variables(arrays: Arrays) -> dict:
 
 
 def write(folder: Path, about: Mapping[str, Any], arrays: Arrays) -> None:
-    """The other way round; the same content makes the same bytes."""
-    from safetensors.numpy import save  # its save_file hides the file from others
+    """Writes what `read` reads; the same content gives the same bytes."""
+    from safetensors.numpy import save  # its save_file makes the file private
 
     told = dict(about) | {"sha256": digest(arrays, about)}
     folder.mkdir(exist_ok=True)
@@ -91,7 +90,7 @@ def write(folder: Path, about: Mapping[str, Any], arrays: Arrays) -> None:
 
 
 def digest(arrays: Arrays, about: Mapping[str, Any]) -> str:
-    """Of the arrays' names, types, shapes and bits, and of what is said of them."""
+    """A hash of the arrays' names, types, shapes and bits, and of their metadata."""
     found = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])

@@ -1,1 +1,1 @@
-"""What a person looks at: tables and pictures of an evaluation."""
+"""Reports for people to read: tables and pictures of data sets and evaluations."""

@@ -1,4 +1,4 @@
-"""A photo with what the networks say of its faces: box, emotion, points."""
+"""A photo annotated with what the networks say of its faces: box, emotion, points."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ LINE, SHADE = (255, 255, 255, 255), (0, 0, 0, 110)
 
 @dataclasses.dataclass(frozen=True)
 class Mark:
-    """What to draw of one face, in pixels of the photo.
+    """What to draw for one face, in pixels of the photo.
 
     Attributes:
       box: x, y, width, height.
       caption: "" for none.
-      points: the centre of the top left pixel is (0, 0); None for none.
+      points: with (0, 0) the centre of the top left pixel; None for none.
     """
 
     box: tuple[int, int, int, int]
@@ -40,7 +40,7 @@ def draw(
     """Writes the annotated photo as a JPEG, neither tiny nor huge.
 
     Args:
-      names: of the points; their colors say whose side they are on.
+      names: of the points; these choose the colors, by side of the face.
     """
     height, width = photo.shape[:2]
     longer = max(width, height)
@@ -57,7 +57,7 @@ def draw(
 def draw_mark(
     picture: Image.Image, mark: Mark, names: Sequence[str], scale: float
 ) -> None:
-    """Draws one face's, on a sheet of its own, many times as fine."""
+    """Draws one face's mark, on a separate layer at a much finer scale."""
     x, y, width, height = (v * scale for v in mark.box)
     thick = max(1.5, max(picture.size) / 400)
     text = round(min(max(width / 8, max(picture.size) / 45), max(picture.size) / 24))
@@ -85,7 +85,7 @@ def draw_mark(
                 dot = [at[0] - r, at[1] - r, at[0] + r, at[1] + r]
                 pen.ellipse(fine(dot), fill=color)
     if mark.caption:
-        # Inside the box where there is no room above it, and always in the picture.
+        # Inside the box if there is no room above it, and always within the picture.
         above = y - 1.6 * text > 0
         level = edges[1] - 0.85 * text if above else max(y, 0) - top + 0.95 * text
         write(pen, mark.caption, fine([max(x, 0) - left, level]), FINE * text)
@@ -96,8 +96,8 @@ def draw_mark(
 
 
 def write(pen: ImageDraw.ImageDraw, text: str, at: list[float], size: int) -> None:
-    """Dark words on a white tag that begins at x and whose middle is y."""
-    import matplotlib  # its font knows more scripts than Pillow's
+    """Writes dark text on a white tag that starts at x and is centred on y."""
+    import matplotlib  # its font covers more scripts than Pillow's
 
     file = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans-Bold.ttf"
     font = ImageFont.truetype(str(file), round(size * 0.72))

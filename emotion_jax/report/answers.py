@@ -1,4 +1,4 @@
-"""What a network says of the faces whose class is known."""
+"""A network's answers on the faces whose class is known."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ from emotion_jax.tasks import Task
 
 @dataclasses.dataclass(frozen=True)
 class Answers:
-    """The answers of one task, for one split; m of its faces have a label."""
+    """One task's answers on one split, of which m faces have a label."""
 
     name: str
     task: Task
@@ -24,22 +24,22 @@ class Answers:
 
     @functools.cached_property
     def rows(self) -> Int[np.ndarray, " m"]:
-        """Which of the split's faces these are."""
+        """The indices of these m faces in the split."""
         return np.flatnonzero(self.split.faces["known"][self.name])
 
     @functools.cached_property
     def logits(self) -> Float[np.ndarray, "m k"]:
-        """Of the classes that the data has; -inf for others."""
+        """The logits of the classes that the data has; -inf for others."""
         return self.answers[0]
 
     @functools.cached_property
     def truth(self) -> Int[np.ndarray, " m"]:
-        """The label of each."""
+        """Each face's label."""
         return self.answers[1]
 
     @functools.cached_property
     def answers(self) -> tuple:
-        """Both, as the task makes them."""
+        """Logits and labels, as the task gives them."""
         faces, name = self.split.faces, self.name
         known = faces["known"][name]
         classes = self.split.classes
@@ -47,26 +47,26 @@ class Answers:
 
     @functools.cached_property
     def probability(self) -> Float[np.ndarray, "m k"]:
-        """After temperature."""
+        """Probabilities after temperature scaling."""
         return softmax(self.logits.astype(np.float64) / self.temperature)
 
     @functools.cached_property
     def guess(self) -> Int[np.ndarray, " m"]:
-        """The most probable class of each."""
+        """Each face's most probable class."""
         return self.probability.argmax(-1)
 
     @functools.cached_property
     def hit(self) -> Bool[np.ndarray, " m"]:
-        """Whether that is its label."""
+        """Whether the guess is the label."""
         return self.guess == self.truth
 
     @functools.cached_property
     def sure(self) -> Float[np.ndarray, " m"]:
-        """Its probability."""
+        """The guess's probability."""
         return self.probability.max(-1)
 
     def captions(self, some: Int[np.ndarray, " s"]) -> list[str]:
-        """What the network says of some of them, and the label where it is another."""
+        """The network's answer on some of the faces, and the label where it differs."""
         lines = []
         for i in some:
             said = (

@@ -1,4 +1,4 @@
-"""One face under each augmentation, points drawn: a wrong one is seen at a glance.
+"""One face under each augmentation, points drawn: mistakes show at a glance.
 
 python -m emotion_jax.report.augmentations --out augmentations.png
 python -m emotion_jax.report.augmentations --out mine.png --config configs/fer5.py
@@ -24,7 +24,7 @@ from emotion_jax.step import normalise
 from emotion_jax.tasks import Task, make_tasks
 
 SAMPLES, SIDE = 5, 96
-# What the sheet shows of an augmentation that would else hide or hardly show.
+# Stronger settings for augmentations that would otherwise hardly show on the sheet.
 SHOWN = {
     "cutout": ({"shape": s} for s in ("square", "circle", "band", "checks")),
     "rotate": ({"degrees": 20.0},),
@@ -64,7 +64,7 @@ def rows() -> dict[str, dict]:
 def augmented(
     faces: Faces, tasks: Mapping[str, Task], section: Mapping, samples: int
 ) -> Faces:
-    """Draws of each face, all faces' first ones first; mixed with the face before."""
+    """All faces augmented, `samples` times in a row; mixing uses the face before."""
     n = len(faces["image"])
     order = np.tile(np.arange(n), samples)
     batch = jax.tree.map(lambda table: jnp.asarray(table[order]), dict(faces))
@@ -77,7 +77,7 @@ def augmented(
 
 
 def marks(faces: Faces, tasks: Mapping[str, Task]) -> dict:
-    """What a mosaic draws on faces: the points of the task that has points, if any."""
+    """What a mosaic draws on the faces: a points task's points, if there is one."""
     for name, task in tasks.items():
         if task.kind == "points":
             points, known = faces["labels"][name], faces["known"][name]
@@ -86,12 +86,12 @@ def marks(faces: Faces, tasks: Mapping[str, Task]) -> dict:
 
 
 def join(parts: Sequence[Faces]) -> Faces:
-    """Several tables of faces as one."""
+    """Joins several tables of faces."""
     return jax.tree.map(lambda *tables: np.concatenate(tables), *parts)
 
 
 def draw(path: Path, faces: Faces, tasks: Mapping[str, Task], shown: Mapping) -> None:
-    """The sheet: SAMPLES draws of the first face under each of `shown`."""
+    """Draws the sheet: SAMPLES draws of the first face under each of `shown`."""
     two = jax.tree.map(lambda table: table[:2], faces)  # the second is for mixing
     parts = []
     for section in shown.values():
@@ -111,7 +111,7 @@ def draw(path: Path, faces: Faces, tasks: Mapping[str, Task], shown: Mapping) ->
 
 
 def draw_faces(path: Path, split: Split, tasks: Mapping[str, Task], section: Mapping):
-    """Some faces of a split as they are, and below each what is made of it."""
+    """Draws some faces of a split unchanged, and augmented ones below each."""
     chosen = mosaic.evenly(np.arange(len(split)), mosaic.COLUMNS)
     faces = jax.tree.map(lambda table: table[chosen], split.faces)
     table = join([faces, augmented(faces, tasks, section, SAMPLES)])

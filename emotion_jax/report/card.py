@@ -49,7 +49,7 @@ Results = Sequence[tuple[Split, Numbers]]
 
 
 def card(restored: Restored, found: Results) -> str:
-    """The card of a checkpoint, with its results on these splits."""
+    """A checkpoint's model card, with its results on these splits."""
     meta, tasks = restored.meta, restored.tasks
     leaves = jax.tree.leaves(restored.variables["params"])
     count = sum(leaf.size for leaf in leaves)
@@ -91,14 +91,14 @@ def card(restored: Restored, found: Results) -> str:
 
 
 def measured(tasks: Mapping[str, Task], split: Split, found: Numbers) -> list[str]:
-    """What was measured on one split, and how far luck moves it."""
+    """The results on one split, with their confidence intervals."""
     drawn = "people" if "person" in split.extra else "faces"
     on = f"On {plain(describe(split))}; 95 % intervals by bootstrap over {drawn}."
     return [on, *(results(name, task, found) for name, task in tasks.items())]
 
 
 def results(name: str, task: Task, found: Numbers) -> str:
-    """A table of a task's headline numbers, and one of its classes or points."""
+    """A table of a task's headline numbers, and one by class or point."""
     if not found[f"{name}/n"]:
         return f"No face has a label of {name}."
 
@@ -125,5 +125,5 @@ def short(section: Mapping) -> str:
 
 
 def plain(text: str) -> str:
-    """A name from a file, in which Markdown sees nothing but text."""
+    """A name from a file, escaped so that Markdown sees only text."""
     return re.sub(r"([\\`*_{}\[\]<>#|~!&])", r"\\\1", " ".join(text.split()))

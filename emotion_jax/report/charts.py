@@ -1,4 +1,4 @@
-"""The charts of a data set: dark ink on white, which the page inverts in the dark."""
+"""The charts of a data set: dark ink on white, which the page inverts in dark mode."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ STYLE = {
     "legend.frameon": False,
     "savefig.dpi": 110,
 }
-DARK = {  # faces are not to be inverted in the dark, so their chart is always dark
+DARK = {  # faces must not be inverted in dark mode, so their chart is always dark
     "figure.facecolor": mosaic.GROUND,
     "axes.facecolor": mosaic.GROUND,
     "axes.titlecolor": mosaic.INK,
@@ -37,8 +37,8 @@ DARK = {  # faces are not to be inverted in the dark, so their chart is always d
 
 
 def figure_of(height: float, columns: int, **options) -> tuple:
-    """A figure of this height in inches, and its axes in a row, titles to come."""
-    from matplotlib.figure import Figure  # only who draws pays for the import
+    """A figure of this height in inches, and its axes in a row, without titles yet."""
+    from matplotlib.figure import Figure  # import it only when drawing
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots(1, columns, **options)
@@ -46,7 +46,7 @@ def figure_of(height: float, columns: int, **options) -> tuple:
 
 @contextlib.contextmanager
 def drawing(style: Mapping = STYLE) -> Iterator[None]:
-    """The charts' style, for as long as one is drawn."""
+    """Applies the charts' style while a chart is drawn."""
     import matplotlib
 
     with matplotlib.rc_context(style), mosaic.any_script():
@@ -54,7 +54,7 @@ def drawing(style: Mapping = STYLE) -> Iterator[None]:
 
 
 def draw_classes(path: Path, counts: Mapping[str, Mapping], parts: Sequence[str]):
-    """Faces of each class, and its share of every split."""
+    """Draws the number of faces in each class, and its share of every split."""
     with drawing():
         figure, (left, right) = figure_of(0.9 + 0.3 * len(counts), 2, sharey=True)
         at, before = np.arange(len(counts)), np.zeros(len(counts))
@@ -81,7 +81,7 @@ def draw_classes(path: Path, counts: Mapping[str, Mapping], parts: Sequence[str]
 def draw_light(
     path: Path, values: Mapping[str, Float[np.ndarray, " n"]], found: Mapping
 ) -> None:
-    """All faces as a histogram; below, where each group's middle nine tenths lie."""
+    """Draws a histogram of all faces, and below it each group's middle nine tenths."""
     with drawing():
         groups = list(found["brightness"])
         figure, axes = figure_of(2.4 + 0.22 * len(groups), 2)
@@ -108,7 +108,7 @@ def draw_points(
     known: Bool[np.ndarray, "n p"],
     names: Sequence[str],
 ) -> None:
-    """Every point of up to 1,000 faces on the mean face; and each point's mean."""
+    """Draws all points of up to 1,000 faces on the mean face, and each point's mean."""
     with drawing(STYLE | DARK):
         figure, axes = figure_of(WIDTH / 2 + 0.3, 2)
         some = np.linspace(0, len(points) - 1, min(len(points), 1000)).astype(int)
@@ -140,7 +140,7 @@ def draw_points(
 
 
 def draw_bars(path: Path, values: Mapping[str, float], title: str) -> None:
-    """A bar for each name, the first at the top; the axis reaches to 1 at least."""
+    """Draws a bar for each name, the first at the top; the axis goes to at least 1."""
     with drawing():
         figure, axis = figure_of(0.7 + 0.22 * len(values), 1)
         at = np.arange(len(values))

@@ -1,4 +1,4 @@
-"""A report's part on a task of classes: how right, how sure, and on which faces not."""
+"""A report's part on a task of classes: how accurate, how confident, which mistakes."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from emotion_jax.report.page import Html, folded, picture, sentences, table
 from emotion_jax.report.quantities import Told
 from emotion_jax.scores import MOST_CLASSES, softmax
 
-MOST_LOOKED_AT = 10  # classes whose faces are drawn with what the network looks at
+MOST_LOOKED_AT = 10  # classes drawn with heat maps of what the network looks at
 
 
 def parts(folder: Path, answers: Answers, told: Told, network, variables: dict):
-    """Each part's name, title and content; draws its pictures into the folder."""
+    """Each part's title and content by name; draws its pictures into the folder."""
     name = answers.name
     return {
         name: (name.capitalize(), right(answers, told)),
@@ -32,7 +32,7 @@ def parts(folder: Path, answers: Answers, told: Told, network, variables: dict):
 
 
 def right(answers: Answers, told: Told) -> list[Html]:
-    """How often it is right, by four measures."""
+    """How often the network is right, by four measures."""
     found = [
         sentences(
             "Accuracy is the share of the faces whose most probable class is their "
@@ -70,7 +70,7 @@ def right(answers: Answers, told: Told) -> list[Html]:
 
 
 def each(answers: Answers, told: Told) -> list[Html]:
-    """The classification report, and what its columns mean."""
+    """The classification report by class, and what its columns mean."""
     columns = ("precision", "recall", "f1", "support", "auc", "ap")
     header = ("class", "precision", "recall", "F1", "faces", "AUC", "AP")
     names = answers.task.names
@@ -97,7 +97,7 @@ def each(answers: Answers, told: Told) -> list[Html]:
 
 
 def confusion(folder: Path, answers: Answers, told: Told) -> list[Html]:
-    """Which class is taken for which."""
+    """Which class is mistaken for which."""
     names, path = answers.task.names, folder / f"{answers.name}-confusion.png"
     if len(names) > MOST_CLASSES:
         return []
@@ -152,7 +152,7 @@ def ranking(folder: Path, answers: Answers, told: Told) -> list[Html]:
 
 
 def calibration(folder: Path, answers: Answers, told: Told) -> list[Html]:
-    """Whether it is right as often as it says."""
+    """Whether the network is right as often as its probabilities claim."""
     path = folder / f"{answers.name}-calibration.png"
     raw = softmax(answers.logits.astype(np.float64)).max(-1)
     curves.draw_calibration(path, raw, answers.sure, answers.hit)
@@ -181,7 +181,7 @@ def calibration(folder: Path, answers: Answers, told: Told) -> list[Html]:
 
 
 def coverage(folder: Path, answers: Answers, told: Told) -> list[Html]:
-    """What it gains by answering only where it is sure."""
+    """What the network gains by answering only where it is confident."""
     path = folder / f"{answers.name}-coverage.png"
     curves.draw_coverage(path, answers.sure, answers.hit)
     return [
@@ -197,7 +197,7 @@ def coverage(folder: Path, answers: Answers, told: Told) -> list[Html]:
 
 
 def mistakes(folder: Path, answers: Answers) -> list[Html]:
-    """The faces on which it is surest and wrong."""
+    """The most confident wrong answers."""
     wrong = np.flatnonzero(~answers.hit)
     if not len(wrong):
         return [sentences("There is none: every face is given its label.")]
@@ -216,7 +216,7 @@ def mistakes(folder: Path, answers: Answers) -> list[Html]:
 
 
 def looks(folder: Path, answers: Answers, network, variables: dict) -> list[Html]:
-    """Some faces of each class, and what of them speaks for the answer."""
+    """Some faces of each class, and which areas speak for the answer."""
     there = np.unique(answers.truth)[:MOST_LOOKED_AT]
     some = np.concatenate(
         [

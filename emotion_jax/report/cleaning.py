@@ -1,4 +1,4 @@
-"""What a data set may have to be cleaned of: twins, blanks, doubtful labels."""
+"""What may have to be cleaned from a data set: twins, blanks, doubtful labels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,12 +23,12 @@ PAIRS = 20  # the most on a sheet
 
 
 def headlines(found: dict) -> list[str]:
-    """What a person should know first, a line each."""
+    """What a person should know first, one line each."""
     size, near = found["splits"], found["near_twins"]
     lines = {
         f"{one['of']} faces that stand in {one['in']} too": one["faces"]
         for one in found["exact_twins"]["across"]
-        if size[one["of"]] <= size[one["in"]]  # of the smaller, which is the test's
+        if size[one["of"]] <= size[one["in"]]  # of the smaller (test) split
     }
     lines |= {
         "faces with an exact twin": found["exact_twins"]["faces"],
@@ -44,12 +44,12 @@ def headlines(found: dict) -> list[str]:
 
 
 def twins(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
-    """Photos that stand in the data more than once."""
+    """Photos that occur in the data more than once."""
     return exact(found["exact_twins"]) + near(folder, chosen, found["near_twins"])
 
 
 def labels(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
-    """Labels that may be wrong, or are of no use."""
+    """Labels that may be wrong or useless."""
     parts = blank(folder, chosen, found["blank"])
     if "classes" in found:
         parts += conflicts(folder, chosen, found["conflicts"])
@@ -81,7 +81,7 @@ def exact(found: dict) -> list[Html]:
 
 
 def near(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
-    """Twins up to a mirror, a shift or the light."""
+    """Twins except for mirroring, a shift or the light."""
     kinds = "one photo mirrored, shifted, brightened or compressed again"
     if not found["pairs"]:
         return [sentences(f"No two faces are near twins: {kinds}.")]
@@ -107,7 +107,7 @@ def near(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
 
 
 def blank(folder: Path, chosen: Chosen, rows: list[int]) -> list[Html]:
-    """Images of one gray."""
+    """Images of a single gray level."""
     if not rows:
         return [sentences("No image is blank.")]
     path = folder / "blank.png"
@@ -149,7 +149,7 @@ def conflicts(folder: Path, chosen: Chosen, sets: list[dict]) -> list[Html]:
 
 
 def suspicious(folder: Path, chosen: Chosen, faces: list[dict] | None) -> list[Html]:
-    """Points far from where the others put them."""
+    """Points far from where the face's other points predict them."""
     if faces is None:
         few = "Too few faces know every point to say which points are suspicious."
         return [sentences(few)]
@@ -181,7 +181,7 @@ def draw(
     captions: Sequence[str] = (),
     **options,
 ) -> None:
-    """A sheet of these rows of the source; its captions are row and class."""
+    """Draws a sheet of these rows of the source, captioned with row and class."""
     some = np.searchsorted(chosen.rows, rows)
     names = (*chosen.raw.classes, "")  # the last is for -1, no class
     told = [f"{chosen.rows[i]} {short(names[chosen.label[i]])}".strip() for i in some]

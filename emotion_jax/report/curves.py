@@ -1,4 +1,4 @@
-"""The charts of an evaluation, in the style of those of a data set."""
+"""The charts of an evaluation, in the same style as a data set's."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +11,13 @@ from emotion_jax.report.mosaic import short
 from emotion_jax.scores import ECE_BINS, bins_of, by_coverage
 
 GRAY = "#8a8a92"
-MOST_CURVES = 10  # of the most common classes
+MOST_CURVES = 10  # only for the most common classes
 
 
 def draw_confusion(
     path: Path, counts: Int[np.ndarray, "k k"], names: Sequence[str]
 ) -> None:
-    """Labels down, answers across: in faces, and in percent of each label's."""
+    """Draws labels down, answers across: in faces, and in percent of each label's."""
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     with drawing():
         k = len(names)
@@ -47,7 +47,7 @@ def draw_ranking(
     truth: Int[np.ndarray, " n"],
     names: Sequence[str],
 ) -> None:
-    """Each class against the rest: ROC, and precision against recall."""
+    """Draws each class against the rest: ROC, and precision against recall."""
     from sklearn import metrics as sk
 
     size = np.bincount(truth, minlength=len(names))
@@ -81,7 +81,7 @@ def draw_calibration(
     after: Float[np.ndarray, " n"],
     hit: Bool[np.ndarray, " n"],
 ) -> None:
-    """Accuracy in each bin of confidence, before and after temperature."""
+    """Draws accuracy by bin of confidence, before and after temperature scaling."""
     with drawing():
         figure, (left, right) = figure_of(3.8, 2)
         left.plot([0, 1], [0, 1], ":", color=GRAY, lw=1)
@@ -108,7 +108,7 @@ def draw_calibration(
 def draw_coverage(
     path: Path, sure: Float[np.ndarray, " n"], hit: Bool[np.ndarray, " n"]
 ) -> None:
-    """Accuracy by how many faces are answered; and how sure it is, right and wrong."""
+    """Draws accuracy by share of faces answered; confidence when right and wrong."""
     with drawing():
         figure, (left, right) = figure_of(3.4, 2)
         accuracy = 100 * by_coverage(sure, hit)
@@ -130,7 +130,7 @@ def draw_coverage(
 
 
 def draw_errors(path: Path, distance: Float[np.ndarray, " n"]) -> None:
-    """The cumulative curve of the faces' mean errors, by eye distance."""
+    """Draws the cumulative curve of the faces' mean errors over eye distance."""
     with drawing():
         figure, axis = figure_of(3.2, 1)
         error = 100 * np.sort(distance)

@@ -25,7 +25,7 @@ FIRST = ("accuracy", "macro_f1", "ece", "rmse_px", "nme", "failure_10")  # at th
 def page(
     folder: Path, restored: Restored, split: Split, outputs: dict, found: Numbers
 ) -> str:
-    """Draws every picture into the folder; the page that shows them."""
+    """Draws every picture into the folder; returns the page that shows them."""
     parts = {"overview": ("In short", overview(restored, split, found))}
     for name, task in restored.tasks.items():
         told = Told(found, name)

@@ -1,4 +1,4 @@
-"""The page of a look at a data set: its pictures, and what each asks you to do."""
+"""The page that explores a data set: its pictures, and what each asks you to do."""
 
 from pathlib import Path
 
@@ -19,13 +19,13 @@ from emotion_jax.report.page import (
 )
 from emotion_jax.report.survey import Chosen
 
-MOST_CLASSES = 20  # that are drawn; the tables have all
+MOST_CLASSES = 20  # the most that are drawn; the tables have all
 COLORS = "Blue is the subject's left, green the right, orange the middle."
-UNEVEN = 3.0  # the largest class has so many times the faces of the smallest
+UNEVEN = 3.0  # from this ratio of the largest class to the smallest
 
 
 def page(folder: Path, chosen: Chosen, found: dict) -> str:
-    """Draws every picture into the folder; the page that shows them."""
+    """Draws every picture into the folder; returns the page that shows them."""
     parts = {
         "overview": ("What it is", overview(chosen, found)),
         "classes": ("Classes", classes(folder, chosen, found)),
@@ -66,7 +66,7 @@ def overview(chosen: Chosen, found: dict) -> list[Html]:
 
 
 def shown_classes(found: dict) -> list[str]:
-    """The classes that are drawn: all of them, or the largest, in their order."""
+    """The classes to draw: all of them, or only the largest, in their own order."""
     size = {name: row["all"] for name, row in found["classes"].items()}
     largest = sorted(size, key=size.get, reverse=True)[:MOST_CLASSES]
     return [name for name in size if name in largest and size[name]]
@@ -96,7 +96,7 @@ def classes(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
 
 
 def balance(large: str, most: int, small: str, fewest: int) -> list[object]:
-    """What the sizes of the classes ask for."""
+    """What the class sizes call for."""
     if most == fewest:
         return [f"The classes are of one size, {number(most)}. Accuracy is fair."]
     sizes = f"{large} has {number(most)} faces, {small} {number(fewest)}"
@@ -113,7 +113,7 @@ def balance(large: str, most: int, small: str, fewest: int) -> list[object]:
 
 
 def faces(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
-    """A sheet for each class, and the mean faces."""
+    """A sheet of faces for each class, and the mean faces."""
     everyone = ("all", np.ones(len(chosen.rows), bool))
     drawn = shown_classes(found) if "classes" in found else []
     groups = [(name, chosen.classes[name]) for name in drawn]
@@ -176,7 +176,7 @@ def keypoints(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
 
 
 def missing(folder: Path, found: dict) -> list[Html]:
-    """How often each point is not known."""
+    """How often each point is missing."""
     whole, none = found["faces_with_all_points"], found["faces_with_no_point"]
     if whole == found["faces"]:
         return [sentences("Every face knows every point.")]

@@ -15,10 +15,10 @@ def maps(
     image: UInt8[np.ndarray, "n h w 1"],
     chosen: Int[np.ndarray, " n"],
 ) -> Float32[np.ndarray, "n h2 w2"]:
-    """How much each place speaks for a face's chosen class, 1 where it does the most.
+    """How much each place speaks for a face's chosen class; 1 at the strongest place.
 
-    Selvaraju et al. 2017, eq. 1 and 2: the features' channels, weighed by the mean of
-    the logit's gradient over the places, and what is below zero left out.
+    Selvaraju et al. 2017, eq. 1 and 2: the feature channels, weighted by the mean over
+    places of the logit's gradient, with negative values set to 0.
     """
     side = image.shape[1]
 

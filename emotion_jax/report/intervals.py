@@ -1,4 +1,4 @@
-"""How far a number may be from what other faces of the kind would give."""
+"""How far a number may be from what other such faces would give."""
 
 from collections.abc import Callable
 
@@ -17,16 +17,16 @@ def intervals(
     rows: Int[np.ndarray, " n"],
     person: np.ndarray | None = None,
 ) -> Numbers:
-    """The percentile bootstrap's 95 % of each headline number: @low and @high.
+    """The percentile bootstrap's 95 % interval of each headline number: @low and @high.
 
-    The calibration error is too large by chance, and of a draw once more: its draws are
-    moved by how much their mean is above the number (Efron & Tibshirani 1993, 10.2).
+    Chance makes the calibration error too large, and a resample's once more so: its
+    draws are shifted down by their mean's excess (Efron & Tibshirani 1993, 10.2).
 
     Args:
-      numbers: the numbers of some rows, of which one may stand there several times.
-      rows: to draw from, as many of them each time.
-      person: each row's, "" where unknown. A person's faces are drawn together, for
-        they are alike.
+      numbers: computes the numbers of some rows, which may contain repeats.
+      rows: the rows to draw from, as many of them each time.
+      person: each row's person, "" where unknown. A person's faces are drawn together,
+        because they are alike.
     """
     whole = numbers(rows)
     drawn = [numbers(some) for some in resamples(rows, person)] or [whole]
@@ -41,7 +41,7 @@ def intervals(
 
 
 def resamples(rows: Int[np.ndarray, " n"], person: np.ndarray | None):
-    """Draws with replacement, always the same; none where there is no row."""
+    """Draws with replacement, always the same ones; none if there are no rows."""
     rng, n = np.random.default_rng(0), len(rows)
     group = np.arange(n)
     if person is not None:

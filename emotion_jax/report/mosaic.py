@@ -1,7 +1,7 @@
-"""Many faces in one picture: tiles on dark ground, points drawn, captions below.
+"""Many faces in one picture: tiles on a dark ground, points drawn, captions below.
 
-A point's color says whose side it is on, so that a mirror image which forgot to swap
-left and right is seen at a glance.
+A point's color shows its side of the face, so that a mirror image whose left and right
+were not swapped shows at a glance.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ GAP, LINE, DPI = 4, 18, 100  # in pixels: between tiles, for a caption; and per 
 
 
 def sides(names: Sequence[str]) -> list[str]:
-    """Of each point: the subject's left, right, or the middle."""
+    """Each point's side: the subject's left, right, or the middle."""
     words = [name.split("_") for name in names]
     return [
         next((side for side in ("left", "right") if side in w), "middle") for w in words
@@ -33,19 +33,19 @@ def sides(names: Sequence[str]) -> list[str]:
 
 @contextlib.contextmanager
 def any_script() -> Iterator[None]:
-    """Names in a script that the font lacks are drawn as boxes, without a warning."""
+    """Draws names in a script that the font lacks as boxes, without a warning."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
 
 
 def short(text: str, most: int = 20) -> str:
-    """A text that leaves room for its neighbours."""
+    """A text shortened to leave room for its neighbours."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def evenly(rows: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:
-    """At most so many of the rows, spread over all of them."""
+    """At most `most` of the rows, evenly spread."""
     return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
 
 
@@ -66,13 +66,13 @@ def draw(
     """Draws the faces row by row.
 
     Args:
-      captions: one a face; a row of empty ones takes no room.
+      captions: one per face; a row of empty ones takes no room.
       group: leave a wider gap after this many columns.
-      names: of the points, in pixels of `image`.
-      crosses: the points that a network sees.
-      heat: what to light each face with, from 0 to 1, however coarse.
+      names: of the points, which are in pixels of `image`.
+      crosses: the points that a network predicts.
+      heat: a map to light each face with, from 0 to 1, of any resolution.
     """
-    from matplotlib.figure import Figure  # only who draws pays for the import
+    from matplotlib.figure import Figure  # import it only when drawing
 
     n, side = len(image), image.shape[1]
     x, y, width, height = places(captions, min(columns, n), group, tile)
@@ -104,7 +104,7 @@ def draw(
             figure.savefig(partial)
         with Image.open(partial, formats=["PNG"]) as opened:
             picture = opened.convert("RGB")
-        # The eye sees no difference, and the file is half as long.
+        # The eye sees no difference, and the file is half the size.
         colors = Image.Quantize.MAXCOVERAGE
         few = picture.quantize(256, colors, dither=Image.Dither.NONE)
         few.save(partial, optimize=True)
@@ -119,7 +119,7 @@ def draw_points(
     tile: int,
     look: Mapping,
 ) -> None:
-    """Those of the points that are shown and lie inside their face's tile."""
+    """Draws the points that are shown and lie inside their face's tile."""
     scaled = (points + 0.5) * scale - 0.5
     shown = shown & ((scaled >= 0) & (scaled < tile)).all(-1)
     axis.plot(*(scaled + corners[:, None])[shown].T, ls="", **look)
@@ -133,7 +133,7 @@ def draw_heat(
     shape: tuple[int, int],
     tile: int,
 ) -> None:
-    """Each tile lit by its own map, smoothly."""
+    """Lights each tile by its own map, smoothly."""
     light = np.zeros(shape, np.float32)
     for each, left, top in zip(np.float32(heat), x, y, strict=True):
         soft = Image.fromarray(each).resize((tile, tile), Image.Resampling.BICUBIC)
@@ -149,7 +149,7 @@ def draw_rows(
     captions: Sequence[str],
     **options,
 ) -> None:
-    """Some rows of a source, with the points that are known."""
+    """Draws some rows of a source, with the points that are known."""
     if "keypoints" in raw.labels:
         options |= {"names": POINTS, "points": raw.labels["keypoints"][some]}
         options["known"] = raw.known["keypoints"][some]

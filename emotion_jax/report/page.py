@@ -1,6 +1,6 @@
 """A self-contained HTML page: all text is escaped, and nothing is ever fetched.
 
-Pictures lie in the page itself, and its policy lets the browser load nothing else.
+Pictures are embedded in the page, and its policy lets the browser load nothing else.
 """
 
 import base64
@@ -56,11 +56,11 @@ POLICY = (
     "style-src 'sha256-{}'"
 )
 VOID = ("img", "meta")
-NARROW = 600  # pixels; a telephone shrinks what is wider no further than to this
+NARROW = 600  # pixels; phones shrink wider pictures no further than to this
 
 
 class Html(str):
-    """What is markup already; `tag` escapes every other string."""
+    """A string that is already markup; `tag` escapes every other string."""
 
 
 class Quantity(Html):
@@ -68,7 +68,7 @@ class Quantity(Html):
 
 
 def tag(name: str, /, *content: object, **attributes: object) -> Html:
-    """One element. Attributes may end in _, as `class_` must."""
+    """One element. Attribute names may end in _, as `class_` must."""
     head = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
         for key, value in attributes.items()
@@ -78,32 +78,32 @@ def tag(name: str, /, *content: object, **attributes: object) -> Html:
 
 
 def join(content: Iterable[object]) -> Html:
-    """One thing after the other, text escaped."""
+    """Concatenates the content, escaping text."""
     return Html(
         "".join(c if isinstance(c, Html) else html.escape(str(c)) for c in content)
     )
 
 
 def sentences(*content: object) -> Html:
-    """A paragraph; where nothing is to be said, nothing."""
+    """A paragraph; nothing if it would be empty."""
     said = join(content)
     return tag("p", said) if said else said
 
 
 def code(text: str) -> Html:
-    """What a person types."""
+    """Something to type."""
     return tag("code", text)
 
 
 def number(value: float | int | None) -> str:
-    """A number as the page shows it: whole ones whole, others with two places."""
+    """A number as the page shows it: whole, or else with two decimals."""
     if value is None:
         return "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Html:
-    """Texts stand on the left of their column, numbers, formatted, on the right."""
+    """A table: texts aligned left, numbers formatted and aligned right."""
     rows = [list(row) for row in rows]
     text = [isinstance(c, str) and not isinstance(c, Quantity) for c in rows[0]]
     kinds = ["text" if is_text else "number" for is_text in text]
@@ -118,12 +118,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Html:
 
 
 def folded(title: str, *content: object) -> Html:
-    """What is shown when it is asked for."""
+    """Content that is folded until it is opened."""
     return tag("details", tag("summary", title), *content)
 
 
 def picture(path: Path, text: str, kind: str = "sheet") -> Html:
-    """A PNG inside the page; a `chart` is black on white, and inverted in the dark."""
+    """A PNG inside the page; a `chart` is black on white, inverted in dark mode."""
     with Image.open(path, formats=["PNG"]) as opened:
         width, height = opened.size
     inside = base64.b64encode(path.read_bytes()).decode()
@@ -136,8 +136,8 @@ def document(heading: str, where: str, parts: Mapping[str, tuple[str, list]]) ->
     """The whole page: a heading, what it is about, links to its parts, the parts.
 
     Args:
-      parts: each one's title and content by its anchor; one without content is left
-        out.
+      parts: each part's title and content by its anchor; parts without content are
+        left out.
     """
     parts = {name: part for name, part in parts.items() if part[1]}
     links = [tag("a", title, href=f"#{name}") for name, (title, _) in parts.items()]

@@ -1,4 +1,4 @@
-"""A report's part on a task of points: how far off, which ones, and on which faces."""
+"""A report's part on a task of points: how far off, at which points, on which faces."""
 
 import dataclasses
 from pathlib import Path
@@ -17,7 +17,7 @@ from emotion_jax.tasks.keypoints import FRAME
 
 @dataclasses.dataclass(frozen=True)
 class Points:
-    """Where the network sees the points of a split's faces."""
+    """Where the network places the points of a split's faces."""
 
     name: str
     task: Task
@@ -26,7 +26,7 @@ class Points:
 
 
 def parts(folder: Path, points: Points, told: Told) -> dict:
-    """Each part's name, title and content; draws its pictures into the folder."""
+    """Each part's title and content by name; draws its pictures into the folder."""
     faces, name = points.split.faces, points.name
     label, known = faces["labels"][name], faces["known"][name]
     side = faces["image"].shape[2]
@@ -101,7 +101,7 @@ def extremes(
     error: Float[np.ndarray, "n p 2"],
     known: np.ndarray,
 ) -> list[Html]:
-    """The best, middle and worst faces, labels and predictions drawn."""
+    """The best, middle and worst faces, with labels and predictions drawn."""
     rows = np.flatnonzero(known.any(-1))
     square = np.where(known, np.square(error).mean(-1), 0).sum(-1) / known.sum(-1).clip(
         1

@@ -1,4 +1,4 @@
-"""What networks say of faces, as files: predictions.csv and .json, Kaggle's form."""
+"""Predictions as files: predictions.csv and .json, and Kaggle's form."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ BOX = ("face_x", "face_y", "face_width", "face_height")
 
 
 def write_csv(path: Path, crops: Sequence[Crop], found: Predictions) -> None:
-    """One row a face."""
+    """Writes one row per face."""
     import pandas  # takes a while to import
 
     columns = {"image": [crop.image for crop in crops]}
@@ -37,7 +37,7 @@ def write_csv(path: Path, crops: Sequence[Crop], found: Predictions) -> None:
 def write_json(
     path: Path, crops: Sequence[Crop], found: Predictions, about: Mapping
 ) -> None:
-    """The same, by name, and what else there is to say about the run."""
+    """Writes the same by name, and what else there is to say about the run."""
     faces = []
     for i, crop in enumerate(crops):
         face = {"image": crop.image, "box": crop.box}
@@ -65,7 +65,7 @@ def write_json(
 
 @dataclasses.dataclass(frozen=True)
 class Lookup:
-    """Kaggle's IdLookupTable.csv: which coordinate of which image each row asks for."""
+    """Kaggle's IdLookupTable.csv: which coordinate of which image each row requests."""
 
     path: str
     row: list[str]
@@ -76,7 +76,7 @@ class Lookup:
     def write(
         self, path: Path, at: np.ndarray, crops: Sequence[Crop], found: Predictions
     ) -> None:
-        """RowId and Location, within the image, as Kaggle takes it."""
+        """Writes RowId and Location, kept within the image, as Kaggle takes it."""
         import pandas
 
         values = found.keypoints[at, self.point, self.axis].astype(np.float64)
@@ -86,7 +86,7 @@ class Lookup:
             pandas.DataFrame(table).to_csv(partial, index=False, float_format="%.6f")
 
     def rows_of(self, crops: Sequence[Crop], bad: Mapping[str, str]) -> np.ndarray:
-        """Each row's face, by its ImageId: the surest, which comes first."""
+        """Each row's face, by its ImageId: the most confident, which comes first."""
         index, asked = {}, set(self.image)
         for i, crop in enumerate(crops):
             if crop.number in asked:
@@ -114,7 +114,7 @@ class Lookup:
 
 
 def read_lookup(path: str, points: Sequence[str]) -> Lookup:
-    """The file, for a network of these points."""
+    """Reads the file for a network with these points."""
     import pandas
 
     if not points:

@@ -1,4 +1,4 @@
-"""The numbers of metrics.json as a person reads them, each with its unit."""
+"""The numbers of metrics.json in readable form, each with its unit."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ SHARES += ("recall", "f1", "nme", "pck_10", "failure_10")
 
 
 def written(key: str, value: float | int | None) -> str:
-    """A number by its key: shares in percent, pixels with two places, others three."""
+    """A number by its key: shares in percent, pixels to two decimals, others three."""
     name = measure(key)
     if value is None:
         return "–"
@@ -22,31 +22,31 @@ def written(key: str, value: float | int | None) -> str:
 
 
 class Told:
-    """A task's numbers, as the page writes them: it has no others."""
+    """A task's numbers as the page writes them; the page has no others."""
 
     def __init__(self, found: Numbers, task: str):
         self.found, self.task = found, task
 
     def value(self, key: str) -> float | int | None:
-        """What is compared, not shown."""
+        """The raw value, to compare rather than to show."""
         return self.found[f"{self.task}/{key}"]
 
     def __call__(self, key: str) -> Html:
-        """One number, which says under which key metrics.json has it."""
+        """One number, marked with its key in metrics.json."""
         return shown(f"{self.task}/{key}", self.value(key))
 
     def interval(self, key: str) -> Html:
-        """Where it lies in 95 of 100 draws of the faces."""
+        """Its 95 % bootstrap interval over the faces."""
         return join([self(f"{key}@low"), " to ", self(f"{key}@high")])
 
     def headlines(self) -> list[str]:
-        """The keys that have a name of their own, and a value."""
+        """The keys of headline numbers that have a value."""
         mine = (key for key in HEADLINES if f"{self.task}/{key}" in self.found)
         return [key for key in mine if self.value(key) is not None]
 
 
 def shown(key: str, value: float | int | None) -> Quantity:
-    """The number, its exact value and its key."""
+    """The number as shown, with its exact value and its key."""
     exact = "" if value is None else repr(value)
     return Quantity(tag("data", written(key, value), value=exact, title=key))
 

@@ -1,4 +1,4 @@
-"""A sheet of faces with what the network says of them."""
+"""A sheet of faces with the network's predictions."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ def draw(
     temperature: float = 1.0,
 ) -> None:
     """Draws evenly spaced faces of a split: true points, predicted points, classes."""
-    from matplotlib.figure import Figure  # only who draws pays for the import
+    from matplotlib.figure import Figure  # import it only when drawing
 
     faces = split.faces
     rows = np.linspace(0, len(split) - 1, min(ROWS * COLUMNS, len(split))).astype(int)

@@ -1,4 +1,4 @@
-"""A data set in numbers: what explore.json holds, and its page shows.
+"""A data set in numbers: what explore.json holds and its page shows.
 
 Rows are the source's, from 0: row r is line r + 2 of a CSV file.
 """
@@ -16,30 +16,30 @@ from emotion_jax.files import printable
 from emotion_jax.report import tables
 from emotion_jax.tasks.keypoints import FRAME
 
-SUSPICIOUS = 6.0  # times a point's usual distance from where the others put it
+SUSPICIOUS = 6.0  # times a point's usual distance from its predicted position
 
 Masks = dict[str, Bool[np.ndarray, " n"]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Chosen:
-    """The faces that are looked at."""
+    """The faces being surveyed."""
 
     raw: Raw  # these faces only
     rows: Int64[np.ndarray, " n"]  # each one's row in the source
-    splits: Masks  # every split that has some of them
-    parts: tuple[str, ...]  # those of the splits that share no face
+    splits: Masks  # every split that contains some of them
+    parts: tuple[str, ...]  # the splits that have no face in common
 
     @functools.cached_property
     def label(self) -> Int64[np.ndarray, " n"]:
-        """The number of each face's class; -1 where there is none."""
+        """Each face's class number; -1 where it has none."""
         if "emotion" not in self.raw.labels:
             return np.full(len(self.rows), -1)
         known = self.raw.known["emotion"]
         return np.where(known, self.raw.labels["emotion"].argmax(1), -1)
 
     def name(self, row: int) -> str:
-        """What a row is found by: its file, or else its number in the source."""
+        """What identifies a row: its file, or else its number in the source."""
         if "file" not in self.raw.extra:
             return str(row)
         return str(self.raw.extra["file"][np.searchsorted(self.rows, row)])
@@ -56,7 +56,7 @@ class Chosen:
 
     @functools.cached_property
     def light(self) -> dict[str, Float[np.ndarray, " n"]]:
-        """Each face's mean gray, and the standard deviation of its grays."""
+        """Each face's mean gray level, and the standard deviation of its levels."""
         flat = self.raw.image.reshape(len(self.rows), -1)
         starts = range(0, len(flat), 1024)  # a block's floats fit the cache
         blocks = [flat[i : i + 1024].astype(np.float32) for i in starts]
@@ -88,7 +88,7 @@ def choose(raw: Raw, split: str) -> Chosen:
 
 
 def survey(chosen: Chosen, split: str) -> dict:
-    """Every number that is looked at, ready for JSON."""
+    """All the numbers, ready for JSON."""
     raw = chosen.raw
     found = {
         "data": tables.source(raw),
@@ -114,7 +114,7 @@ def survey(chosen: Chosen, split: str) -> dict:
 
 
 def classes(chosen: Chosen) -> dict:
-    """Faces of each class, by split and in percent."""
+    """The number of faces in each class, by split and in percent."""
     total = max(int((chosen.label >= 0).sum()), 1)
     return {
         name: {s: int((mask & m).sum()) for s, m in chosen.splits.items()}
@@ -124,7 +124,7 @@ def classes(chosen: Chosen) -> dict:
 
 
 def groups_of(chosen: Chosen) -> Masks:
-    """The faces by what they may differ in: all, by part, by class."""
+    """Groups of faces that may differ: all, by part, by class."""
     masks = {"all": np.ones(len(chosen.rows), bool)}
     masks |= {f"split {name}": chosen.splits[name] for name in chosen.parts}
     classes = chosen.classes.items()
@@ -144,7 +144,7 @@ def light(chosen: Chosen) -> dict:
 
 
 def rounded(values) -> list[float]:
-    """As JSON takes them: two places are enough for grays and pixels."""
+    """Values for JSON: two decimals are enough for gray levels and pixels."""
     return [round(float(value), 2) for value in values]
 
 
@@ -175,7 +175,7 @@ def points(
 
 
 def suspicious(chosen: Chosen) -> list[dict] | None:
-    """Faces with a point far from where the others put it, worst first."""
+    """Faces with a point far from where the other points predict it, worst first."""
     known = chosen.raw.known["keypoints"]
     if not suspects.enough(known):
         return None
@@ -228,14 +228,14 @@ def copies(chosen: Chosen) -> dict:
 
 
 def doubtful(found: dict) -> list[int]:
-    """The rows that a person is asked to look at."""
+    """The rows that a person should look at."""
     rows = [row for pair in found["near_twins"]["rows"] for row in pair]
     rows += [row for one in found["conflicts"] for row in one["rows"]]
     return sorted({*rows, *found["blank"]})
 
 
 def across(chosen: Chosen, group: Int64[np.ndarray, " n"]) -> list[dict]:
-    """For any two parts: how many faces of one stand in the other too."""
+    """For any two parts: how many faces of one are in the other too."""
     found = []
     for name in chosen.parts:
         for other in chosen.parts:
@@ -247,7 +247,7 @@ def across(chosen: Chosen, group: Int64[np.ndarray, " n"]) -> list[dict]:
 
 
 def straddling(chosen: Chosen, pairs: Int64[np.ndarray, "m 2"]) -> int:
-    """How many pairs have their faces in two parts."""
+    """How many pairs have their faces in different parts."""
     part = np.zeros(len(chosen.rows), int)
     for k, name in enumerate(chosen.parts):
         part[chosen.splits[name]] = k

@@ -1,4 +1,4 @@
-"""Numbers as text, and what they are on."""
+"""Numbers as text, and the data they were measured on."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,13 +17,13 @@ def source(data: Split | Raw) -> str:
 
 
 def describe(split: Split) -> str:
-    """Which faces a number is on, and which labels if not their original ones."""
+    """Which faces a number was measured on, and which labels if not the originals."""
     labels = "" if split.labels == "original" else f", labels {split.labels}"
     return f"{source(split)}, split {split.name}, {len(split):,} faces{labels}"
 
 
 def twins(split: Split) -> str:
-    """What became of the training faces that are held out too; "" for none."""
+    """What happened to the training faces that are also held out; "" for none."""
     if split.dropped:
         return (
             f"{split.dropped:,} more are left out because a held-out split has "
@@ -38,7 +38,7 @@ def twins(split: Split) -> str:
 
 
 def used(train: Mapping[str, Split], val: Mapping[str, Split]) -> list[str]:
-    """What a run trains and validates on, a line each."""
+    """What a run trains and validates on, one line each."""
     lines = []
     for use, splits in (("train", train), ("val", val)):
         for split in splits.values():
@@ -49,7 +49,7 @@ def used(train: Mapping[str, Split], val: Mapping[str, Split]) -> list[str]:
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table in Markdown: the first column is of words, the others stand right."""
+    """A table in Markdown: words in the first column, the others aligned right."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
@@ -62,7 +62,7 @@ def cell(value: float | int | None) -> str:
 
 
 def numbers(found: Mapping[str, float | int | None], tasks: Mapping[str, Task]) -> str:
-    """For each task with a known label: its numbers, then one row a name."""
+    """For each task with a known label: its numbers, then one row per name."""
     lines = []
     for name, task in tasks.items():
         mine = {

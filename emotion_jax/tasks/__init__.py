@@ -1,7 +1,7 @@
 """Tasks: what a label is, its loss, its step metrics and its report.
 
 The table, the pipeline, the augmentation and the network's heads read only what a task
-declares, so a third one is one dataclass and a line in TASKS.
+declares, so a third task takes one dataclass and a line in TASKS.
 """
 
 from collections.abc import Iterable, Mapping
@@ -43,7 +43,7 @@ def mirrored(names: tuple[str, ...]) -> tuple[int, ...]:
 def total_and_count(
     values: Float[Array, "..."], mask: Bool[Array, "..."]
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """A masked sum and what to divide it by: pairs add over batches and devices."""
+    """A masked sum and what to divide it by; pairs add up over batches and devices."""
     return jnp.where(mask, values, 0.0).sum(), mask.sum().astype(jnp.float32)
 
 
@@ -85,7 +85,7 @@ def losses_and_metrics(
             lesson = task.lesson(outputs[name], taught[name], side).mean()
             metrics[f"{name}/lesson"] = lesson, jnp.ones(())
             mean += task.teacher_share * (lesson - mean)
-        if task.weight == "learned":  # of nothing, no noise can be learnt
+        if task.weight == "learned":  # without labels, learn no noise
             some = (count > 0) | (name in taught)
             log_variance = jnp.where(some, outputs["log_variance"][name], 0.0)
             loss += losses.uncertain(mean, log_variance)

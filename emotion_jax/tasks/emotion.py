@@ -24,8 +24,8 @@ class Emotion(Task):
 
     Attributes:
       classes: 5, 7, or the names themselves.
-      focal_gamma: above 0, faces that are easy already count less.
-      class_weights: "", "inverse", "effective", or a weight a class.
+      focal_gamma: above 0, faces that are already easy count less.
+      class_weights: "", "inverse", "effective", or one weight per class.
       teacher_temperature: softens both distributions (Hinton et al. 2015).
     """
 
@@ -81,7 +81,7 @@ class Emotion(Task):
         return tuple(self.classes)
 
     def counted(self, counts: Sequence[int]) -> "Emotion":
-        """The same task, its class weights as numbers for these faces of training."""
+        """The same task, its class weights as numbers for these training faces."""
         weights = ""
         if self.class_weights and any(counts):
             given = losses.class_weights(self.class_weights, np.array(counts, float))
@@ -105,15 +105,15 @@ class Emotion(Task):
     def lesson(
         self, output: Float[Array, "b k"], answer: Float[Array, "b k"], side: int
     ) -> Float[Array, " b"]:
-        """Cross-entropy with the teacher's distribution, both at one temperature.
+        """Cross-entropy with the teacher's distribution, both at the same temperature.
 
-        The square keeps its gradient's size (Hinton et al. 2015, 2).
+        Its square keeps the gradient's size (Hinton et al. 2015, 2).
         """
         t = self.teacher_temperature
         return losses.focal(output / t, jax.nn.softmax(answer / t), 0.0) * t**2
 
     def metrics(self, output, label, known, side: int) -> dict[str, tuple]:
-        """(per-example values, mask) of what the step logs beside the loss."""
+        """(per-example values, mask) of what the step logs besides the loss."""
         hit = output.argmax(-1) == label.argmax(-1)
         return {"accuracy": (hit.astype(jnp.float32), known)}
 
@@ -127,7 +127,7 @@ class Emotion(Task):
         extra: Mapping[str, np.ndarray],
         temperature: float = 1.0,
     ) -> scores.Numbers:
-        """Every number of a classification, after temperature; @raw is before."""
+        """Every number of a classification, after temperature; @raw is before it."""
         logits, truth = self.answers(output, label, known, classes)
         found = scores.classification(logits / temperature, truth, self.names)
         raw = scores.classification(logits, truth, self.names)
@@ -145,7 +145,7 @@ class Emotion(Task):
     def details(
         self, output, label, known, side: int, classes, extra, temperature: float
     ) -> scores.Numbers:
-        """What a report has beside: curves' areas, coverage, every confusion."""
+        """What a report has in addition: curves' areas, coverage, every confusion."""
         logits, truth = self.answers(output, label, known, classes)
         return scores.choices(logits / temperature, truth, self.names)
 
@@ -158,7 +158,7 @@ class Emotion(Task):
     ) -> tuple[Float[np.ndarray, "m k"], Int[np.ndarray, " m"]]:
         """Logits and true class of the faces whose class is known.
 
-        A model of more classes than the data is renormalised over the data's.
+        A model with more classes than the data is renormalised over the data's.
         """
         present = np.isin(self.names, classes)
         return np.where(present, output[known], -np.inf), label[known].argmax(-1)

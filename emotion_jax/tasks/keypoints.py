@@ -21,11 +21,11 @@ class Keypoints(Task):
     """Where a face's fifteen points are.
 
     Attributes:
-      loss: of POINT_LOSSES, or "heatmap", which wants the head "heatmap".
-      delta_px: beyond it an error counts linearly; the width of the heat map's
+      loss: one of POINT_LOSSES, or "heatmap", which needs the head "heatmap".
+      delta_px: beyond it an error counts linearly; also the width of the heat map's
         target. In pixels of the 96-pixel frame.
-      learn_offset: the labels may lie off the picture, all to one side: learn by how
-        much, from mirrored faces (offset.py).
+      learn_offset: the labels may all be shifted to one side: learn by how much, from
+        mirrored faces (offset.py).
     """
 
     head: str = "flat"
@@ -60,7 +60,7 @@ class Keypoints(Task):
         known: Bool[Array, "b p"],
         side: int,
     ) -> tuple[Float[Array, "b p"], Bool[Array, "b p"]]:
-        """The loss of x and y together, a point; and which values count."""
+        """The loss of x and y together, per point; and which values count."""
         if self.loss == "heatmap":
             sigma = self.delta_px * side / FRAME
             return losses.heatmap(output, label, side, sigma), known
@@ -76,7 +76,7 @@ class Keypoints(Task):
         return self.loss_of(output, answer, known, side)[0]
 
     def metrics(self, output, label, known, side: int) -> dict[str, tuple]:
-        """(per-example values, mask) of what the step logs beside the loss."""
+        """(per-example values, mask) of what the step logs besides the loss."""
         error = (as_points(output, side) - label) * (FRAME / side)
         return {"square_px": (jnp.square(error).mean(-1), known)}
 
@@ -101,7 +101,7 @@ class Keypoints(Task):
         known: Bool[np.ndarray, "n p"],
         side: int,
     ) -> tuple[Float[np.ndarray, "n p 2"], Float[np.ndarray, " n"]]:
-        """Differences, and the distance of the true eye centres, NaN where unknown."""
+        """Errors, and the distance between the true eye centres, NaN where unknown."""
         error = (output - label).astype(np.float64) * (FRAME / side)
         eyes = [self.names.index(f"{eye}_eye_center") for eye in ("left", "right")]
         span = label[:, eyes[0]] - label[:, eyes[1]]
@@ -110,5 +110,5 @@ class Keypoints(Task):
 
 
 def as_points(output: Float[Array, "b p ..."], side: int) -> Float[Array, "b p 2"]:
-    """Pixels as they are; heat maps, which their head gives in training, as pixels."""
+    """Points in pixels, also from the heat maps that their head gives in training."""
     return output if output.ndim == 3 else losses.soft_argmax(output, side)

@@ -1,10 +1,10 @@
-"""Labels that lie off the picture, all to one side: by how much is learnt.
+"""Labels that are all shifted to one side: learns by how much.
 
-Who labels points may put all of them a little to the right, as the makers of the
-YouTube Faces labels did. In a mirrored face such labels lie to the left, and a network
-that is taught both learns the middle. `learn_offset` of a task of points makes the
-offset a parameter: the labels of a turned or mirrored face are moved back to where the
-same hand would have put them, and the network learns the labels as they are.
+An annotator may put all points a little to the right, as the makers of the YouTube
+Faces labels did. In a mirrored face such labels lie to the left, and a network
+trained on both learns the middle. A point task's `learn_offset` makes the offset a
+parameter: the labels of a turned or mirrored face are moved back to where the same
+person would have put them, and the network learns the labels as they are.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from emotion_jax.tasks.task import Task
 
-UNIT = 24  # of a side: a parameter moves by so much of it as the rate is, as biases do
+UNIT = 24  # an offset is learnt in units of side / 24, and so at the rate of biases
 
 
 def learners(tasks: Mapping[str, Task]) -> tuple[str, ...]:
@@ -25,7 +25,7 @@ def learners(tasks: Mapping[str, Task]) -> tuple[str, ...]:
 
 
 def parameter(name: str) -> str:
-    """What a task's is called among the network's."""
+    """The name of a task's offset among the network's parameters."""
     return f"offset_{name}"
 
 
@@ -35,10 +35,10 @@ def keep(
     turn: Float[Array, "b 2 2"],
     side: int,
 ) -> dict:
-    """The labels of turned faces, off by as much and to the same side as all.
+    """The labels of turned faces, shifted as far and to the same side as all others.
 
-    They are off by o in every picture as it is; the augmentation, whose linear part is
-    `turn`, made turn @ o of it, so (1 - turn) @ o is added.
+    In every original picture labels are off by o; the augmentation, whose linear part
+    is `turn`, made that turn @ o, so (1 - turn) @ o is added.
     """
     rest, scale = jnp.eye(2)[None] - turn, side / UNIT
     return labels | {
@@ -50,7 +50,7 @@ def keep(
 def learnt(
     tasks: Mapping[str, Task], params: Mapping, side: int
 ) -> dict[str, Float[np.ndarray, "2"]]:
-    """What each task that learns one has learnt: x and y in pixels of the image."""
+    """The offset that each task with one has learnt: x and y in pixels of the image."""
     found = {name: params[parameter(name)] for name in learners(tasks)}
     return {
         name: np.asarray(value, np.float32) * np.float32(side / UNIT)

@@ -1,4 +1,4 @@
-"""What the table, the pipeline, the network and the evaluation know of any task."""
+"""What the table, the pipeline, the network and the evaluation know about any task."""
 
 import abc
 import dataclasses
@@ -17,17 +17,17 @@ class Task(abc.ABC):
     """A label, its loss, its step metrics and its report.
 
     `output` below is what the task's head gives: logits, or pixels of an image of
-    `side`. Unknown labels are 0, never NaN: a NaN would survive the mask's gradient.
+    `side`. Unknown labels are 0, never NaN: a mask does not stop NaN in the gradient.
 
     Attributes:
       section: its name in config.tasks.
-      kind: of its labels: `classes` (a distribution over names) or `points` (x, y in
-        pixels of the image).
+      kind: what its labels are: `classes` (a distribution over names) or `points` (x, y
+        in pixels of the image).
       names: of the classes or points, in the network's order.
       headline: the number by which checkpoints are ranked.
-      weight: of the loss beside other tasks'; "learned" weighs by uncertainty.
-      teachers: checkpoints to learn from, beside the labels.
-      teacher_share: of the loss; the rest is the labels'.
+      weight: of its loss relative to other tasks'; "learned" weighs by uncertainty.
+      teachers: checkpoints to learn from, besides the labels.
+      teacher_share: the teachers' share of the loss; the rest is the labels'.
     """
 
     weight: float | str = 1.0
@@ -55,7 +55,7 @@ class Task(abc.ABC):
 
     @property
     def all_teachers(self) -> tuple[str, ...]:
-        """The checkpoints to learn from, be it one, several or none."""
+        """The checkpoints to learn from: one, several or none."""
         one = isinstance(self.teachers, str) and self.teachers
         return (self.teachers,) if one else tuple(self.teachers)
 
@@ -77,11 +77,11 @@ class Task(abc.ABC):
     def lesson(
         self, output: Float[Array, "b ..."], answer: Float[Array, "b ..."], side: int
     ) -> Float[Array, "b ..."]:
-        """The loss against a teacher's answer, which is as the network's own."""
+        """The loss against a teacher's answer: logits, or points in pixels."""
 
     @abc.abstractmethod
     def metrics(self, output, label, known, side: int) -> dict[str, tuple]:
-        """(per-example values, mask) of what the step logs beside the loss."""
+        """(per-example values, mask) of what the step logs besides the loss."""
 
     @abc.abstractmethod
     def report(
@@ -97,12 +97,12 @@ class Task(abc.ABC):
         """Every number that training logs, for all faces of a split.
 
         Args:
-          classes: that the split has.
+          classes: those that the split has.
           extra: the split's further columns.
         """
 
     def details(
         self, output, label, known, side: int, classes, extra, temperature: float
     ) -> Numbers:
-        """What a report has beside, and training does not log."""
+        """What a report has in addition, and training does not log."""
         return {}

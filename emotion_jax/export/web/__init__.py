@@ -1,6 +1,6 @@
 """A page that reads faces in the browser: static files, the same on every server.
 
-The page is in page/, as it is written; beside it go the network, the face detector,
+The page is copied from page/ as it is; beside it go the network, the face detector,
 and onnxruntime-web with its WebAssembly.
 """
 
@@ -30,13 +30,13 @@ def make(restored: Restored, ort_web: Path | None) -> dict[str, bytes]:
 
 
 def page() -> dict[str, bytes]:
-    """The page itself, and the licence of what runs it."""
+    """The page itself, and the licence of the runtime."""
     folder = resources.files(__name__) / "page"
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
 def detector() -> dict[str, bytes]:
-    """What finds the faces, and its licence."""
+    """The face detector, and its licence."""
     names = {
         "detector.onnx": "detector.onnx",
         "detector.LICENSE": "LICENSE.detector.txt",

@@ -1,4 +1,4 @@
-"""A package of npm, from the registry that npm uses here, of known contents."""
+"""Fetches an npm package of known contents, from the registry that npm uses here."""
 
 import base64
 import hashlib
@@ -11,14 +11,14 @@ from emotion_jax.errors import Stopped
 
 
 def fetch(package: str, sha512: str, folder: Path, members: Iterable[str] = ()) -> None:
-    """Unpacks all of a package, or these members, into a folder: as `package/...`.
+    """Unpacks a whole package, or only these members, into a folder: as `package/...`.
 
     Args:
-      package: its name and version, as `onnxruntime-web@1.30.0`.
-      sha512: of the tarball, in base64, as npm calls it its integrity.
+      package: its name and version, such as `onnxruntime-web@1.30.0`.
+      sha512: of the tarball, in base64, which npm calls its integrity.
 
     Raises:
-      Stopped: npm or tar failed, or brought other contents.
+      Stopped: npm or tar failed, or the contents differ.
     """
     run(package, "npm", "pack", package, "--silent", folder=folder)
     (tarball,) = folder.glob("*.tgz")
@@ -29,7 +29,7 @@ def fetch(package: str, sha512: str, folder: Path, members: Iterable[str] = ()) 
 
 
 def run(package: str, tool: str, *args: str, folder: Path) -> None:
-    """Runs a tool in a folder; what it says of a failure becomes the sentence."""
+    """Runs a tool in a folder; if it fails, its own message becomes the error."""
     command = [shutil.which(tool) or tool, *args]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:

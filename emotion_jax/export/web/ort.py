@@ -13,7 +13,7 @@ SHA512 = (
     "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfK"
     "YQ=="
 )
-# Its files, and as what they are written: every server knows what a .js is.
+# Its files, and the names they are written under: every server knows the type of .js.
 FILES: Mapping[str, str] = {
     "ort.wasm.bundle.min.mjs": "ort.js",
     "ort-wasm-simd-threaded.wasm": "ort.wasm",
@@ -21,7 +21,7 @@ FILES: Mapping[str, str] = {
 
 
 def check(given: Path | None) -> None:
-    """Raises where the files will not be had."""
+    """Raises if the files cannot be obtained."""
     if given is not None:
         find(given)
     elif missing := [tool for tool in ("npm", "tar") if not shutil.which(tool)]:
@@ -32,7 +32,7 @@ def check(given: Path | None) -> None:
 
 
 def files(given: Path | None) -> dict[str, bytes]:
-    """The files by the names that the page has for them."""
+    """The files by the names that the page uses for them."""
     if given is not None:
         return read(find(given))
     with tempfile.TemporaryDirectory() as folder:
@@ -44,7 +44,7 @@ def read(folder: Path) -> dict[str, bytes]:
 
 
 def find(given: Path) -> Path:
-    """Where in the folder of the package, or of its files alone, the files are."""
+    """The folder of the files: the given one, or `dist` in it if it is the package."""
     for folder in (given, given / "dist"):
         if all((folder / file).is_file() for file in FILES):
             return folder
@@ -54,6 +54,6 @@ def find(given: Path) -> Path:
 
 
 def fetch(folder: Path) -> Path:
-    """Its files, into a folder, which afterwards holds them in `package/dist`."""
+    """Fetches its files into a folder, and returns `package/dist` there."""
     npm.fetch(PACKAGE, SHA512, folder, [f"package/dist/{file}" for file in FILES])
     return folder / "package" / "dist"

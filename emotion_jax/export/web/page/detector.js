@@ -1,12 +1,12 @@
-// Finds faces with BlazeFace, step by step as emotion_jax/photo/detect.py says and does.
+// Finds faces with BlazeFace, in the steps that emotion_jax/photo/detect.py describes.
 // Boxes are [left, top, right, bottom] in pixels, (0, 0) the picture's top left corner.
 
 import { resize } from "./pixels.js";
 import { session, Tensor } from "./reader.js";
 
 const SIDE = 256;
-const GRIDS = [[16, 2], [8, 6]]; // cells a side, anchors a cell
-const SAME = 0.3; // overlap from which on two boxes are one face
+const GRIDS = [[16, 2], [8, 6]]; // cells per side, anchors per cell
+const SAME = 0.3; // overlap above which two boxes are one face
 const [CLOSER, OVERLAP, LOOKS, CONTEXT] = [0.4, 0.25, 3, 2];
 const [SCALE, SHIFT] = [1.14, 0.085];
 const ANCHORS = GRIDS.flatMap(([cells, each]) =>
@@ -30,7 +30,7 @@ export class Detector {
   }
 
   /** The boxes of an image's faces. A photo gets closer looks, and each face a second
-   * one; of a live picture the next frame is that. */
+   * one; in a live picture the next frame serves as that. */
   async find(image, live = false) {
     let faces = [];
     for (const look of windows(image.width, image.height, live ? 1 : LOOKS)) {
@@ -51,7 +51,7 @@ export class Detector {
     return faces.map(({ box }) => box);
   }
 
-  /** What is left of a face, and where, in a look at it alone. */
+  /** The face as a second look at it alone finds it; empty if it finds none. */
   async second(image, { box }) {
     const reach = (Math.max(box[2] - box[0], box[3] - box[1]) * CONTEXT) / 2;
     const [x, y] = [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2];
@@ -63,7 +63,7 @@ export class Detector {
     return found.filter((face) => covers(face.box, box)).slice(0, 1);
   }
 
-  /** What one window shows: boxes and scores. */
+  /** The boxes and scores found in one window. */
   async lookAt(image, window) {
     const [x, y, width, height] = window;
     const k = SIDE / Math.max(width, height);
@@ -95,7 +95,7 @@ export class Detector {
   }
 }
 
-/** Those that no inner edge of their window cuts. */
+/** The faces that no inner edge of their window cuts. */
 function whole(found, [x, y, width, height], image) {
   return found.filter(
     ({ box }) =>
@@ -106,7 +106,7 @@ function whole(found, [x, y, width, height], image) {
   );
 }
 
-/** Those that overlap no surer one. */
+/** The faces that overlap none with a higher score. */
 function apart(faces) {
   const kept = [];
   for (const face of faces.toSorted((a, b) => b.score - a.score)) {
@@ -117,8 +117,8 @@ function apart(faces) {
   return kept;
 }
 
-/** The square in which a training set would show a face, [x, y, side, side]: as
- * emotion_jax/photo/crop.py says. */
+/** The square in which a training set would show a face, [x, y, side, side], as
+ * described in emotion_jax/photo/crop.py. */
 export function frame([left, top, right, bottom]) {
   const size = (right - left + bottom - top) / 2;
   const side = Math.max(1, round(size * SCALE));
@@ -127,7 +127,7 @@ export function frame([left, top, right, bottom]) {
   return [x, y, side, side];
 }
 
-/** One face for each heap of overlapping answers, the surest first. */
+/** One face for each cluster of overlapping answers, the highest score first. */
 function merge(found) {
   let rest = found.toSorted((a, b) => b.score - a.score);
   const faces = [];

@@ -1,10 +1,10 @@
-// The worker that finds faces, as seen from the page.
+// The page's handle on the worker that finds faces.
 
 export class Finder {
   /** Resolves once the worker is ready. */
   static open() {
     const finder = new Finder();
-    finder.waiting = []; // for the worker's answers, which come in order
+    finder.waiting = []; // resolvers for the worker's answers, which come in order
     finder.worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
     finder.worker.onmessage = ({ data: { boxes, wrong } }) => {
       const { resolve, reject } = finder.waiting.shift();

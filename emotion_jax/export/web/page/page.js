@@ -1,4 +1,4 @@
-// The page: a photo or the camera in, its faces found, read and shown.
+// The page: finds, reads and shows the faces of a photo or of the camera.
 
 import { frame } from "./detector.js";
 import { Finder } from "./finder.js";
@@ -7,15 +7,15 @@ import { Reader, start } from "./reader.js";
 import * as view from "./view.js";
 
 const LARGEST = 4096; // pixels of a photo's longer side
-const PAUSE = 50; // milliseconds that the search for faces leaves to all else
+const PAUSE = 50; // milliseconds that the search for faces leaves to everything else
 const get = (id) => document.getElementById(id);
 const [stage, file, button, video] = ["stage", "file", "camera", "video"].map(get);
-const canvas = new OffscreenCanvas(1, 1); // holds the picture that is read
+const canvas = new OffscreenCanvas(1, 1); // holds the picture being read
 const pen = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
 let finder, reader;
-let turn = 0; // what is shown; a newer one ends what an older one is doing
+let turn = 0; // counts the things shown; a newer one ends an older one's work
 
-/** The pixels of a picture, which the canvas holds from now on. */
+/** The pixels of a picture, which the canvas then holds. */
 function take(picture, width, height) {
   if (canvas.width !== width || canvas.height !== height) {
     Object.assign(canvas, { width, height });
@@ -24,7 +24,7 @@ function take(picture, width, height) {
   return pen.getImageData(0, 0, width, height);
 }
 
-/** The faces of an image, from left to right, with all that is known of each. */
+/** The faces of an image, from left to right, with all that is known about each. */
 async function read(image, boxes) {
   const frames = boxes.map(frame).sort((a, b) => a[0] - b[0]);
   if (!frames.length) {
@@ -38,7 +38,7 @@ async function read(image, boxes) {
   });
 }
 
-/** Points of the network's image, where they are in the picture. */
+/** Points of the network's image, converted to the picture's coordinates. */
 function inPicture(values, [left, top, width, height]) {
   const { side } = reader;
   return reader.points.map((_, i) => [
@@ -59,7 +59,7 @@ function count(found) {
   return found.length === 1 ? "One face." : `${found.length} faces.`;
 }
 
-/** Ends what is being done, and begins another thing. */
+/** Ends what is running, and starts something else. */
 function begin(what, ...more) {
   stop();
   const mine = turn;
@@ -149,8 +149,8 @@ async function watch(live, mine) {
   }
 }
 
-/** Looks for the camera's faces again and again, beside the reading of its frames,
- * which are read where the newest look found them. */
+/** Looks for the camera's faces again and again, while `watch` reads its frames where
+ * the newest look found them. */
 async function follow(live, mine) {
   while (mine === turn) {
     live.boxes = await finder.find(live.image, true);
@@ -182,7 +182,7 @@ function end(stream) {
   stream.getTracks().forEach((track) => track.stop());
 }
 
-/** Gives up what is being done, and says why; a newer one does not care. */
+/** Gives up what is running, and says why, unless something newer is running. */
 function lose(which, sentence) {
   if (which === turn) {
     stop();
@@ -194,7 +194,7 @@ function listen() {
   file.addEventListener("change", () => {
     if (file.files.length) {
       begin(readPhoto, file.files[0]);
-      file.value = ""; // or the same photo, chosen again, would be no change
+      file.value = ""; // or choosing the same photo again would be no change
     }
   });
   button.addEventListener("click", () => {

@@ -1,11 +1,11 @@
-// Gray levels and sizes as Pillow makes them, so that the network sees here what it saw
-// in training. An image is what a canvas gives: {data, width, height}, four bytes a
-// pixel, of which the last is not looked at.
+// Gray levels and resizing as in Pillow, so that the network sees here what it saw in
+// training. An image is what a canvas gives: {data, width, height}, four bytes per
+// pixel, of which the last is ignored.
 
-const BITS = 22; // of a weight's fraction, as in Pillow
+const BITS = 22; // in a weight's fraction, as in Pillow
 const HALF = 1 << (BITS - 1);
 
-/** Pillow's L, the luma of ITU-R 601-2, in place of each color. */
+/** Replaces each color by Pillow's L, the luma of ITU-R 601-2. */
 export function gray({ data, width, height }) {
   const made = new Uint8ClampedArray(data.length);
   for (let i = 0; i < data.length; i += 4) {
@@ -16,8 +16,8 @@ export function gray({ data, width, height }) {
 }
 
 /** A window of an image, [x, y, width, height], resized by Pillow's BILINEAR, three bytes
- * a pixel: half-pixel centres, a wider triangle when shrinking, first across and then
- * down, rounded after both. */
+ * per pixel: half-pixel centres, a wider triangle when shrinking, first horizontally,
+ * then vertically, rounded after each. */
 export function resize(image, width, height, window = [0, 0, image.width, image.height]) {
   const down = taps(window[3], height);
   const narrow = across(image, window, taps(window[2], width));
@@ -64,8 +64,8 @@ function across({ data, width }, [left, top, , height], { first, size, most, wei
   return made;
 }
 
-/** Of each of `count` pixels that a line of a length is resized to: the first pixel it is
- * made of, how many, at most how many of any, and their weights. */
+/** For each of the `count` pixels that a line of this length is resized to: the first
+ * pixel it is made of and their number; also the largest number, and the weights. */
 function taps(length, count) {
   const scale = length / count;
   const reach = Math.max(scale, 1);
@@ -88,8 +88,8 @@ function taps(length, count) {
   return { first, size, most, weights };
 }
 
-/** What a box, [x, y, width, height], holds: gray levels, of a side, as the network takes
- * them. The picture's edge is repeated where the box leaves it. */
+/** The gray levels in a box, [x, y, width, height], resized to a side, as the network
+ * takes them. The picture's edge is repeated where the box extends beyond it. */
 export function crop({ data, width, height }, [left, top, w, h], side) {
   const part = { data: new Uint8ClampedArray(4 * w * h), width: w, height: h };
   for (let y = 0, to = 0; y < h; y += 1) {

@@ -1,8 +1,8 @@
-// The network: gray faces in, each one's probabilities and points out.
+// The network: from gray faces to each one's probabilities and points.
 
 import * as ort from "./ort.js";
 
-/** A file of this folder, wherever the folder is. */
+/** Loads a file of this folder, wherever the folder is. */
 export async function load(name) {
   const answer = await fetch(new URL(name, import.meta.url));
   if (!answer.ok) {
@@ -11,8 +11,8 @@ export async function load(name) {
   return answer;
 }
 
-/** Starts the runtime. Its program is handed over as bytes, so that the server need not
- * know what kind of file it is; one thread needs no headers of isolation. */
+/** Starts the runtime. Its program is passed as bytes, so that the server need not know
+ * its file type; a single thread needs no isolation headers. */
 export async function start() {
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmBinary = await (await load("ort.wasm")).arrayBuffer();
@@ -36,7 +36,7 @@ export class Reader {
     return reader;
   }
 
-  /** What the network answers for gray levels of faces of its side: for each, by output. */
+  /** The network's outputs for faces in gray, of its own side: one object per face. */
   async read(faces) {
     const { side } = this;
     const pixels = new Uint8Array(faces.length * side * side);

@@ -1,4 +1,4 @@
-// What is shown: the picture with boxes and points, and a card a face.
+// What is shown: the picture with boxes and points, and a card per face.
 
 const COLORS = ["#4c7dff", "#f0862b", "#1fae6c", "#e2509b", "#9468f2", "#12a5c2"];
 const LINES = [
@@ -15,13 +15,13 @@ const cards = get("faces");
 
 export const color = (i) => COLORS[i % COLORS.length];
 
-/** Says a sentence; a wrong one looks like it. */
+/** Shows a sentence, styled as an error if something is wrong. */
 export function tell(sentence, wrong = false) {
   get("status").textContent = sentence;
   get("status").classList.toggle("wrong", wrong);
 }
 
-/** Draws the picture, and over it what was found; as in a mirror for the camera. */
+/** Draws the picture, and over it what was found; mirrored for the camera. */
 export function draw(picture, found, names, mirror) {
   const { width, height } = picture;
   if (canvas.width !== width || canvas.height !== height) {
@@ -46,7 +46,7 @@ export function draw(picture, found, names, mirror) {
   found.forEach((face, i) => drawFace(pen, face, names, place, unit, color(i), i + 1));
 }
 
-/** The stage as it was at first. */
+/** Resets the stage to its initial state. */
 export function clear() {
   canvas.hidden = true;
   get("invitation").hidden = false;
@@ -93,7 +93,7 @@ function drawFace(pen, { box, points }, names, place, unit, ink, number) {
   }
 }
 
-/** One card a face, kept from frame to frame. */
+/** One card per face, kept from frame to frame. */
 export function list(found, classes, side) {
   while (cards.children.length > found.length) {
     cards.lastElementChild.remove();

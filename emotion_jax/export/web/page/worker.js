@@ -1,4 +1,4 @@
-// Finds faces beside the page, which goes on meanwhile: one picture after the other.
+// Finds faces one picture at a time, without blocking the page.
 
 import { Detector } from "./detector.js";
 import { start } from "./reader.js";
@@ -12,5 +12,5 @@ addEventListener("message", ({ data: { image, live } }) => {
     const detector = await opening;
     postMessage({ boxes: await detector.find(image, live) });
   };
-  last = last.then(look).catch(fail); // or no later picture would get its turn
+  last = last.then(look).catch(fail); // otherwise no later picture would get its turn
 });
