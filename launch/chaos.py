@@ -87,7 +87,9 @@ def last_step(log: Path) -> int:
         return 0
 
 
-def kill_one(running: list[subprocess.Popen], dice: random.Random) -> str:
+def kill_one(
+    workdir: Path, running: list[subprocess.Popen], dice: random.Random
+) -> str:
     """Kills a process; returns how the others ended, or `too late` if all were done."""
     victim = dice.choice(running)
     if victim.poll() is not None:
@@ -100,7 +102,8 @@ def kill_one(running: list[subprocess.Popen], dice: random.Random) -> str:
         process.wait(PATIENCE_S)
     codes = {p.returncode for p in running if p is not victim} - {0}
     if codes - {3}:
-        raise SystemExit(f"the others ended with {sorted(codes)}, not 3")
+        ended = f"the others ended with {sorted(codes)}, not 3"
+        raise SystemExit(ended + outputs(workdir))
     return f"others in {time.monotonic() - since:.0f} s" if codes else ""
 
 
@@ -140,13 +143,19 @@ def run(workdir: Path, processes: int, kills: int, dice: random.Random) -> list[
             moment = dice.choice(MOMENTS)
             wait_for(moment, workdir, running, dice)
             step = last_step(workdir / "metrics.jsonl")
-            left = kill_one(running, dice)
+            left = kill_one(workdir, running, dice)
             moments.append(", ".join(filter(None, [f"{moment} ({step})", left])))
             continue
         for process in running:
             if code := process.wait():
-                raise SystemExit(f"{workdir} ended with {code}; see {workdir}.*.txt")
+                raise SystemExit(f"{workdir} ended with {code}{outputs(workdir)}")
         return moments
+
+
+def outputs(workdir: Path) -> str:
+    """The ends of what the processes printed: their files are about to go."""
+    files = sorted(workdir.parent.glob(f"{workdir.name}.*.txt"))
+    return "".join(f"\n\n{file.name}:\n{file.read_text()[-3000:]}" for file in files)
 
 
 def main() -> None:

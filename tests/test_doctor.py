@@ -74,11 +74,19 @@ def test_a_patience_that_is_none_is_told(patience):
     assert f"argument --patience: invalid seconds value: '{patience}'" in found.stderr
 
 
+# Hears Ctrl-C as usual, though a shell that runs tests in the background ignores it.
+INTERRUPTIBLE = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("emotion_jax.doctor", run_name="__main__")
+"""
+
+
 def test_an_interrupt_is_no_traceback(tmp_path):
     (tmp_path / "absl").mkdir()
     (tmp_path / "absl" / "__init__.py").write_text("import time; time.sleep(100)")
     env = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    command = [sys.executable, "-m", "emotion_jax.doctor"]
+    command = [sys.executable, "-c", INTERRUPTIBLE]
     with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as run:
         assert "looking" in run.stderr.readline()
         run.send_signal(signal.SIGINT)

@@ -88,7 +88,15 @@ def test_a_second_sigterm_does_not_disturb_the_end():
     assert ended
 
 
-def test_steps_save_first_and_an_interrupt_stays_one():
+@pytest.fixture
+def interruptible():
+    """Ctrl-C as usual, though a shell that runs us in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_steps_save_first_and_an_interrupt_stays_one(interruptible):
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Preempted, match="step 7 is saved"):
         with between_steps(), Signals() as signals:
