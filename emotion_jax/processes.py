@@ -15,6 +15,7 @@ import argparse
 import atexit
 import contextlib
 import os
+import re
 import secrets
 import signal
 import socket
@@ -202,6 +203,8 @@ def lost_another(error: Exception) -> bool:
 
 def of_device(error: Exception) -> bool:
     """Whether the error came while a device, or XLA, was at work."""
+    if isinstance(error, ValueError):  # jit raises some of XLA's reports so
+        return re.match(r"[A-Z_]+: ", str(error)) is not None
     return type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError")
 
 

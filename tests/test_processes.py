@@ -246,8 +246,10 @@ class JaxRuntimeError(RuntimeError):
 )
 def test_only_what_a_lost_process_may_cause_is_called_so(monkeypatch, status, lost):
     monkeypatch.setenv(processes.GUARD, "3")
-    assert processes.lost_another(JaxRuntimeError(status)) == lost
+    for kind in (JaxRuntimeError, ValueError):
+        assert processes.lost_another(kind(status)) == lost
     assert not processes.lost_another(RuntimeError(status))
+    assert not processes.lost_another(ValueError("UNKNOWN field"))
     monkeypatch.delenv(processes.GUARD)
     assert not processes.lost_another(JaxRuntimeError(status))
 
