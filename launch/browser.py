@@ -88,7 +88,8 @@ def serving(root: Path) -> Iterator[str]:
 
 def lacking() -> list[str]:
     """What is missing here to open a page."""
-    lacks = [] if importlib.util.find_spec("playwright") else ["playwright"]
+    needs = ["playwright"] if installed() else ["playwright", "brotli"]
+    lacks = [name for name in needs if importlib.util.find_spec(name) is None]
     return lacks if installed() or shutil.which("npm") else [*lacks, "Chromium or npm"]
 
 
