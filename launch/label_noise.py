@@ -22,7 +22,7 @@ from emotion_jax.data.table import FIVE, POINTS
 from emotion_jax.errors import Mistake
 from emotion_jax.report import tables
 from emotion_jax.report.intervals import PERCENTILES, resamples
-from emotion_jax.tasks.keypoints import FRAME
+from emotion_jax.tasks.points import FRAME
 
 ALIKE = (0.90, 0.93, 0.95, 0.97, 0.98)  # correlations of two pictures' pixels
 SAME = 0.97  # from here on, two frames are nearly one picture

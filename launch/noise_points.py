@@ -9,7 +9,7 @@ from emotion_jax import data
 from emotion_jax.data.table import POINTS
 from emotion_jax.errors import Mistake
 from emotion_jax.tasks import mirrored
-from emotion_jax.tasks.keypoints import FRAME
+from emotion_jax.tasks.points import FRAME
 
 STEP = 2  # pixels of the face frame between samples
 ROUNDS = 4  # of the registration

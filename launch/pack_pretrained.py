@@ -37,7 +37,7 @@ from emotion_jax.evaluator import Restored, restore
 from emotion_jax.report import card
 from emotion_jax.scores import Numbers
 from emotion_jax.tasks import offset
-from emotion_jax.tasks.keypoints import FRAME
+from emotion_jax.tasks.points import FRAME
 from emotion_jax.views import Outputs
 from emotion_jax.warm_start import by_path
 

@@ -1,7 +1,7 @@
 """A config's `data` section as splits: each source once for training, once for val."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -11,7 +11,7 @@ from emotion_jax.data.csv_table import SIDES
 from emotion_jax.data.prepare import DEDUPE, prepare, splits
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
-from emotion_jax.registry import check_fields, check_type
+from emotion_jax.registry import check_fields, check_type, unknown
 from emotion_jax.tasks import Task
 
 OWN_FIELDS = {"path": str, "val": str, "val_classes": int | None}
@@ -60,13 +60,14 @@ def load_train_and_val(
         raise Mistake(f"config.data.sources names none of {', '.join(data.SOURCES)}")
     if dedupe not in DEDUPE:
         raise Mistake(f"config.data.dedupe is {dedupe!r}, must be True, False or near")
-    train, val = {}, {}
+    train, val, offered = {}, {}, set()
     for name, section in sources.items():
         for field in OWN_FIELDS.keys() & section.keys():
             where = f"config.data.sources.{name}.{field}"
             check_type(where, section[field], OWN_FIELDS[field])
         options = options_of(section, trained=True)
         raw = data.load(name, section.get("path", ""), side, **options)
+        offered |= set(raw.classes)
         if second := section.get("val", ""):
             if same_file(second, section.get("path", "")):
                 raise Mistake(
@@ -81,7 +82,16 @@ def load_train_and_val(
         else:
             train[name] = prepare(raw, "train", tasks, side, dedupe, trained=True)
             val[name] = prepare(raw, "val", tasks, side)
+    check_classes(tasks, offered)
     return train, val
+
+
+def check_classes(tasks: Mapping[str, Task], offered: Collection[str]) -> None:
+    """Raises if a task learns a class that the sources, which have some, lack."""
+    for task in tasks.values():
+        for name in task.names if task.kind == "classes" and offered else ():
+            if name not in offered:
+                raise unknown(f"class in {task.where}", name, sorted(offered))
 
 
 def sources_of(given: Iterable[str]) -> dict[str, dict]:

@@ -12,7 +12,7 @@ from emotion_jax.report.page import Html, folded, picture, sentences, table, tag
 from emotion_jax.report.quantities import Told
 from emotion_jax.scores import of_faces, relative
 from emotion_jax.tasks import Task
-from emotion_jax.tasks.keypoints import FRAME
+from emotion_jax.tasks.points import FRAME
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,14 +35,16 @@ def parts(folder: Path, points: Points, told: Told) -> dict:
     return {
         name: (
             name.capitalize(),
-            overall(folder / f"{name}-errors.png", distance, told),
+            overall(folder / f"{name}-errors.png", points.task, distance, told),
         ),
         f"{name}-each": ("Point by point", each(folder, points, told)),
         f"{name}-faces": ("Best and worst", extremes(folder, points, error, known)),
     }
 
 
-def overall(path: Path, distance: Float[np.ndarray, " n"], told: Told) -> list[Html]:
+def overall(
+    path: Path, task: Task, distance: Float[np.ndarray, " n"], told: Told
+) -> list[Html]:
     """How far off the points are, by five measures."""
     found = [
         sentences(
@@ -60,12 +62,13 @@ def overall(path: Path, distance: Float[np.ndarray, " n"], told: Told) -> list[H
     if not len(distance):
         return found
     curves.draw_errors(path, distance)
+    start, end = (name.replace("_", " ") for name in task.ruler)
     return [
         *found,
         picture(path, "share of faces by their mean error", "chart"),
         sentences(
-            "Divided by the distance of the true eye centres, errors mean the same on "
-            "near and far faces. The mean is ", told("nme"), " of it (NME), and ",
+            f"Divided by the true distance from {start} to {end}, errors mean the same "
+            "on near and far faces. The mean is ", told("nme"), " of it (NME), and ",
             told("pck_10"), " of the points lie within a tenth of it (PCK). A face "
             "fails if the mean over its points is above a tenth (Burgos-Artizzu et "
             "al.): ", told("failure_10"), " do. The curve has every other threshold: "

@@ -14,7 +14,7 @@ from emotion_jax.data.prepare import has_splits, split_rows, splits
 from emotion_jax.data.table import POINTS, Raw
 from emotion_jax.files import printable
 from emotion_jax.report import tables
-from emotion_jax.tasks.keypoints import FRAME
+from emotion_jax.tasks.points import FRAME
 
 SUSPICIOUS = 6.0  # times a point's usual distance from its predicted position
 

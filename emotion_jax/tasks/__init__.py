@@ -1,7 +1,7 @@
 """Tasks: what a label is, its loss, its step metrics and its report.
 
 The table, the pipeline, the augmentation and the network's heads read only what a task
-declares, so a third task takes one dataclass and a line in TASKS.
+declares, so a third task takes one subclass of Classes or Points and a line in TASKS.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,77 +1,39 @@
 """Emotion: which of k expressions a face shows."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import optax
-from jaxtyping import Array, Bool, Float, Int
-
-from emotion_jax import losses, registry, scores
 from emotion_jax.data.table import FIVE, SEVEN
 from emotion_jax.errors import Mistake
-from emotion_jax.tasks.task import Task
+from emotion_jax.tasks.classes import Classes
 
 CLASSES = {5: FIVE, 7: SEVEN}
 
 
 @dataclasses.dataclass(frozen=True)
-class Emotion(Task):
+class Emotion(Classes):
     """Which of k expressions a face shows.
 
     Attributes:
       classes: 5, 7, or the names themselves.
-      focal_gamma: above 0, faces that are already easy count less.
-      class_weights: "", "inverse", "effective", or one weight per class.
-      teacher_temperature: softens both distributions (Hinton et al. 2015).
     """
 
     classes: int | Sequence[str] = 5
-    head: str = "pooled"
-    label_smoothing: float = 0.0
-    focal_gamma: float = 0.0
-    class_weights: str | Sequence[float] = ""
-    teacher_temperature: float = 1.0
 
     section: ClassVar[str] = "emotion"
-    kind: ClassVar[str] = "classes"
-    headline: ClassVar[str] = "accuracy"
 
     def __post_init__(self):
-        super().__post_init__()
         if isinstance(self.classes, int):
             known = self.classes in CLASSES
         else:
             known = len(set(self.classes)) == len(self.classes) > 1
         if not known:
             raise Mistake(
-                "config.tasks.emotion.classes is 5, 7 or a tuple of at least two "
-                f"different names, got {self.classes}"
+                f"{self.where}.classes is 5, 7 or a tuple of at least two different "
+                f"names, got {self.classes}"
             )
-        if self.teacher_temperature <= 0:
-            raise Mistake(
-                "config.tasks.emotion.teacher_temperature is "
-                f"{self.teacher_temperature}, must be above 0"
-            )
-        if self.focal_gamma < 0 or not 0 <= self.label_smoothing < 1:
-            raise Mistake(
-                "config.tasks.emotion wants focal_gamma of at least 0 and "
-                "label_smoothing in [0, 1), got "
-                f"{self.focal_gamma} and {self.label_smoothing}"
-            )
-        given, known = self.class_weights, ("", "inverse", "effective")
-        if isinstance(given, str) and given not in known:
-            raise registry.unknown("config.tasks.emotion.class_weights", given, known)
-        if not isinstance(given, str) and (
-            len(given) != len(self.names) or min(given) < 0 or max(given) <= 0
-        ):
-            raise Mistake(
-                f"config.tasks.emotion.class_weights has {len(given)} weights for "
-                f"{len(self.names)} classes, at least 0 each; got {tuple(given)}"
-            )
+        super().__post_init__()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -79,86 +41,3 @@ class Emotion(Task):
         if isinstance(self.classes, int):
             return CLASSES[self.classes]
         return tuple(self.classes)
-
-    def counted(self, counts: Sequence[int]) -> "Emotion":
-        """The same task, its class weights as numbers for these training faces."""
-        weights = ""
-        if self.class_weights and any(counts):
-            given = losses.class_weights(self.class_weights, np.array(counts, float))
-            weights = tuple(given.tolist())
-        return dataclasses.replace(self, class_weights=weights)
-
-    def loss_of(
-        self,
-        output: Float[Array, "b k"],
-        label: Float[Array, "b k"],
-        known: Bool[Array, " b"],
-        side: int,
-    ) -> tuple[Float[Array, " b"], Bool[Array, " b"]]:
-        """Cross-entropy with the smoothed distribution; and which values count."""
-        smooth = optax.smooth_labels(label, self.label_smoothing)
-        value = losses.focal(output, smooth, self.focal_gamma)
-        if self.class_weights:
-            value *= label @ jnp.array(self.class_weights)
-        return value, known
-
-    def lesson(
-        self, output: Float[Array, "b k"], answer: Float[Array, "b k"], side: int
-    ) -> Float[Array, " b"]:
-        """Cross-entropy with the teacher's distribution, both at the same temperature.
-
-        Its square keeps the gradient's size (Hinton et al. 2015, 2).
-        """
-        t = self.teacher_temperature
-        return losses.focal(output / t, jax.nn.softmax(answer / t), 0.0) * t**2
-
-    def metrics(self, output, label, known, side: int) -> dict[str, tuple]:
-        """(per-example values, mask) of what the step logs besides the loss."""
-        hit = output.argmax(-1) == label.argmax(-1)
-        return {"accuracy": (hit.astype(jnp.float32), known)}
-
-    def report(
-        self,
-        output: Float[np.ndarray, "n k"],
-        label: Float[np.ndarray, "n k"],
-        known: Bool[np.ndarray, " n"],
-        side: int,
-        classes: tuple[str, ...],
-        extra: Mapping[str, np.ndarray],
-        temperature: float = 1.0,
-    ) -> scores.Numbers:
-        """Every number of a classification, after temperature; @raw is before it."""
-        logits, truth = self.answers(output, label, known, classes)
-        found = scores.classification(logits / temperature, truth, self.names)
-        raw = scores.classification(logits, truth, self.names)
-        found |= {f"{key}@raw": raw[key] for key in ("ece", "nll")}
-        found["temperature"] = temperature
-        hit = logits.argmax(-1) == truth
-        if "intensity" in extra:
-            found |= scores.by_thirds(hit, extra["intensity"][known])
-        if "twin" in extra:
-            alone = hit[~extra["twin"][known]]
-            found["n@notwins"] = len(alone)
-            found["accuracy@notwins"] = float(alone.mean()) if len(alone) else None
-        return found
-
-    def details(
-        self, output, label, known, side: int, classes, extra, temperature: float
-    ) -> scores.Numbers:
-        """What a report has in addition: curves' areas, coverage, every confusion."""
-        logits, truth = self.answers(output, label, known, classes)
-        return scores.choices(logits / temperature, truth, self.names)
-
-    def answers(
-        self,
-        output: Float[np.ndarray, "n k"],
-        label: Float[np.ndarray, "n k"],
-        known: Bool[np.ndarray, " n"],
-        classes: tuple[str, ...],
-    ) -> tuple[Float[np.ndarray, "m k"], Int[np.ndarray, " m"]]:
-        """Logits and true class of the faces whose class is known.
-
-        A model with more classes than the data is renormalised over the data's.
-        """
-        present = np.isin(self.names, classes)
-        return np.where(present, output[known], -np.inf), label[known].argmax(-1)

@@ -1,4 +1,7 @@
-"""What the table, the pipeline, the network and the evaluation know about any task."""
+"""What the table, the pipeline, the network and the evaluation know about any task.
+
+There are two kinds of tasks, Classes and Points; a new one is a subclass of either.
+"""
 
 import abc
 import dataclasses
@@ -20,16 +23,18 @@ class Task(abc.ABC):
     `side`. Unknown labels are 0, never NaN: a mask does not stop NaN in the gradient.
 
     Attributes:
-      section: its name in config.tasks.
+      section: its name in TASKS and in config.tasks.
       kind: what its labels are: `classes` (a distribution over names) or `points` (x, y
         in pixels of the image).
       names: of the classes or points, in the network's order.
       headline: the number by which checkpoints are ranked.
+      head: one of HEADS.
       weight: of its loss relative to other tasks'; "learned" weighs by uncertainty.
       teachers: checkpoints to learn from, besides the labels.
       teacher_share: the teachers' share of the loss; the rest is the labels'.
     """
 
+    head: str
     weight: float | str = 1.0
     teachers: str | Sequence[str] = ()
     teacher_share: float = 0.5
@@ -40,18 +45,26 @@ class Task(abc.ABC):
     headline: ClassVar[str]
     learn_offset: ClassVar[bool] = False
 
+    def __init_subclass__(cls):
+        kind = getattr(cls, "kind", "classes")
+        if kind not in ("classes", "points"):
+            raise TypeError(f"{cls.__name__}.kind is {kind!r}, not classes or points")
+
     def __post_init__(self):
         named = isinstance(self.weight, str)
         if self.weight != "learned" and (named or self.weight < 0):
             raise Mistake(
-                f'config.tasks.{self.section}.weight is at least 0, or "learned"; '
-                f"got {self.weight!r}"
+                f'{self.where}.weight is at least 0, or "learned"; got {self.weight!r}'
             )
         if not 0 <= self.teacher_share <= 1:
             raise Mistake(
-                f"config.tasks.{self.section}.teacher_share is {self.teacher_share}, "
-                "must be in [0, 1]"
+                f"{self.where}.teacher_share is {self.teacher_share}, must be in [0, 1]"
             )
+
+    @property
+    def where(self) -> str:
+        """Its section of the config, to name in an error."""
+        return f"config.tasks.{self.section}"
 
     @property
     def all_teachers(self) -> tuple[str, ...]:

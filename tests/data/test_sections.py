@@ -112,6 +112,19 @@ def test_each_of_two_files_has_its_own_numbers_for_classes(folder):
     assert set(train["fer2013"].rows % 5) == {0, 1, 3, 4}
 
 
+def test_a_class_that_no_source_has_is_a_mistake(folder):
+    section = {"fer2013": {"path": str(folder / "course.csv")}}
+    for classes, sentence in (
+        (("sad", "hapy"), "class in config.tasks.emotion 'hapy'; did you mean happy?"),
+        (7, "class in config.tasks.emotion 'fear'"),  # the file has five
+    ):
+        tasks = make_tasks({"emotion": {"classes": classes}})
+        with pytest.raises(Mistake, match=sentence):
+            sections.load_train_and_val(tasks, side=24, sources=section)
+    points = {"keypoints": {"path": str(folder / "kaggle.csv")}}
+    load(points)  # has no class at all: nothing is misspelt
+
+
 @pytest.fixture
 def other(tmp_path) -> Path:
     """Twelve other faces."""
