@@ -33,3 +33,13 @@ def test_two_threads_may_write_the_same_name(tmp_path):
         list(pool.map(write, "ab"))
     assert path.read_text() in ("a", "b")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_fails_half_way_leaves_the_file_as_it_was(tmp_path):
+    path = tmp_path / "entry"
+    files.write_text(path, "笑")
+    with pytest.raises(OSError, match="full"), files.whole(path) as partial:
+        partial.write_text("half")
+        raise OSError("full")
+    assert path.read_bytes() == "笑".encode()
+    assert list(tmp_path.iterdir()) == [path]

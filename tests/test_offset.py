@@ -63,6 +63,17 @@ def test_labels_of_turned_faces_are_off_as_those_of_all(augment, ten):
     np.testing.assert_array_equal(kept["emotion"], true["labels"]["emotion"])
 
 
+def test_an_offset_counts_in_units_of_the_images_side():
+    """At side 48 a unit is two pixels."""
+    value = np.float32([0.5, -0.25])
+    found = offset.learnt(TASKS, {"offset_keypoints": value}, 48)
+    np.testing.assert_allclose(found["keypoints"], [1.0, -0.5])
+    labels = {"keypoints": jnp.zeros((1, 15, 2))}
+    mirror = jnp.array([[[-1.0, 0.0], [0.0, 1.0]]])
+    kept = offset.keep(labels, {"keypoints": jnp.array(value)}, mirror, 48)
+    np.testing.assert_allclose(kept["keypoints"][0], [[2.0, 0.0]] * 15)
+
+
 SGD = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1, 0.9, nesterov=True))
 
 

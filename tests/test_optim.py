@@ -252,6 +252,7 @@ def test_a_wrong_field_is_told_with_the_nearest_right_one(fields, sentence):
 def test_accumulating_more_steps_than_the_run_has_is_a_mistake():
     with pytest.raises(Mistake, match="accumulate"):
         make(accumulate=201, schedule={"name": "one_cycle"})
+    make(accumulate=200, schedule={"name": "one_cycle"})
 
 
 @pytest.mark.parametrize(

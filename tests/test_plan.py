@@ -23,6 +23,7 @@ PLAN = Plan(batch_size=8, total=200, stop=200, epoch=12.5)
         ("2 epochs", 25),
         ("2epochs", 25),
         ("1 epoch", 12),
+        ("3 epochs", 38),  # of 37.5
         ("0.5 epochs", 6),
         (0, 0),
     ],

@@ -5,6 +5,7 @@ import json
 import shutil
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from emotion_jax.data import keypoints
 from emotion_jax.data.table import FIVE, POINTS
 from emotion_jax.data.write_csv import write_csv
 from emotion_jax.evaluator import restore
+from emotion_jax.inference import Predictions
 from emotion_jax.photo.detect import Found
+from emotion_jax.photo.inputs import Crop
 
 COORDINATES = list(keypoints.COORDINATES)
 
@@ -459,3 +462,73 @@ def test_a_lookup_table_that_cannot_be_answered_is_told(
     args += [str(ask), "--out", str(contest / "out")]
     assert run(predict.main, args) == 2
     assert sentence in capsys.readouterr().err and not (contest / "out").exists()
+
+
+def test_of_many_failures_ten_are_named_and_the_others_counted():
+    bad = {f"{k}.png": "no face found." for k in range(12)}
+    told = str(predict.failure(bad, 3))
+    names = ", ".join(f"{k}.png (no face found)" for k in range(10))
+    assert told == f"no prediction for {names} and 2 more; the others are done"
+    assert str(predict.failure({"a": "b"}, 0)) == "no prediction for a (b)"
+
+
+def test_names_that_differ_in_case_alone_are_two_on_every_disk():
+    taken = set()
+    names = [predict.free_name(name, taken) for name in ("a", "A", "a", "b")]
+    assert names == ["a", "A-2", "a-3", "b"]
+
+
+def test_reading_is_told_of_now_and_then(monkeypatch):
+    now, said = [0.0], []
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr(predict, "time", clock)
+    monkeypatch.setattr(predict.logs, "say", said.append)
+    tell = predict.progress()
+    for now[0], done in ((9.0, 900), (11.0, 1100), (12.0, 1200), (22.0, 2200)):
+        tell(done)
+    assert said == ["1,100 inputs read", "2,200 inputs read"]
+
+
+def crops_of(file: str, numbers) -> list[Crop]:
+    """Faces of one file, each 10 further right, 48 pixels seen as 24."""
+    gray = {24: np.zeros((24, 24, 1), np.uint8)}
+    return [
+        Crop(Path(file), file, (99, 99), (10 * k, 5, 48, 48), gray, number=number)
+        for k, number in enumerate(numbers)
+    ]
+
+
+def said(n: int) -> Predictions:
+    """Of n such faces: each happier, all its points at the middle of its box."""
+    sure = np.linspace(0.5, 0.9, n, dtype=np.float32)
+    points = np.full((n, 2, 2), 23.5, np.float32) + (0, 5)
+    points[..., 0] += 10 * np.arange(n)[:, None]
+    tops, names = ("happy",) * n, ("nose_tip", "left_eye_center")
+    emotion = np.stack([sure, 1 - sure], -1)
+    return Predictions(emotion, ("happy", "sad"), tops, np.float32(points), names)
+
+
+def test_a_sheet_has_a_csvs_first_faces_each_with_its_emotion(monkeypatch, tmp_path):
+    drawn = []
+    monkeypatch.setattr(predict.mosaic, "draw", lambda *a, **k: drawn.append((a, k)))
+    crops = crops_of("a.csv", [str(k) for k in range(30)])
+    predict.draw(tmp_path, {Path("a.csv"): "a.png"}, crops, said(30))
+    ((path, images, captions), options), *more = drawn
+    assert not more and path == tmp_path / "a.png"
+    assert len(images) == len(captions) == 24
+    assert (captions[0], captions[23]) == ("happy 50%", "happy 82%")
+    np.testing.assert_allclose(options["points"], 11.5, atol=1e-4)  # the middle of 24
+    assert options["known"].all() and options["names"] == said(1).points
+
+
+def test_a_photo_is_drawn_with_each_face_where_it_is(monkeypatch, tmp_path, photos):
+    drawn = []
+    monkeypatch.setattr(predict.annotate, "draw", lambda *a: drawn.append(a))
+    crops, found = crops_of(str(photos / "a.png"), [None, None]), said(2)
+    predict.draw(tmp_path, predict.picture_names(crops), crops, found)
+    ((path, photo, marks, names),) = drawn
+    assert (path, photo.shape, names) == (tmp_path / "a.jpg", (50, 60, 3), found.points)
+    assert [mark.box for mark in marks] == [crop.box for crop in crops]
+    assert [mark.caption for mark in marks] == ["happy 50%", "happy 90%"]
+    for mark, points in zip(marks, found.keypoints, strict=True):
+        np.testing.assert_array_equal(mark.points, points)

@@ -46,3 +46,12 @@ def test_a_seed_draws_the_parameters_and_the_order_of_the_faces(trial):
     assert not np.array_equal(*rows)
     kernels = [trial.first(seed).params["trunk"]["stem"]["kernel"] for seed in (1, 2)]
     assert not np.array_equal(*kernels)
+
+
+def test_a_trial_starts_from_the_checkpoint_that_its_config_names(tmp_path):
+    workdir = str(tiny.untrained(tmp_path))
+    config = tiny.config(**{"train.steps": 4, "init_from": workdir})
+    train, _ = load_train_and_val(make_tasks(config.tasks), **config.data)
+    first = Trial(config, train["synthetic"]).first(1)
+    _, _, there = checkpoint.read(workdir, make_mesh())
+    jax.tree.map(np.testing.assert_array_equal, first.params, dict(there["params"]))

@@ -37,6 +37,15 @@ def test_points_come_back_from_every_view():
     np.testing.assert_allclose(found["keypoints"], expected, atol=1e-5)
 
 
+def test_what_is_left_in_the_mirror_is_the_faces_right():
+    task = TASKS["keypoints"]
+    points = np.float32(np.arange(30).reshape(1, 15, 2) / 3)
+    back = views.turned(points, task, SIDE, mirror=True)
+    left, right = map(task.names.index, ("left_eye_center", "right_eye_center"))
+    x, y = points[0, right]
+    np.testing.assert_allclose(back[0, left], [SIDE - 1 - x, y], rtol=1e-6)
+
+
 def test_classes_are_the_mean_of_what_ten_views_say():
     """Moved or not, the pixel is on the right; in the mirror on the left."""
     probability = np.exp(views.average(see, TASKS, face())["emotion"])

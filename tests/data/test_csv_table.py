@@ -162,3 +162,14 @@ def test_quotes_take_no_more_than_a_look_at_each_character(tmp_path):
     path.write_bytes(b"emotion,pixels\n" + b" " * 2_000_000 + b'"0"x,1\n')
     with pytest.raises(Mistake, match="line 2: expected quotes around whole values"):
         csv_table.read(str(path), "pixels", ["emotion"])
+
+
+@pytest.mark.parametrize("side, taken", [(15, False), (16, True), (512, True)])
+def test_the_smallest_and_the_largest_image(tmp_path, side, taken):
+    path = tmp_path / "a.csv"
+    path.write_text("pixels\n" + " ".join(["7"] * side**2))
+    if taken:
+        assert csv_table.read(str(path), "pixels", ()).image.shape == (1, side, side, 1)
+    else:
+        with pytest.raises(Mistake, match="16 x 16 to 512 x 512, got 225 pixels"):
+            csv_table.read(str(path), "pixels", ())

@@ -59,6 +59,14 @@ def test_pairs_ascend_and_are_told_once_though_near_both_ways(photos):
     assert twins.near_pairs(image).tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
+@pytest.mark.parametrize("y", [-1, 0, 1])
+@pytest.mark.parametrize("x", [-1, 0, 1])
+def test_a_sharp_picture_is_found_wherever_a_pixel_moves_it(y, x):
+    noise = np.random.default_rng(0).integers(0, 256, (1, 22, 22)).astype(np.uint8)
+    moved = noise[:, 1 + y : 21 + y, 1 + x : 21 + x]
+    assert twins._correlation(noise[:, 1:21, 1:21], moved)[0] > 0.999
+
+
 @pytest.mark.parametrize("y, x", [(6, 0), (0, 6)])
 def test_another_part_of_the_picture_is_no_twin(photos, y, x):
     far = np.roll(window(photos), (y, x), axis=(1, 2))

@@ -141,6 +141,18 @@ def test_a_face_that_nobody_voted_on_is_as_one_that_nobody_can_tell(write):
     assert labels_of(raw, SEVENTH).keys() == {0, 1, 2, 3}
 
 
+def test_a_face_that_nobody_voted_on_is_still_a_face(write):
+    faces = replaced("0,0,0,0,0,0,0,0,0,0")
+    raw = load(**write(faces, faces), drop_no_face=True)
+    assert 4 in labels_of(raw, SEVENTH)
+
+
+def test_a_class_that_ties_with_unknown_is_no_majority(write):
+    faces = replaced("0,0,5,0,0,0,0,0,5,0")
+    raw = load(**write(faces, faces), labels="majority")
+    assert labels_of(raw, SEVENTH).keys() == {0, 1, 2, 3}
+
+
 def test_training_has_the_voters_labels_and_val_the_original_ones(write):
     many = [FACES[1] if i % 2 else FACES[0] for i in range(60)] + FACES[6:]
     section = write(many, many) | {"labels": "distribution"}

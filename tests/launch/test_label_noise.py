@@ -1,5 +1,6 @@
 """Laws of the study of labels: what was put in is what is found."""
 
+import re
 from types import SimpleNamespace
 
 import label_noise
@@ -141,6 +142,42 @@ def test_a_symmetric_face_leaves_nothing_on_its_mirror_image(labelled):
     noise = np.random.default_rng(0).normal(0, 0.5, (400, 15, 2)) @ [1, 1j]
     left, frontal = noise_points.symmetric(even + noise)
     assert frontal > 100 and noise_points.rms(left) == pytest.approx(0.5, rel=0.1)
+
+
+def test_a_share_is_told_with_its_interval():
+    told = label_noise.share(np.float64(np.arange(400) < 100))
+    number, low, high = map(float, re.findall(r"\d\.\d+", told))
+    assert 0.15 < low < number == 0.25 < high < 0.35
+    assert label_noise.share(np.array([])) == "-"
+
+
+def test_the_bounds_are_the_share_that_agrees_and_its_root():
+    told = label_noise.bounds(np.full(50, 0.64))
+    assert told == ["0.640 (0.640 to 0.640)", "0.800 (0.800 to 0.800)"]
+
+
+def test_a_persons_faces_share_their_mean_error():
+    errors = np.array([[1 + 2j], [3 + 0j], [5 + 5j]])
+    found = label_noise.of_people(errors, np.array(["a", "a", "b"]))
+    np.testing.assert_allclose(found, [[2 + 1j], [2 + 1j], [5 + 5j]])
+
+
+def test_faces_within_rows_are_those_and_their_labels():
+    found = label_noise.within(voted(COUNTS, LABELS), np.array([1, 3, 9]))
+    assert found.rows.tolist() == [1, 3]
+    assert found.label.tolist() == [LABELS[1], LABELS[3]]
+    np.testing.assert_array_equal(found.share * 10, [COUNTS[1], COUNTS[3]])
+
+
+def test_a_network_of_any_side_misses_in_pixels_of_the_frame(labelled):
+    said = (labelled.points + 0.5 + 0.5j + 3) / 2 - 0.5 - 0.5j  # 3 px to the right
+
+    def predict(image):
+        assert image.shape == (2, 48, 48, 1)
+        return SimpleNamespace(keypoints=np.stack([said.real, said.imag], -1))
+
+    model = SimpleNamespace(side=48, predict=predict)
+    np.testing.assert_allclose(label_noise.missed(model, labelled), 3, atol=1e-6)
 
 
 def test_of_seven_classes_a_network_is_asked_for_the_five():

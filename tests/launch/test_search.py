@@ -108,6 +108,37 @@ def test_two_searches_at_once_share_their_recipes(tmp_path):
     assert {trial.number for trial in trials} == set(range(len(trials)))
 
 
+def test_a_clock_leaves_a_minute_to_runs_as_long_as_the_longest(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(searching, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    clock = searching.Clock(1.0)
+    for seconds in (20.0, 5.0, 15.0):
+        with clock.run(0):
+            now[0] += seconds
+    with clock.run(0):  # of 60 s 20 are left
+        now[0] += 1
+    with pytest.raises(searching.OutOfTime), clock.run(0):
+        pass
+
+
+@pytest.mark.parametrize(
+    "metric, way", [("emotion/accuracy", "MAXIMIZE"), ("keypoints/rmse_px", "MINIMIZE")]
+)
+def test_a_search_knows_which_way_is_better(tmp_path, metric, way):
+    with searching.quiet():
+        study = searching.open_study(tmp_path, "a", metric)
+    assert study.direction.name == way
+
+
+def test_what_makes_the_difference_is_told_once_some_recipes_are_done(tmp_path):
+    pytest.importorskip("sklearn")
+    for trials, fields in ((5, set()), (6, set(SPACE))):
+        search(tmp_path, Benches(), trials=trials)
+        with searching.quiet():
+            study = searching.open_study(tmp_path, "a", "emotion/accuracy")
+            assert set(searching.importance(study)) == fields
+
+
 def test_a_space_gives_a_recipe_of_the_fields_that_it_names():
     space = {
         "model.blocks": [(1, 1), (2, 2)],
@@ -126,6 +157,29 @@ def test_a_space_gives_a_recipe_of_the_fields_that_it_names():
         "optim.learning_rate": 0.1,
         "augment.mixup.probability": 0.3,
     }
+
+
+def test_a_range_is_of_whole_numbers_or_not_and_even_or_in_the_logarithm():
+    space = {"a": (1, 64, "log"), "b": (1, 64), "c": (0.1, 1.0, "log"), "d": (1, 2.5)}
+    trial = optuna.trial.FixedTrial({"a": 8, "b": 8, "c": 0.5, "d": 1.5})
+    spaces.draw(trial, space)
+    found = {n: (type(d).__name__[:3], d.log) for n, d in trial.distributions.items()}
+    assert found == {
+        **{"a": ("Int", True), "b": ("Int", False)},
+        **{"c": ("Flo", True), "d": ("Flo", False)},
+    }
+
+
+def test_corners_are_every_choice_and_both_ends():
+    space = {"a": [1, 2], "b": (0.1, 0.5, "log"), "(c)": {"x": {}, "y": {"d": 3}}}
+    found = [{"a": 1}, {"a": 2}, {"b": 0.1}, {"b": 0.5}, {}, {"d": 3}]
+    assert spaces.corners(space) == found
+
+
+def test_two_tasks_are_also_searched_for_their_balance():
+    one, two = {"emotion": {}}, {"emotion": {}, "keypoints": {}}
+    assert "both" not in spaces.default_names(one)
+    assert spaces.default_names(two)[-3:] == ["emotion", "keypoints", "both"]
 
 
 @pytest.mark.parametrize(

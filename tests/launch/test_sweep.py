@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import lab as labs
 import pytest
@@ -154,6 +155,35 @@ def test_a_difference_is_of_pairs_of_seeds_and_has_students_interval():
     assert found["low"] == pytest.approx(2.0 - reach, rel=1e-5)
     assert found["high"] == pytest.approx(2.0 + reach, rel=1e-5)
     assert tally.difference(runs(0.1), runs(0.2)) is None
+
+
+@pytest.mark.parametrize(
+    "metric, means",
+    [("emotion/accuracy", [0.9, 0.7, 0.5]), ("keypoints/rmse_px", [0.5, 0.7, 0.9])],
+)
+def test_the_best_row_comes_first_and_one_without_a_score_last(metric, means):
+    made = [runs(0.7), runs(None), runs(0.9), runs(0.5)]
+    made = [[run | {"metric": metric} for run in each] for each in made]
+    lab = SimpleNamespace(runs=lambda: dict(enumerate(made)))
+    assert [row["mean"] for row in tally.rows(lab)] == [*means, None]
+
+
+def test_a_rows_numbers_are_means_of_those_that_all_runs_have():
+    both = {"a": 1.0, "b": 5.0}, {"a": 2.0}
+    made = [run | {"numbers": n} for run, n in zip(runs(0.5, 0.6), both)]
+    assert tally.row(made)["numbers"] == {"a": 1.5}
+
+
+def test_a_table_of_the_best_has_the_time_of_a_run_that_compiled_nothing():
+    made = [run | {"seconds": s} for run, s in zip(runs(0.5, 0.6), (90.0, 7.0))]
+    line = tally.best_table([tally.row(made)]).splitlines()[-1]
+    assert line == "| 0.5500 ± 0.0707 | 2 | 7 | 7 | `model.width=64` |"
+
+
+def test_a_difference_is_told_with_its_interval():
+    gap = {"mean": 0.1, "low": -0.2, "high": 0.4}
+    assert tally.told(gap) == "+0.1000 (-0.2000 to +0.4000)"
+    assert tally.told(None) == "-"
 
 
 def test_the_best_have_all_seeds_and_a_number_however_many_others_have():

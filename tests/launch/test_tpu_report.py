@@ -70,6 +70,29 @@ def test_operations_are_those_of_the_main_computation():
     assert hlo.padding(found, least=0)[0]["padded"] == 2.0
 
 
+def test_a_collective_in_two_parts_counts_once():
+    text = """
+ENTRY %main (p0: s16[100]) -> s16[100] {
+  %all-reduce-start = s16[100]{0} all-reduce-start(%p0), to_apply=%add
+  ROOT %all-reduce-done = s16[100]{0} all-reduce-done(%all-reduce-start)
+}
+"""
+    found = hlo.collectives(hlo.operations(text))
+    assert found == {"all-reduce": {"count": 1, "bytes": 200}}
+
+
+def test_the_costliest_have_the_most_cycles_or_if_unknown_the_most_bytes():
+    def costliest(*cycles):
+        found = [
+            hlo.Operation(name, "fusion", "", size, size, 0, count)
+            for name, size, count in zip(("large", "slow"), (9, 5), cycles)
+        ]
+        return [(one["name"], one["share"]) for one in hlo.costliest(found)]
+
+    assert costliest(1, 3) == [("slow", 0.75), ("large", 0.25)]
+    assert costliest(0, 0) == [("large", None), ("slow", None)]
+
+
 MEMORIES = """
 ENTRY %main (p0: u8[4096,100]) -> bf16[64] {
   %p0 = u8[4096,100]{1,0:T(8,128)(4,1)} parameter(0)

@@ -1,6 +1,7 @@
 """Laws of the detector: what is found, where, and by which looks."""
 
 import importlib.util
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,60 @@ def test_of_two_faces_one_inside_the_other_the_surer_stays():
     (small,) = detect.merge(np.array([0.9], np.float32), shape(40, 40, 20)[None])
     (aside,) = detect.merge(np.array([0.5], np.float32), shape(95, 0, 100)[None])
     assert detect.apart([large, small, aside]) == [small, aside]
+
+
+def test_the_networks_own_side_is_looked_at_and_nothing_smaller():
+    assert [look[0][2] for look in detect.windows(640, 640)] == [640, 256]
+    assert len(list(detect.windows(638, 638))) == 1
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """What the network is to see in every window, the surest first; the windows."""
+    shapes, windows = [], []
+
+    def look_at(picture, window):
+        windows.append(window)
+        return np.linspace(0.9, 0.6, len(shapes), dtype=np.float32), np.stack(shapes)
+
+    monkeypatch.setattr(detect, "look_at", look_at)
+    return shapes, windows
+
+
+@pytest.mark.parametrize(
+    "corner, cut, whole",
+    [
+        ((0, 0), [(360, 100), (200, 350)], [(-5, 100), (100, -5), (200, 200)]),
+        ((600, 300), [(595, 400), (700, 295)], [(960, 400), (700, 660)]),
+    ],
+)
+def test_a_face_cut_by_its_window_is_dropped_and_by_the_photo_kept(
+    seen, corner, cut, whole
+):
+    shapes, _ = seen
+    shapes += [shape(*at, 50) for at in (*cut, *whole)]
+    photo = Image.new("RGB", (1000, 700))
+    scores, found = detect.whole_ones(photo, (*corner, 400, 400))
+    np.testing.assert_array_equal(found, shapes[len(cut) :])
+    assert len(scores) == len(whole)
+
+
+def test_a_second_look_is_at_twice_the_box_and_finds_that_face_again(seen):
+    shapes, windows = seen
+    corners = np.array([[100, 50], [140, 130]], np.float32)
+    face = detect.Found(corners, np.zeros((6, 2), np.float32), 0.7)
+    shapes += [shape(140, 100, 40), shape(102, 60, 40), shape(100, 95, 40)]
+    (again,) = detect.second(Image.new("RGB", (300, 160)), face)
+    assert windows == [(40, 10, 160, 150)]  # its lower end is the photo's
+    np.testing.assert_array_equal(again.corners, shapes[1][:2])
+    shapes[1:] = []
+    assert detect.second(Image.new("RGB", (300, 160)), face) == []
+
+
+def test_a_box_without_an_area_is_a_face_of_its_own():
+    shapes = np.stack([shape(3, 3, 0), shape(3, 3, 0)])
+    found = detect.merge(np.array([0.9, 0.6], np.float32), shapes)
+    assert [round(face.score, 2) for face in itertools.islice(found, 3)] == [0.9, 0.6]
 
 
 def test_a_missing_onnxruntime_is_told(monkeypatch):

@@ -145,3 +145,34 @@ def test_a_box_outside_of_a_photo_is_told(tmp_path, box, sentence):
     Image.fromarray(NOISE).save(tmp_path / "a.png")
     faces, bad = whole([tmp_path / "a.png"], box)
     assert not faces and bad == {str(tmp_path / "a.png"): sentence}
+
+
+def test_a_file_under_two_names_is_read_once(tmp_path):
+    Image.fromarray(NOISE).save(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to("a.png")
+    faces, bad = whole([tmp_path / "b.png", tmp_path])
+    assert [face.image for face in faces] == [str(tmp_path / "b.png")] and not bad
+
+
+def test_a_face_knows_the_sides_of_its_image(tmp_path):
+    Image.fromarray(NOISE).save(tmp_path / "a.png")
+    ((face,), _) = whole([tmp_path / "a.png"])
+    assert face.sides == (30, 40)
+
+
+def test_every_input_is_told_as_it_is_done(tmp_path):
+    Image.fromarray(NOISE).save(tmp_path / "a.png")
+    told, names = [], ("a.png", "none.png", "a.png", "b.png")
+    paths = [str(tmp_path / name) for name in names]
+    _, bad = read(paths, Search.parse("whole"), [24], told.append)
+    assert told == [1, 2, 3] and list(bad) == [paths[1], paths[3]]
+
+
+def test_a_bad_csv_is_told_by_its_line_and_a_bad_row_by_its_id(tmp_path):
+    file = tmp_path / "FACES.CSV"
+    file.write_text(f"ImageId,Image\n71,{ROW}\n72,{ROW}\n")
+    faces, bad = whole([file], "90,0,9,9")
+    assert not faces and list(bad) == [f"{file}:71", f"{file}:72"]
+    file.write_text("pixels\n1 2 3\n")
+    sentence = whole([file])[1][str(file)]
+    assert sentence.startswith("line 2: expected the pixels of a square")

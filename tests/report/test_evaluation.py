@@ -187,3 +187,19 @@ def test_the_card_tells_what_a_run_started_from():
     restored = evaluated.restored({"emotion": {}}, temperature=1.0)
     restored.meta.config["init_from"] = "runs/fer7"
     assert "Seed 0, from the weights of fer7." in card.card(restored, [])
+
+
+def test_the_card_tells_each_class_the_recipe_and_both_calibration_errors():
+    restored = evaluated.restored({"emotion": {}})
+    numbers = {"n": 4, "ece": 0.01, "ece@raw": 0.07, "ece@low": 0.0, "ece@high": 0.02}
+    for k, name in enumerate(evaluated.FIVE):
+        numbers |= {f"{c}/{name}": k / 10 for c in ("precision", "recall", "f1")}
+        numbers[f"support/{name}"] = k
+    numbers = {f"emotion/{key}": value for key, value in numbers.items()}
+    split = evaluated.split_of(tiny.faces(4))
+    text = card.card(restored, [(split, numbers)])
+    assert "error is 1.0 %; without the temperature it\nis 7.0 %." in text
+    for k, name in enumerate(evaluated.FIVE):
+        assert f"| {name} | {10 * k}.0 % | {10 * k}.0 % | {10 * k}.0 % | {k} |" in text
+    for section in ("model", "tasks", "optim", "train", "augment", "feed"):
+        assert f"\n- {section}: " in text

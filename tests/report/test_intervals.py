@@ -77,6 +77,16 @@ def test_a_calibration_error_lies_in_its_interval(monkeypatch):
     assert intervals(ece, np.arange(2000))["ece@low"] > point
 
 
+def test_a_calibration_error_is_never_below_zero():
+    """Moved down by the excess of the draws' mean, the lowest of these would be."""
+
+    def ece(rows):
+        return {"ece": 0.01 if len(set(rows)) == len(rows) else float(rows[0] % 2)}
+
+    found = intervals(ece, np.arange(9))
+    assert found["ece@low"] == 0 < found["ece@high"]
+
+
 def test_without_a_row_there_is_no_interval():
     found = intervals(mean_of(np.ones(3)), np.array([], int))
     assert found == {"accuracy@low": None, "accuracy@high": None}

@@ -39,6 +39,21 @@ def test_a_table_has_its_cells_in_order():
     assert cells == ["a", "b", "&lt;x&gt;", "1", "y", "–"]
 
 
+def test_a_tables_numbers_stand_right_however_they_are_marked_up():
+    made = page.table(("a", "b", "c"), [["x", 1, page.Quantity("<i>2</i>")]])
+    assert re.findall('class="(text|number)"', made) == ["text", "number", "number"] * 2
+
+
+def test_a_paragraph_without_a_word_is_none():
+    assert page.sentences("", "") == "" and page.sentences("a") == "<p>a</p>"
+
+
+def test_only_a_picture_too_wide_for_a_phone_scrolls(tmp_path):
+    for width, kind in ((page.NARROW, "small"), (page.NARROW + 1, "wide")):
+        Image.new("L", (width, 1)).save(tmp_path / "a.png")
+        assert page.picture(tmp_path / "a.png", "").startswith(f'<div class="{kind}">')
+
+
 def test_a_picture_lies_in_the_page_bit_for_bit(tmp_path):
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
     Image.fromarray(pixels).save(tmp_path / "a.png")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emotion_jax.data.table import POINTS, Raw
-from emotion_jax.report.survey import choose, survey
+from emotion_jax.report.survey import choose, survey, suspicious
 
 
 def noise(n: int, seed: int = 0) -> np.ndarray:
@@ -71,6 +71,20 @@ def test_twins_conflicts_and_blanks_are_counted_with_their_rows(photos):
     assert found["blank"] == [4]
 
 
+def test_a_face_without_a_label_is_of_no_class_and_no_conflict(photos):
+    photos.known["emotion"][[0, 2]] = False
+    found = survey(choose(photos, "all"), "all")
+    counts = [(row["all"], row["percent"]) for row in found["classes"].values()]
+    assert counts == [(4, 57.14), (2, 28.57), (1, 14.29), (0, 0.0)]
+    assert found["conflicts"] == []
+
+
+def test_files_worth_a_look_are_named_near_twins_conflicts_and_blanks(photos):
+    names = np.array([f"{k}.png" for k in range(9)])
+    found = survey(choose(Raw(**{**vars(photos), "extra": {"file": names}}), "all"), "")
+    assert found["files"] == {k: f"{k}.png" for k in range(1, 9)}
+
+
 def test_a_split_has_its_own_numbers_and_the_sources_rows(photos):
     found = survey(choose(photos, "Training"), "Training")
     assert found["faces"] == 6 and found["splits"]["all"] == 6
@@ -131,6 +145,33 @@ def test_a_point_that_no_face_knows_has_counts_and_no_place(pointed):
     pointed.known["keypoints"][:, 0] = False
     point = survey(choose(pointed, "all"), "all")["points"][POINTS[0]]
     assert point == {"known": 0, "missing": 4, "missing_percent": 100.0, "outside": 0}
+
+
+def test_an_image_ends_at_the_middle_of_its_last_pixels(pointed):
+    pointed.labels["keypoints"][:, 1] = [(23, 0), (23.5, 5), (5, -0.5), (0, 23)]
+    found = survey(choose(pointed, "all"), "all")["points"][POINTS[1]]
+    assert (found["missing"], found["outside"]) == (0, 2)
+
+
+def test_suspicious_points_come_worst_first_in_pixels_of_96():
+    rng = np.random.default_rng(0)
+    points = rng.uniform(8, 40, (15, 2)) + rng.normal(0, 0.4, (200, 15, 2))
+    points[17, 3] += (0, 6)
+    points[40, 8] += (-9, 12)
+    image = rng.integers(0, 256, (200, 48, 48, 1)).astype(np.uint8)
+    raw = Raw(
+        source="keypoints",
+        path="p.csv",
+        image=image,
+        labels={"keypoints": points.astype(np.float32)},
+        known={"keypoints": np.ones((200, 15), bool)},
+        usage=np.where(np.arange(200) < 7, "PublicTest", "Training"),
+    )
+    found = suspicious(choose(raw, "Training"))
+    told = [(face["row"], face["point"]) for face in found]
+    assert told == [(40, POINTS[8]), (17, POINTS[3])]
+    assert [face["px"] for face in found] == pytest.approx([30, 12], abs=3)
+    assert found[0]["times_usual"] > found[1]["times_usual"] > 6
 
 
 def test_every_survey_is_json(photos, pointed):

@@ -1,0 +1,57 @@
+"""Laws of what is to be cleaned: it is told of the right faces, first things first."""
+
+import numpy as np
+
+from emotion_jax.data.table import Raw
+from emotion_jax.report import cleaning, mosaic
+from emotion_jax.report.survey import choose
+
+FOUND = {
+    "splits": {"train": 9, "test": 3},
+    "exact_twins": {
+        "faces": 4,
+        "across": [
+            {"faces": 1, "of": "train", "in": "test"},
+            {"faces": 2, "of": "test", "in": "train"},
+        ],
+    },
+    "near_twins": {"pairs": 5, "across": 1},
+    "blank": [7],
+}
+
+
+def test_faces_that_stand_in_two_splits_are_those_of_the_smaller():
+    assert cleaning.headlines(FOUND) == [
+        "test faces that stand in train too: 2",
+        "faces with an exact twin: 4",
+        "pairs of near twins: 5",
+        "pairs of near twins in two splits: 1",
+        "blank images: 1",
+    ]
+    more = FOUND | {"classes": {}, "conflicts": [{}] * 1200, "suspicious": []}
+    assert cleaning.headlines(more)[5:] == [
+        "sets of twins with different labels: 1,200",
+        "faces with a suspicious point: 0",
+    ]
+    assert len(cleaning.headlines(FOUND | {"suspicious": None})) == 5
+
+
+def test_a_sheet_of_a_split_has_the_sources_rows_and_the_classes(tmp_path, monkeypatch):
+    drawn = []
+
+    def draw_rows(path, raw, some, captions):
+        drawn.append((raw.image[some, 0, 0, 0].tolist(), list(captions)))
+
+    monkeypatch.setattr(mosaic, "draw_rows", draw_rows)
+    raw = Raw(
+        source="fer2013",
+        path="a.csv",
+        image=np.zeros((6, 16, 16, 1), np.uint8)
+        + np.arange(6, dtype=np.uint8)[:, None, None, None],
+        labels={"emotion": np.eye(2, dtype=np.float32)[[0, 0, 0, 1, 0, 1]]},
+        known={"emotion": np.arange(6) < 5},
+        classes=("calm", "glad"),
+        usage=np.array(["PublicTest", "Training"] * 3),
+    )
+    cleaning.draw(tmp_path / "a.png", choose(raw, "Training"), [3, 5])
+    assert drawn == [([3, 5], ["3 glad", "5"])]

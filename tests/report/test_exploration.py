@@ -1,0 +1,44 @@
+"""Laws of what the page of a data set says of its classes."""
+
+import re
+
+import numpy as np
+import pytest
+
+from emotion_jax.data.table import Raw
+from emotion_jax.report import charts, exploration
+from emotion_jax.report.page import Html, join
+from emotion_jax.report.survey import Chosen
+
+
+def sizes(**classes: int) -> dict:
+    """A survey of classes of these sizes."""
+    rows = {name: {"all": size, "percent": 1.0} for name, size in classes.items()}
+    return {"classes": rows, "splits": {"all": sum(classes.values())}}
+
+
+@pytest.mark.parametrize(
+    "fewest, told",
+    [
+        (9, "The classes are of one size, 9."),
+        (4, "The classes are of like size: big has 9 faces, small 4."),
+        (3, "The classes are uneven: big has 9 faces, small 3."),
+        (0, "The classes are uneven: big has 9 faces, small 0."),
+    ],
+)
+def test_classes_are_weighed_by_the_largest_and_the_smallest(
+    tmp_path, monkeypatch, fewest, told
+):
+    monkeypatch.setattr(charts, "draw_classes", lambda path, counts, parts: None)
+    monkeypatch.setattr(exploration, "picture", lambda path, text, kind: Html(""))
+    raw = Raw("folder", "a", np.zeros((1, 16, 16, 1), np.uint8), {}, {})
+    found, chosen = sizes(small=fewest, big=9), Chosen(raw, np.arange(1), {}, ())
+    text = re.sub("<.*?>", "", join(exploration.classes(tmp_path, chosen, found)))
+    assert told in text and ("class_weights=effective" in text) is (fewest <= 3)
+    assert ("1 largest of 2 are drawn" in text) is (fewest == 0)
+
+
+def test_of_many_classes_the_largest_are_drawn_in_their_own_order():
+    many = {f"c{k}": k for k in range(25)}
+    assert exploration.shown_classes(sizes(**many)) == [f"c{k}" for k in range(5, 25)]
+    assert exploration.shown_classes(sizes(a=0, b=2, c=1)) == ["b", "c"]
