@@ -129,7 +129,7 @@ def read(name: str) -> dict[str, object]:
         raise registry.unknown("space, and no file,", name, SPACES)
     try:
         found = ast.literal_eval(Path(name).read_text())
-    except (ValueError, SyntaxError, OSError):
+    except (ValueError, TypeError, SyntaxError, OSError):
         found = None
     if not isinstance(found, dict):
         raise Mistake(f"{name} is no space: it must hold one dict of Python literals")

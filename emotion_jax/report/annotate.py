@@ -62,9 +62,10 @@ def draw_mark(
     thick = max(1.5, max(picture.size) / 400)
     text = round(min(max(width / 8, max(picture.size) / 45), max(picture.size) / 24))
     margin = 2 * text + 4 * thick
-    left, top = int(x - margin), int(y - margin)
     reach = max(width, text * len(mark.caption))
-    sheet_size = int(reach + 2 * margin), int(height + 2 * margin)
+    over = max(0, x + reach - picture.width)  # a caption moves left by this at most
+    left, top = int(x - margin - over), int(y - margin)
+    sheet_size = int(over + reach + 2 * margin), int(height + 2 * margin)
     sheet = Image.new("RGBA", tuple(FINE * v for v in sheet_size), (0, 0, 0, 0))
     pen = ImageDraw.Draw(sheet)
 
@@ -88,21 +89,33 @@ def draw_mark(
         # Inside the box if there is no room above it, and always within the picture.
         above = y - 1.6 * text > 0
         level = edges[1] - 0.85 * text if above else max(y, 0) - top + 0.95 * text
-        write(pen, mark.caption, fine([max(x, 0) - left, level]), FINE * text)
+        within = fine([-left, picture.width - left])
+        write(pen, mark.caption, fine([x - left, level]), FINE * text, within)
     sheet = sheet.resize(sheet_size, Image.Resampling.BOX)
     whole = Image.new("RGBA", picture.size, (0, 0, 0, 0))
     whole.paste(sheet, (left, top))
     picture.alpha_composite(whole)
 
 
-def write(pen: ImageDraw.ImageDraw, text: str, at: list[float], size: int) -> None:
-    """Writes dark text on a white tag that starts at x and is centred on y."""
+def write(
+    pen: ImageDraw.ImageDraw,
+    text: str,
+    at: list[float],
+    size: int,
+    within: list[float],
+) -> None:
+    """Writes dark text on a white tag that starts at x and is centred on y.
+
+    It is moved as far as is needed to lie `within` two columns, or to start at the
+    first if it is wider.
+    """
     import matplotlib  # its font covers more scripts than Pillow's
 
     file = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans-Bold.ttf"
     font = ImageFont.truetype(str(file), round(size * 0.72))
-    x, y = at
-    length = pen.textlength(text, font)
-    tag = [x, y - size * 0.6, x + length + size * 0.8, y + size * 0.6]
+    length = pen.textlength(text, font) + size * 0.8
+    (x, y), (first, last) = at, within
+    x = max(min(x, last - length), first)
+    tag = [x, y - size * 0.6, x + length, y + size * 0.6]
     pen.rounded_rectangle(tag, size * 0.35, fill=LINE)
     pen.text((x + size * 0.4, y), text, "#1c1c1e", font, anchor="lm")

@@ -55,6 +55,15 @@ def test_a_caption_is_in_the_picture_wherever_its_box_begins(tmp_path, corner):
     assert tag[y - 5 : y + 5, x + 3 : x + 25].mean() > 0.6
 
 
+def test_a_caption_at_the_right_edge_is_as_long_as_elsewhere(tmp_path):
+    tags = []
+    for x in (200, 560):
+        mark = annotate.Mark((x, 300, 40, 40), "surprise 100%", None)
+        found = drawn(tmp_path, (600, 600), [mark])
+        tags.append((found[274:286] > 200).all(-1).any(0).sum())
+    assert tags[0] > 60 and abs(tags[0] - tags[1]) <= 2
+
+
 def test_marks_that_leave_the_photo_are_cut(tmp_path):
     mark = annotate.Mark((-100, -50, 900, 900), "surprise 50%", POINT - 900)
     assert drawn(tmp_path, (600, 600), [mark]).shape == (600, 600, 3)
