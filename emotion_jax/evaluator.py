@@ -112,7 +112,7 @@ def arguments(
         faces["labels"][name][rows],
         faces["known"][name][rows],
         faces["image"].shape[2],
-        split.classes,
+        split.names[name],
         {key: column[rows] for key, column in split.extra.items()},
     )
 

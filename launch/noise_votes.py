@@ -40,7 +40,7 @@ class Voted:
 def load(path: str, votes: str) -> Voted:
     """FER2013 with FER+."""
     raw = data.load("fer2013", path, votes=votes, labels="distribution")
-    if raw.classes != SEVEN or "PublicTest" not in (
+    if raw.names["emotion"] != SEVEN or "PublicTest" not in (
         raw.usage if raw.usage is not None else ()
     ):
         raise Mistake(f"{path} has no PublicTest of seven classes")

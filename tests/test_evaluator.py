@@ -52,10 +52,11 @@ def test_one_temperature_serves_all_tasks_of_classes():
     evaluator = Evaluator({"emotion": task}, tiny.MODEL, make_mesh())
     evaluator.tasks = {"first": task, "second": task}
     table = tiny.faces(40)
+    names = dict.fromkeys(evaluator.tasks, FIVE)
     faces = {"image": table["image"]}
     for field in ("labels", "known"):
         faces[field] = {name: table[field]["emotion"] for name in evaluator.tasks}
-    split = Split("folder", "", "val", faces, np.arange(40), FIVE, {})
+    split = Split("folder", "", "val", faces, np.arange(40), names, {})
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(40, 5)) + table["labels"]["emotion"]
     outputs = {"first": logits, "second": 3 * logits}

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from emotion_jax import checkpoint, step
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import FEEDS, Order
+from emotion_jax.data.table import FIVE, POINTS
 from emotion_jax.models import make_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import Plan
@@ -19,6 +20,7 @@ from emotion_jax.sharding import make_mesh, whole
 from emotion_jax.tasks import make_tasks
 from emotion_jax.workdir import to_dict
 
+NAMES = {"emotion": FIVE, "keypoints": POINTS}
 TASKS = {"emotion": {"label_smoothing": 0.1}, "keypoints": {}}
 MODEL = {"name": "resnet", "blocks": (1,), "width": 8, "stem_stride": 4}
 AUGMENT = {"flip": {}, "rotate": {}, "zoom": {}, "translate": {}, "erase": {}}

@@ -86,7 +86,7 @@ def features(raw: Raw) -> tfds.features.FeaturesDict:
         "row": tfds.features.Scalar(np.int64, doc="the face's place in the file"),
     }
     if "emotion" in raw.labels:
-        found["emotion"] = tfds.features.ClassLabel(names=raw.classes)
+        found["emotion"] = tfds.features.ClassLabel(names=raw.names["emotion"])
     if "keypoints" in raw.labels:
         doc = "x, y in pixels, (0, 0) in the middle of the first; 0 where unknown"
         found["keypoints"] = array((len(POINTS), 2), np.float32, doc)

@@ -18,9 +18,9 @@ import numpy as np
 from emotion_jax.data.table import Raw
 from emotion_jax.files import whole
 
-VERSION = 2  # raise it whenever a reader's result changes
+VERSION = 3  # raise it whenever a reader's result changes
 MAX_BYTES = 2_000_000_000
-DICTS = ("labels", "known", "extra", "trained")
+DICTS = ("labels", "known", "names", "extra", "trained")
 
 
 def cached(key_parts: tuple, build: Callable[[], Raw]) -> Raw:
@@ -118,7 +118,7 @@ def pack(raw: Raw) -> dict[str, np.ndarray]:
     packed = {}
     for name, value in fields.items():
         if name in DICTS:
-            packed |= {f"{name}/{key}": array for key, array in value.items()}
+            packed |= {f"{name}/{key}": np.asarray(part) for key, part in value.items()}
         elif value is not None:
             packed[name] = np.asarray(value)
     return packed
@@ -132,7 +132,7 @@ def _unpack(arrays: dict[str, np.ndarray]) -> Raw:
             fields[group][key] = array
         else:
             fields[group] = array
-    fields["classes"] = tuple(fields["classes"].tolist())
+    fields["names"] = {k: tuple(v.tolist()) for k, v in fields["names"].items()}
     for name in ("source", "path", "trained_as"):
         fields[name] = str(fields[name])
     fields["left_out"] = int(fields["left_out"])

@@ -38,9 +38,10 @@ def read(
 
 def _prepared(classes: int | None) -> Raw:
     raw = prepared.read("fer2013")
-    if classes not in (None, len(raw.classes)):
+    count = len(raw.names["emotion"])
+    if classes not in (None, count):
         raise Mistake(
-            f"the prepared fer2013 has {len(raw.classes)} classes, not {classes}; "
+            f"the prepared fer2013 has {count} classes, not {classes}; "
             f"name the file, fer2013:{classes}=PATH"
         )
     return raw
@@ -59,7 +60,7 @@ def _from_csv(path: str, classes: int | None) -> Raw:
         image=table.image,
         labels={"emotion": np.eye(len(names), dtype=np.float32)[emotion]},
         known={"emotion": np.ones(len(emotion), bool)},
-        classes=names,
+        names={"emotion": names},
         usage=usage,
     )
 

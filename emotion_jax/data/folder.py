@@ -66,7 +66,7 @@ def read(path: str, side: int = 96, skip_bad: bool = False) -> Raw:
         image=np.concatenate(faces),
         labels={"emotion": np.eye(len(names), dtype=np.float32)[label]},
         known={"emotion": np.ones(len(files), bool)},
-        classes=tuple(names),
+        names={"emotion": tuple(names)},
         usage=usage_of(root, files, hashes),
         extra={"file": np.array(list(map(printable, places)))},
         original_hashes=hashes,

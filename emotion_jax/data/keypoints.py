@@ -30,6 +30,7 @@ def read(path: str = "") -> Raw:
         image=table.image,
         labels={"keypoints": np.where(known[..., None], points, 0).astype(np.float32)},
         known={"keypoints": known},
+        names={"keypoints": POINTS},
         person=None if people is None else np.array(people),
     )
 

@@ -34,7 +34,10 @@ def concatenate(splits: list[Split]) -> Split:
         name="+".join(dict.fromkeys(s.name for s in splits)),
         faces=jax.tree.map(lambda *x: np.concatenate(x), *(s.faces for s in splits)),
         rows=np.concatenate([s.rows for s in splits]),
-        classes=tuple(dict.fromkeys(c for s in splits for c in s.classes)),
+        names={
+            task: tuple(dict.fromkeys(n for s in splits for n in s.names[task]))
+            for task in splits[0].names
+        },
         extra={k: np.concatenate([s.extra[k] for s in splits]) for k in sorted(extra)},
     )
 

@@ -9,7 +9,7 @@ from emotion_jax import cli, data
 from emotion_jax.data import prepared, twins
 from emotion_jax.data.fer2013 import USAGES
 from emotion_jax.data.image import resize
-from emotion_jax.data.table import POINTS, Faces, Raw, Split
+from emotion_jax.data.table import Faces, Raw, Split
 from emotion_jax.errors import Mistake
 from emotion_jax.tasks import Task
 
@@ -62,14 +62,17 @@ def prepare(
         labels={name: value[useful] for name, value in labels.items()},
         known={name: value[useful] for name, value in known.items()},
     )
-    names = [n for t in tasks.values() if t.kind == "classes" for n in t.names]
+    names = {task: raw.names.get(task, ()) for task in tasks}
     return Split(
         source=raw.source,
         path=raw.path,
         name=split,
         faces=faces,
         rows=rows,
-        classes=tuple(name for name in names if name in raw.classes),
+        names={
+            task: tuple(name for name in tasks[task].names if name in there)
+            for task, there in names.items()
+        },
         extra={name: value[rows] for name, value in extra.items()},
         labels=raw.trained_as if trained else "original",
         twins=0 if dedupe else int(leaks.sum()),
@@ -181,8 +184,8 @@ def _classes(
     if given is None:
         return labels, np.zeros(len(rows), bool)
     for k, name in enumerate(names):
-        if name in raw.classes:
-            labels[:, k] = given[rows, raw.classes.index(name)]
+        if name in raw.names[task]:
+            labels[:, k] = given[rows, raw.names[task].index(name)]
     mass = labels.sum(axis=1)
     known = raw.known[task][rows] & (mass > 0.5001)  # not half, however rounded
     labels[known] /= mass[known, None]
@@ -206,8 +209,8 @@ def _points(
     height, width = raw.image.shape[1:3]
     scale = np.array([side / width, side / height])
     for p, name in enumerate(names):
-        if name in POINTS:
-            point = POINTS.index(name)
+        if name in raw.names[task]:
+            point = raw.names[task].index(name)
             xy = given[rows, point].astype(np.float64)
             labels[:, p] = (xy + 0.5) * scale - 0.5
             known[:, p] = raw.known[task][rows, point]
@@ -221,7 +224,7 @@ def _why_nothing(
     if twins:
         return f"{_name(raw)}: every row of split {split!r} has a twin that is held out"
     wanted = " and ".join(f"{n} ({', '.join(t.names)})" for n, t in tasks.items())
-    given = ", ".join(raw.labels) + (f" ({', '.join(raw.classes)})" * bool(raw.classes))
+    given = " and ".join(f"{n} ({', '.join(names)})" for n, names in raw.names.items())
     return (
         f"{_name(raw)}: none of the {count} faces of split {split!r} has a label that "
         f"the model uses; it learns {wanted}, and the source gives {given}"

@@ -21,7 +21,7 @@ import numpy as np
 
 from emotion_jax import logs
 from emotion_jax.data import cache
-from emotion_jax.data.table import Raw
+from emotion_jax.data.table import POINTS, Raw
 from emotion_jax.errors import FULL, Mistake, Stopped, first_line
 
 VERSION = "1.0.0"
@@ -167,13 +167,14 @@ def read_folder(source: str, home: Path) -> Raw:
         flat = np.frombuffer(b"".join(texts(name)), feature.np_dtype).copy()
         return flat.reshape(-1, *feature.shape)
 
-    labels, known, classes = {}, {}, ()
+    labels, known, names = {}, {}, {}
     if "emotion" in features:
-        classes = tuple(features["emotion"].names)
+        names["emotion"] = tuple(features["emotion"].names)
         index = [examples[i]["emotion"].int64_list.value[0] for i in order]
-        labels["emotion"] = np.eye(len(classes), dtype=np.float32)[index]
+        labels["emotion"] = np.eye(len(names["emotion"]), dtype=np.float32)[index]
         known["emotion"] = np.ones(len(order), bool)
     if "keypoints" in features:
+        names["keypoints"] = POINTS
         labels["keypoints"] = array("keypoints")
         known["keypoints"] = array("keypoints_known")
     person = None
@@ -186,7 +187,7 @@ def read_folder(source: str, home: Path) -> Raw:
         image=array("image"),
         labels=labels,
         known=known,
-        classes=classes,
+        names=names,
         usage=np.array(usage, dtype)[order] if dtype else None,
         person=person,
         extra={name: array(name) for name in features if name not in OWN},

@@ -1,7 +1,7 @@
 """A config's `data` section as splits: each source once for training, once for val."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -60,14 +60,15 @@ def load_train_and_val(
         raise Mistake(f"config.data.sources names none of {', '.join(data.SOURCES)}")
     if dedupe not in DEDUPE:
         raise Mistake(f"config.data.dedupe is {dedupe!r}, must be True, False or near")
-    train, val, offered = {}, {}, set()
+    train, val, offered = {}, {}, {name: set() for name in tasks}
     for name, section in sources.items():
         for field in OWN_FIELDS.keys() & section.keys():
             where = f"config.data.sources.{name}.{field}"
             check_type(where, section[field], OWN_FIELDS[field])
         options = options_of(section, trained=True)
         raw = data.load(name, section.get("path", ""), side, **options)
-        offered |= set(raw.classes)
+        for task in tasks.keys() & raw.names.keys():
+            offered[task] |= set(raw.names[task])
         if second := section.get("val", ""):
             if same_file(second, section.get("path", "")):
                 raise Mistake(
@@ -82,16 +83,16 @@ def load_train_and_val(
         else:
             train[name] = prepare(raw, "train", tasks, side, dedupe, trained=True)
             val[name] = prepare(raw, "val", tasks, side)
-    check_classes(tasks, offered)
+    check_names(tasks, offered)
     return train, val
 
 
-def check_classes(tasks: Mapping[str, Task], offered: Collection[str]) -> None:
-    """Raises if a task learns a class that the sources, which have some, lack."""
-    for task in tasks.values():
-        for name in task.names if task.kind == "classes" and offered else ():
-            if name not in offered:
-                raise unknown(f"class in {task.where}", name, sorted(offered))
+def check_names(tasks: Mapping[str, Task], offered: Mapping[str, set[str]]) -> None:
+    """Raises if a task learns a class or point that the sources of its labels lack."""
+    for task, there in offered.items():
+        for name in tasks[task].names if there else ():
+            if name not in there:
+                raise unknown(f"name in {tasks[task].where}", name, sorted(there))
 
 
 def sources_of(given: Iterable[str]) -> dict[str, dict]:

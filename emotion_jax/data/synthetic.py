@@ -116,7 +116,7 @@ def read(path: str = "", faces: int = 8000, seed: int = 0) -> Raw:
             "emotion": np.ones(faces, bool),
             "keypoints": np.ones((faces, len(POINTS)), bool),
         },
-        classes=FIVE,
+        names={"emotion": FIVE, "keypoints": POINTS},
         usage=splits(faces),
         extra={"intensity": drawn["intensity"]},
     )

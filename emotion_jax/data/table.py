@@ -41,18 +41,18 @@ class Faces(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class Raw:
-    """A source's faces as read: its own classes, side and splits.
+    """A source's faces as read: its own classes, points, side and splits.
 
-    Keypoints are x, y in pixels of `image`, with (0, 0) the centre of the top-left
+    Points are x, y in pixels of `image`, with (0, 0) the centre of the top-left
     pixel, and 0 where unknown.
     """
 
     source: str  # a key of SOURCES
     path: str  # "" where the source needs none
     image: np.ndarray  # uint8[n h w 1]
-    labels: dict[str, np.ndarray]  # emotion: float32[n k]; keypoints: float32[n 15 2]
-    known: dict[str, np.ndarray]  # emotion: bool[n]; keypoints: bool[n 15]
-    classes: tuple[str, ...] = ()  # the columns of labels["emotion"]
+    labels: dict[str, np.ndarray]  # classes: float32[n k]; points: float32[n p 2]
+    known: dict[str, np.ndarray]  # classes: bool[n]; points: bool[n p]
+    names: dict[str, tuple[str, ...]]  # of each label's classes or points
     usage: np.ndarray | None = None  # str[n], the split that the file itself names
     person: np.ndarray | None = None  # str[n]
     extra: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)  # [n]
@@ -81,7 +81,7 @@ class Split:
     name: str  # the split's name, as asked for
     faces: Faces
     rows: np.ndarray  # int64[n], each face's row in the source, from 0
-    classes: tuple[str, ...]  # the source's classes that the model knows, model order
+    names: dict[str, tuple[str, ...]]  # by task, those that the source has too
     extra: dict[str, np.ndarray]
     labels: str = "original"  # what its labels are called
     twins: int = 0  # faces of this split that a held-out split has too

@@ -118,7 +118,7 @@ def _read(path: str) -> Votes:
 
 def _join(raw: Raw, votes: Votes) -> Shares:
     """Each face's votes: the n-th row of a Usage matches the file's n-th of it."""
-    if raw.usage is None or raw.classes != SEVEN:
+    if raw.usage is None or raw.names["emotion"] != SEVEN:
         raise Mistake(
             f"{raw.path}: votes are by row of FER2013's seven classes with a column "
             "Usage; a file of five classes or without Usage does not tell which row"

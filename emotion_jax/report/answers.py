@@ -42,7 +42,7 @@ class Answers:
         """Logits and labels, as the task gives them."""
         faces, name = self.split.faces, self.name
         known = faces["known"][name]
-        classes = self.split.classes
+        classes = self.split.names[name]
         return self.task.answers(self.output, faces["labels"][name], known, classes)
 
     @functools.cached_property

@@ -41,7 +41,7 @@ def draw(
                 axis.plot(*output.T, "+", color="#ff3b30", markersize=3.6)
             else:
                 seen = output[None], label[None], np.ones(1, bool)
-                logits, _ = task.answers(*seen, split.classes or task.names)
+                logits, _ = task.answers(*seen, split.names[name] or task.names)
                 shares = softmax(logits / temperature)[0]
                 guess = shares.argmax()
                 right = not known or guess == label.argmax()

@@ -91,7 +91,7 @@ raw = data.load(source, section.get("path", ""), **options_of(section))
 tasks = make_tasks({"emotion": {}})
 names = tasks["emotion"].names
 label = raw.labels["emotion"].argmax(1)
-of_class = {n: np.flatnonzero(label == raw.classes.index(n)) for n in names}
+of_class = {n: np.flatnonzero(label == raw.names["emotion"].index(n)) for n in names}
 chosen = np.concatenate([mosaic.evenly(of_class[name], 3) for name in names])
 captions = [name if i == 0 else "" for name in names for i in range(3)]
 mosaic.draw(

@@ -13,7 +13,7 @@ RAW = Raw(
     image=np.arange(2 * 9, dtype=np.uint8).reshape(2, 3, 3, 1),
     labels={"emotion": np.eye(2, dtype=np.float32)},
     known={"emotion": np.array([True, False])},
-    classes=("anger", "happy"),
+    names={"emotion": ("anger", "happy")},
     usage=np.array(["Training", "PublicTest"]),
     extra={"intensity": np.array([0.5, 1.0])},
     trained={"emotion": np.full((2, 2), 0.5, np.float32)},

@@ -36,7 +36,7 @@ def read(tmp_path):
 def test_forms_with_usage(read, header):
     raw = read([0, 4, 3], header, usage="PublicTest")
     assert raw.source == "fer2013" and raw.path.endswith("fer.csv")
-    assert raw.classes == SEVEN
+    assert raw.names["emotion"] == SEVEN
     assert raw.usage.tolist() == ["PublicTest"] * 3
     assert raw.image.shape == (3, 16, 16, 1) and raw.image.dtype == np.uint8
     assert raw.image[1].ravel()[:3].tolist() == [0, 1, 2]
@@ -52,7 +52,7 @@ def test_forms_with_usage(read, header):
 @pytest.mark.parametrize("header", ["emotion,pixels", "emotion, pixels"])
 def test_forms_without_usage(read, header):
     raw = read([0, 4], header)
-    assert raw.classes == FIVE and raw.usage is None
+    assert raw.names["emotion"] == FIVE and raw.usage is None
     assert raw.labels["emotion"].tolist() == [[1, 0, 0, 0, 0], [0, 0, 0, 0, 1]]
 
 
@@ -77,7 +77,7 @@ RARE = [0] * 199 + [5, 6]  # less
 )
 def test_five_or_seven(read, emotions, form, forced, expected):
     raw = read(emotions, form, classes=forced)
-    assert raw.classes == expected
+    assert raw.names["emotion"] == expected
     assert raw.labels["emotion"].argmax(axis=1).tolist() == emotions
 
 
@@ -115,7 +115,7 @@ def test_the_real_file(tmp_path):
     start = time.perf_counter()
     raw = fer2013.read(str(tmp_path / "fer2013.csv"))
     assert time.perf_counter() - start < 15
-    assert raw.image.shape == (32298, 48, 48, 1) and raw.classes == SEVEN
+    assert raw.image.shape == (32298, 48, 48, 1) and raw.names["emotion"] == SEVEN
     training = prepare.split_rows(raw, "Training")
     public = prepare.split_rows(raw, "PublicTest")
     assert (len(training), len(public)) == (28709, 3589)
@@ -126,4 +126,4 @@ def test_the_real_file(tmp_path):
     assert prepare.split_rows(raw, "test").tolist() == public.tolist()
 
     course = fer2013.read(str(tmp_path / "icml_face_data.csv"))
-    assert course.classes == FIVE and len(course.image) == 22133
+    assert course.names["emotion"] == FIVE and len(course.image) == 22133

@@ -31,7 +31,7 @@ def two(tmp_path):
 
 def test_folders_are_classes_and_images_faces(two):
     raw = folder.read(str(two), side=20)
-    assert raw.classes == ("calm", "tense") and raw.usage is None
+    assert raw.names["emotion"] == ("calm", "tense") and raw.usage is None
     np.testing.assert_array_equal(raw.labels["emotion"].argmax(1), [0, 0, 0, 1, 1, 1])
     expected = [save(two / "x.png", seed=i) for i in (0, 2, 4, 1, 3, 5)]
     np.testing.assert_array_equal(raw.image[..., 0], expected)
@@ -201,7 +201,7 @@ def test_hidden_folders_are_passed_over(tmp_path, shown, hidden):
     for name in (shown, hidden):
         save(tmp_path / name / "0.png")
     raw = folder.read(str(tmp_path), side=20)
-    assert raw.classes == ("calm",) and len(raw.image) == 1
+    assert raw.names["emotion"] == ("calm",) and len(raw.image) == 1
 
 
 def test_what_was_left_out_is_told_and_tried_again_each_time(damaged, monkeypatch):

@@ -31,7 +31,7 @@ def read(tmp_path):
 def test_reads_kaggles_form(read):
     raw = read({"left_eye_center_x": "1.25", "mouth_center_bottom_lip_y": "-3e0"}, {})
     assert raw.source == "keypoints" and raw.path.endswith("points.csv")
-    assert raw.image.shape == (2, 16, 16, 1) and raw.classes == ()
+    assert raw.image.shape == (2, 16, 16, 1) and raw.names == {"keypoints": POINTS}
     labels, known = raw.labels["keypoints"], raw.known["keypoints"]
     assert labels.shape == (2, 15, 2) and labels.dtype == np.float32
     assert labels[0, 0].tolist() == [1.25, 7] and labels[0, 14].tolist() == [7, -3]

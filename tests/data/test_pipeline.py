@@ -17,7 +17,7 @@ from emotion_jax.data.pipeline import (
     concatenate,
     make_feed,
 )
-from emotion_jax.data.table import FIVE, Split
+from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
 from emotion_jax.plan import Plan
 from emotion_jax.sharding import make_mesh
@@ -158,7 +158,7 @@ def labelled(*counts: int, unknown: int = 0) -> Split:
         },
         "known": {"emotion": known, "keypoints": np.ones((n, 15), bool)},
     }
-    return Split("synthetic", "", "train", faces, np.arange(n), FIVE, {})
+    return Split("synthetic", "", "train", faces, np.arange(n), tiny.NAMES, {})
 
 
 def drawn(train, batch_size, balance, shares, steps) -> list[list[list[int]]]:
@@ -269,18 +269,20 @@ def test_a_class_too_rare_for_the_batch_is_told():
 
 
 def make_split(n: int, **extra) -> Split:
-    rows = np.arange(n)
-    return Split("synthetic", "", "val", tiny.faces(n), rows, ("anger",), extra)
+    rows, names = np.arange(n), {"emotion": ("anger",)}
+    return Split("synthetic", "", "val", tiny.faces(n), rows, names, extra)
 
 
 def test_concatenation_tells_what_it_is_of():
     a, b = make_split(3), make_split(2)
+    names = {"emotion": ("sad", "anger")}
     b = dataclasses.replace(
-        b, source="folder", name="all", rows=np.array([7, 4]), classes=("sad", "anger")
+        b, source="folder", name="all", rows=np.array([7, 4]), names=names
     )
     both = concatenate([a, b])
     assert (both.source, both.name) == ("synthetic+folder", "val+all")
-    assert both.rows.tolist() == [0, 1, 2, 7, 4] and both.classes == ("anger", "sad")
+    assert both.rows.tolist() == [0, 1, 2, 7, 4]
+    assert both.names == {"emotion": ("anger", "sad")}
     assert concatenate([a, a]).name == "val"
 
 

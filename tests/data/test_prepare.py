@@ -7,7 +7,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from emotion_jax.data import prepare, twins
-from emotion_jax.data.table import FIVE, SEVEN, Raw
+from emotion_jax.data.table import FIVE, POINTS, SEVEN, Raw
 from emotion_jax.errors import Mistake
 from emotion_jax.tasks import Emotion, Keypoints
 
@@ -23,7 +23,7 @@ def make_raw(num_faces=400, twin_rows=(), classes=SEVEN, seed=0, **fields):
     emotion = np.arange(num_faces) % len(classes)
     labels = {"emotion": np.eye(len(classes), dtype=np.float32)[emotion]}
     known = {"emotion": np.ones(num_faces, bool)}
-    defaults = {"labels": labels, "known": known, "classes": classes}
+    defaults = {"labels": labels, "known": known, "names": {"emotion": classes}}
     return Raw(source="fer2013", path="fer.csv", image=image, **(defaults | fields))
 
 
@@ -293,7 +293,7 @@ def test_seven_classes_for_a_model_of_five():
     assert split.faces["labels"]["emotion"].argmax(axis=1).tolist() == [0, 1, 3, 2, 4]
     assert split.faces["labels"]["emotion"].sum(axis=1).tolist() == [1] * 5
     assert split.faces["known"]["emotion"].all()
-    assert split.classes == FIVE and split.name == "all" and len(split) == 5
+    assert split.names["emotion"] == FIVE and split.name == "all" and len(split) == 5
     assert split.extra["intensity"].tolist() == [0, 0.1, 0.3, 0.4, 0.5]
     assert (split.faces["image"] == raw.image[split.rows]).all()
 
@@ -321,7 +321,7 @@ def test_who_is_shown_goes_with_the_face():
 def test_five_classes_for_a_model_of_seven():
     split = prepare.prepare(make_raw(5, classes=FIVE), "all", {"emotion": EMOTION7}, 4)
     assert split.faces["labels"]["emotion"].argmax(axis=1).tolist() == [0, 1, 4, 3, 5]
-    assert split.classes == ("anger", "disgust", "happy", "sad", "surprise")
+    assert split.names["emotion"] == ("anger", "disgust", "happy", "sad", "surprise")
 
 
 def test_soft_labels_are_renormalised_over_what_the_model_knows():
@@ -347,6 +347,7 @@ def test_unknown_labels_are_zeros():
         2,
         labels={"emotion": votes, "keypoints": np.ones((2, 15, 2), np.float32)},
         known={"emotion": np.ones(2, bool), "keypoints": np.ones((2, 15), bool)},
+        names={"emotion": SEVEN, "keypoints": POINTS},
     )
     tasks = {"emotion": EMOTION, "keypoints": KEYPOINTS}
     faces = prepare.prepare(raw, "all", tasks, 4).faces
@@ -361,13 +362,15 @@ def test_points_move_with_the_resize():
     known = np.zeros((2, 15), bool)
     known[0, :2] = True
     fields = {"labels": {"keypoints": point}, "known": {"keypoints": known}}
-    raw = dataclasses.replace(make_raw(2), classes=(), **fields)
+    raw = make_raw(2, names={"keypoints": POINTS}, **fields)
     split = prepare.prepare(raw, "all", {"keypoints": KEYPOINTS}, 8)
     assert split.rows.tolist() == [0]  # of the other face nothing is known
     labels = split.faces["labels"]["keypoints"]
     assert labels[0, :3].tolist() == [[0.5, 0.5], [3.5, 6.5], [0, 0]]
     assert split.faces["known"]["keypoints"][0].tolist() == [True] * 2 + [False] * 13
-    assert split.faces["image"].shape == (1, 8, 8, 1) and split.classes == ()
+    assert split.faces["image"].shape == (1, 8, 8, 1) and split.names == {
+        "keypoints": POINTS
+    }
     same = prepare.prepare(raw, "all", {"keypoints": KEYPOINTS}, 4)
     assert (same.faces["labels"]["keypoints"] == point[:1]).all()
 
@@ -382,6 +385,7 @@ def test_a_bright_pixel_stays_under_its_point():
         image=image,
         labels={"keypoints": points},
         known={"keypoints": np.ones((1, 15), bool)},
+        names={"keypoints": POINTS},
     )
     for side in (8, 17, 24, 48, 96):
         faces = prepare.prepare(raw, "all", {"keypoints": KEYPOINTS}, side).faces

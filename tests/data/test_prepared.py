@@ -178,7 +178,7 @@ def test_what_is_not_prepared_is_said_with_the_command(root):
 
 def test_a_prepared_set_has_the_classes_it_has(tmp_path):
     prepared.write(fer2013.read(str(fer_csv(tmp_path / "a.csv", usage=False))))
-    assert len(data.load("fer2013", classes=5).classes) == 5
+    assert len(data.load("fer2013", classes=5).names["emotion"]) == 5
     with pytest.raises(Mistake, match="has 5 classes, not 7; .*fer2013:7=PATH"):
         data.load("fer2013", classes=7)
 

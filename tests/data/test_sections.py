@@ -115,8 +115,8 @@ def test_each_of_two_files_has_its_own_numbers_for_classes(folder):
 def test_a_class_that_no_source_has_is_a_mistake(folder):
     section = {"fer2013": {"path": str(folder / "course.csv")}}
     for classes, sentence in (
-        (("sad", "hapy"), "class in config.tasks.emotion 'hapy'; did you mean happy?"),
-        (7, "class in config.tasks.emotion 'fear'"),  # the file has five
+        (("sad", "hapy"), "name in config.tasks.emotion 'hapy'; did you mean happy?"),
+        (7, "name in config.tasks.emotion 'fear'"),  # the file has five
     ):
         tasks = make_tasks({"emotion": {"classes": classes}})
         with pytest.raises(Mistake, match=sentence):

@@ -52,7 +52,7 @@ def test_parse_source_mistakes(text, problem):
 def test_load_with_options(csv):
     raw = data.load("fer2013", str(csv))
     assert raw.source == "fer2013" and raw.path == str(csv)
-    assert raw.classes == table.FIVE
+    assert raw.names["emotion"] == table.FIVE
     assert data.load("fer2013", str(csv), classes=7).classes == table.SEVEN
     assert data.load("fer2013", str(csv), classes=5).classes == table.FIVE
 

@@ -53,7 +53,7 @@ def test_read_gives_the_table_that_it_promises():
     assert {label.dtype for label in raw.labels.values()} == {np.dtype(np.float32)}
     assert raw.known["emotion"].shape == (1500,) and raw.known["emotion"].all()
     assert raw.known["keypoints"].shape == (1500, 15) and raw.known["keypoints"].all()
-    assert raw.classes == FIVE and raw.source == "synthetic"
+    assert raw.names["emotion"] == FIVE and raw.source == "synthetic"
     names, counts = np.unique(raw.usage, return_counts=True)
     assert dict(zip(names, counts, strict=True)) == {
         "train": 1200,

@@ -262,7 +262,7 @@ def test_the_real_votes():
         image=np.zeros((32298, 2, 2, 1), np.uint8),
         labels={"emotion": label},
         known={"emotion": np.ones(32298, bool)},
-        classes=SEVEN,
+        names={"emotion": SEVEN},
         usage=table[:, 0],
     )
     joined = votes.with_votes(raw, found, "distribution", False).trained["emotion"]

@@ -30,7 +30,7 @@ def test_keras_sees_the_faces_and_classes_that_our_reader_finds(csv):
     train = raw.usage == "Training"
     assert len(image) == train.sum() > 20 and image.shape[1:] == (96, 96, 1)
     # The five in our order, of FER2013's seven.
-    of_seven = [raw.classes.index(name) for name in fer2013.FIVE]
+    of_seven = [raw.names["emotion"].index(name) for name in fer2013.FIVE]
     ours = raw.labels["emotion"][train].argmax(1)
     np.testing.assert_array_equal(np.array(of_seven)[label], ours)
     # Bicubic enlargement is no other picture: halved again, it is nearly the face.

@@ -5,7 +5,7 @@ import numpy as np
 import tiny
 from PIL import Image
 
-from emotion_jax.data.table import FIVE, Faces, Split
+from emotion_jax.data.table import Faces, Split
 from emotion_jax.report import augmentations
 from emotion_jax.tasks import make_tasks
 
@@ -39,7 +39,7 @@ def test_a_draw_moves_the_points_with_the_pixels():
 
 def test_a_configs_sheet_has_the_faces_and_their_draws_below(tmp_path, monkeypatch):
     monkeypatch.setattr(augmentations, "SAMPLES", 2)
-    split = Split("keypoints", "", "all", three(), np.array([4, 5, 9]), FIVE, {})
+    split = Split("keypoints", "", "all", three(), np.array([4, 5, 9]), tiny.NAMES, {})
     augmentations.draw_faces(tmp_path / "a.png", split, TASKS, {"flip": {}})
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == (4 + 3 * 116, 4 + 3 * 116 + 18)

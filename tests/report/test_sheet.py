@@ -15,7 +15,7 @@ def draw(path, n, tasks, points_at=None):
     """Draws n faces of one gray; returns the picture's pixels."""
     faces = tiny.faces(n)
     faces["image"][:] = 128
-    split = Split("synthetic", "", "val", faces, np.arange(n), FIVE, {})
+    split = Split("synthetic", "", "val", faces, np.arange(n), tiny.NAMES, {})
     outputs = {
         "emotion": faces["labels"]["emotion"] * 3,
         "keypoints": faces["labels"]["keypoints"],
@@ -82,7 +82,7 @@ def test_shares_are_after_temperature_and_of_the_files_classes(
     faces, happy = tiny.faces(2), np.eye(7, dtype=np.float32)[[3, 3]]
     faces["labels"]["emotion"] = happy
     faces["known"]["emotion"] = np.array([bool(classes), False])
-    split = Split("folder", "", "all", faces, np.arange(2), classes, {})
+    split = Split("folder", "", "all", faces, np.arange(2), {"emotion": classes}, {})
     outputs = {"emotion": 2 * happy + 9 * np.eye(7, dtype=np.float32)[[2, 2]]}
     tasks = make_tasks({"emotion": {"classes": 7}})
     sheet.draw(tmp_path / "faces.png", split, outputs, tasks, temperature=2.0)
@@ -92,7 +92,7 @@ def test_shares_are_after_temperature_and_of_the_files_classes(
 def test_a_class_may_be_called_anything(tmp_path, titles):
     faces, names = tiny.faces(1), ("$5_$", "calm")
     faces["labels"]["emotion"] = np.eye(2, dtype=np.float32)[:1]
-    split = Split("folder", "", "all", faces, np.arange(1), names, {})
+    split = Split("folder", "", "all", faces, np.arange(1), {"emotion": names}, {})
     outputs = {"emotion": np.array([[99, 0]], np.float32)}
     tasks = make_tasks({"emotion": {"classes": names}})
     sheet.draw(tmp_path / "faces.png", split, outputs, tasks)

@@ -28,7 +28,7 @@ FOUND = {
 
 
 def split(path, n):
-    return Split("fer2013", path, "test", {}, np.arange(n), (), {})
+    return Split("fer2013", path, "test", {}, np.arange(n), {}, {})
 
 
 def test_data_is_named_as_on_the_command_line_without_the_folder():
