@@ -8,7 +8,7 @@ starting with the file that networks are measured on. It takes a minute or two o
 CPU core.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import noise_points
 import noise_votes
@@ -146,9 +146,8 @@ def bounds(same: Right) -> list[str]:
     return [share(same), root]
 
 
-def points(paths: Sequence[str], model: inference.Model) -> list[str]:
-    """The part on keypoints."""
-    faces, first = noise_points.load(paths), noise_points.load(paths[:1])
+def points(faces: Labelled, first: Labelled, model: inference.Model) -> list[str]:
+    """The part on keypoints; the network is measured on the `first` of the faces."""
     found = Registered(faces, ALIKE[0])
     rows = []
     for low, high in zip(ALIKE, (*ALIKE[1:], 1.0)):
@@ -197,7 +196,10 @@ def floor(
     shift = np.broadcast_to(errors.mean(1, keepdims=True), errors.shape)
     both = pairs[(pairs < len(first.points)).all(1)]
     twice = (errors[both[:, 0]] - errors[both[:, 1]]) / np.sqrt(2)
-    noise, miss = rms(again), rms(errors)
+
+    def without_noise(error: float) -> str:
+        return f"{np.sqrt(max(error**2 - rms(again) ** 2, 0)):.3f}"
+
     measures = {
         f"labels lie on a grid of {np.median(grain):.2f} px (median): its rounding": [
             len(grain),
@@ -220,23 +222,28 @@ def floor(
         ],
         "the network's error without the noise": [
             len(errors),
-            f"{np.sqrt(max(miss**2 - noise**2, 0)):.3f}",
+            without_noise(rms(errors)),
         ],
-        "a network of 1.5 px, without the noise": [
-            "",
-            f"{np.sqrt(max(1.5**2 - noise**2, 0)):.3f}",
-        ],
+        "a network of 1.5 px, without the noise": ["", without_noise(1.5)],
     }
     every = tables.markdown(
         ["what", "faces or pairs", "px"], [[k, *v] for k, v in measures.items()]
     )
-    each = [
-        [name.replace("_", " "), f"{rms(again[:, k]):.2f}", f"{rms(mirror[:, k]):.2f}"]
-        + [f"{rms(errors[:, k]):.2f}"]
+    return [every, by_point(again, mirror, errors)]
+
+
+def by_point(again: np.ndarray, mirror: np.ndarray, errors: np.ndarray) -> str:
+    """A row for each point: the labels' noise seen in two ways, the network's error."""
+    kinds = {
+        "nearly one picture": again,
+        "mirror image": mirror,
+        "network's error": errors,
+    }
+    rows = [
+        [name.replace("_", " "), *(f"{rms(kind[:, k]):.2f}" for kind in kinds.values())]
         for k, name in enumerate(POINTS)
     ]
-    header = ["point", "nearly one picture", "mirror image", "network's error"]
-    return [every, tables.markdown(header, each)]
+    return tables.markdown(["point", *kinds], rows)
 
 
 def main(args: list[str]) -> None:
@@ -255,11 +262,11 @@ def main(args: list[str]) -> None:
         known = model.restored.tasks.get(task)
         if not known or task == "emotion" and not set(FIVE) <= set(known.names):
             raise Mistake(f"{name} does not know what is asked of it: {task}")
-    noise_points.load(flags.keypoints)  # raises for an unsuitable file
+    faces, first = noise_points.load(flags.keypoints)
     command = " ".join(arg.rsplit("/", 1)[-1] for arg in args)
     told = [RECIPE.format(args=command, network=names[0], pointer=names[1])]
     told += emotions(flags.fer2013, flags.votes, models[0])
-    told += points(flags.keypoints, models[1])
+    told += points(faces, first, models[1])
     print("\n\n".join(told))
 
 

@@ -1,6 +1,7 @@
 """How well keypoint labels agree on nearly identical pictures; how fine they are."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Complex, Float, Int
@@ -29,8 +30,8 @@ class Labelled:
     person: np.ndarray
 
 
-def load(paths: list[str]) -> Labelled:
-    """The files' faces; they need a column `person`."""
+def load(paths: Sequence[str]) -> tuple[Labelled, Labelled]:
+    """All the files' faces, and the first file's; they need a column `person`."""
     parts = []
     for number, path in enumerate(paths):
         raw = data.load("keypoints", path)
@@ -46,7 +47,7 @@ def load(paths: list[str]) -> Labelled:
     found = Labelled(*map(np.concatenate, zip(*parts)))
     if found.image.shape[1:] != (FRAME, FRAME):
         raise Mistake(f"the faces are not {FRAME} pixels a side")
-    return found
+    return found, Labelled(*parts[0])
 
 
 def similarity(a: Plane, b: Plane) -> tuple[np.ndarray, np.ndarray]:
