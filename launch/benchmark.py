@@ -15,6 +15,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -222,28 +223,37 @@ def main(args: list[str]) -> None:
     found = {"config": flags.config, "overrides": overrides, "batch_size": batch_size}
     found |= logs.environment()
     found |= {"cores": os.cpu_count(), "model": config.model.to_dict()}
-    parts = [] if flags.only == list(SECTIONS) else flags.only
+    path = flags.out and flags.out / file_name(found["platform"], flags, overrides)
+    for numbers in measured(rig, flags, wanted):
+        found |= numbers
+        if path:  # at once, as the next part may not end
+            path.parent.mkdir(parents=True, exist_ok=True)
+            files.write_json(path, found)
+    tell(found)
+    if path:
+        print(f"written to {path}")
+
+
+def file_name(platform: str, flags, overrides: Sequence[str]) -> str:
+    """The JSON file's name, which tells what was not as usual."""
     sized = [f"batch-{flags.batch_size}"] if flags.batch_size else []
-    kind = f"benchmark_{found['platform']}"
-    name = rigs.result_file(kind, flags.config, [*overrides, *sized, *parts])
+    parts = [] if flags.only == list(SECTIONS) else flags.only
+    names = [*overrides, *sized, *parts]
+    return rigs.result_file(f"benchmark_{platform}", flags.config, names)
 
-    def keep() -> None:  # at once, as the next section may not end
-        if flags.out:
-            flags.out.mkdir(parents=True, exist_ok=True)
-            files.write_json(flags.out / name, found)
 
+def measured(rig: rigs.Rig, flags, wanted: Sequence[str]) -> Iterator[dict]:
+    """The numbers so far, after each part and then after each peer."""
+    found = {}
     for part, measure in SECTIONS.items():
         if part in flags.only:
             found |= measure(rig, flags)
-            keep()
+            yield found
     for peer in wanted:
         theirs = peers.PEERS[peer](rig, flags.repeats)
         ours = found["train_images_s"]["resident"]["median"]
         found[peer] = theirs | {"ratio": round(ours / theirs["median"], 3)}
-        keep()
-    tell(found)
-    if flags.out:
-        print(f"written to {flags.out / name}")
+        yield found
 
 
 def tell(found: dict) -> None:
