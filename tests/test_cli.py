@@ -180,7 +180,7 @@ def test_a_shipped_config_is_found_from_anywhere(tmp_path, monkeypatch):
     assert cli.load_config("configs/synthetic.py", []).data.side == 48
 
 
-def test_an_unknown_config_file_is_told_with_the_nearest(tmp_path):
+def test_an_unknown_config_file_is_told_with_the_nearest():
     with pytest.raises(Mistake, match="did you mean configs/synthetic.py") as error:
         cli.load_config("configs/sinthetic.py", [])
     assert "unknown config file 'configs/sinthetic.py'" in str(error.value)

@@ -211,7 +211,7 @@ def test_a_file_where_a_folder_should_be_and_the_other_way_round(
     assert sentence in only_sentence(capsys)
 
 
-def test_what_was_never_committed_is_no_checkpoint(copy, tmp_path):
+def test_what_was_never_committed_is_no_checkpoint(copy):
     """Orbax's temporary names, and folders like them, are left out and swept away."""
     saved = copy / "checkpoints" / "3"
     for name in ("6.orbax-checkpoint-tmp", "6.orbax-checkpoint-tmp-17", "6.tmp"):

@@ -161,7 +161,7 @@ def test_photos_of_one_name_in_two_folders_are_both_drawn(nets, photos, tmp_path
     assert drawn == ["a-2.jpg", "a.jpg"]
 
 
-def test_a_run_again_reads_what_the_first_read_under_any_name(nets, photos, tmp_path):
+def test_a_run_again_reads_what_the_first_read_under_any_name(nets, photos):
     (photos / "b.png").rename(photos / f"{'ü' * 120}.png")
     args = [photos, "--checkpoint", nets["emotion"], "--faces", "whole"]
     first, again = predicted(photos, *args), predicted(photos, *args)

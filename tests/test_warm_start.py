@@ -138,7 +138,7 @@ def test_another_trunk_of_which_nothing_fits_is_a_mistake(both):
         )
 
 
-def test_no_name_is_no_warm_start(both):
+def test_no_name_is_no_warm_start():
     state, cold = first_state("", BOTH)
     assert equal(state.params, cold.params)
 

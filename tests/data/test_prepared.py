@@ -138,7 +138,7 @@ def test_tfds_alone_reads_a_prepared_set(tmp_path, root):
     assert image == str([int(value) for value in pixels(5).split()])
 
 
-def test_tfds_makes_and_reads_the_sets_by_name(tmp_path, root, capsys):
+def test_tfds_makes_and_reads_the_sets_by_name(tmp_path, root):
     import tensorflow_datasets as tfds
 
     import emotion_jax.data.builders  # noqa: F401  (registers them)

@@ -69,7 +69,7 @@ def test_a_mistake_is_a_sentence_and_nothing_is_made(
     assert problem in told and told.count("\n") == 1 and not root.exists()
 
 
-def test_damage_is_a_sentence_and_can_be_overwritten(tmp_path, capsys):
+def test_damage_is_a_sentence_and_can_be_overwritten(tmp_path):
     path = fer_csv(tmp_path / "a.csv")
     raw = fer2013.read(str(path))
     prepared.write(raw)

@@ -94,7 +94,7 @@ def test_a_target_that_is_not_reached_took_all_the_time():
 @pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="needs TensorFlow"
 )
-def test_a_short_race_is_run_to_its_end(csv, tmp_path, monkeypatch):
+def test_a_short_race_is_run_to_its_end(csv, tmp_path):
     config = ["--config", str(ROOT / "configs" / "fer5.py"), "--config.train.epochs=1"]
     config += ["--config.model.width=8", "--config.model.blocks=(1,)"]
     config += ["--config.train.batch_size=16", "--target=0.01"]
