@@ -1,9 +1,10 @@
+"""Laws of preparing: which split a face is in, and what of it a model is given."""
+
 import dataclasses
 import hashlib
 
 import numpy as np
 import pytest
-from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from emotion_jax.data import prepare, twins
@@ -413,26 +414,3 @@ def test_nothing_known():
         ".*the source gives emotion",
     ):
         prepare.prepare(make_raw(5), "all", {"keypoints": KEYPOINTS}, 4)
-
-
-@pytest.mark.parametrize("side", [5, 12, 24])
-def test_resize_is_pillows_bilinear(side):
-    image = np.random.default_rng(0).integers(0, 256, (3, 12, 12, 1), dtype=np.uint8)
-    resized = prepare.resize(image, side)
-    assert resized.shape == (3, side, side, 1) and resized.dtype == np.uint8
-    pillow = Image.fromarray(image[2, :, :, 0])
-    expected = np.asarray(pillow.resize((side, side), Image.Resampling.BILINEAR))
-    assert (resized[2, :, :, 0] == expected).all()
-
-
-def test_tall_images_are_resized_across_and_then_down():
-    """Whichever of the two this Pillow would do first."""
-    image = np.random.default_rng(0).integers(0, 256, (1, 80, 50, 1), dtype=np.uint8)
-    across = Image.fromarray(image[0, :, :, 0]).resize((48, 80), Image.BILINEAR)
-    expected = np.asarray(across.resize((48, 48), Image.BILINEAR))
-    assert (prepare.resize(image, 48)[0, :, :, 0] == expected).all()
-
-
-def test_resize_to_the_same_side_changes_nothing():
-    image = np.random.default_rng(0).integers(0, 256, (2, 9, 9, 1), dtype=np.uint8)
-    assert (prepare.resize(image, 9) == image).all()
