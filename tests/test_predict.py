@@ -57,8 +57,12 @@ def photos(tmp_path):
 
 def predicted(out: Path, *args) -> list[dict]:
     assert run(predict.main, [*map(str, args), "--out", str(out)]) == 0
-    with open(out / "predictions.csv") as file:
-        return list(csv.DictReader(file))
+    return rows_of(out / "predictions.csv")
+
+
+def rows_of(file: Path) -> list[dict]:
+    with open(file) as opened:
+        return list(csv.DictReader(opened))
 
 
 def numbers(rows: list[dict], names) -> np.ndarray:
@@ -322,6 +326,10 @@ def test_an_input_without_a_name_is_a_mistake(nets, tmp_path, capsys):
     assert "a photo, folder or CSV is empty" in capsys.readouterr().err
 
 
+# What the lookup table asks for: of which row, and which coordinate.
+ASKED = [(1, "nose_tip_y"), (0, "left_eye_center_x"), (1, "nose_tip_x")]
+
+
 @pytest.fixture
 def contest(tmp_path, faces):
     """Kaggle's test.csv of the first two faces, ids 5 and 9, and a lookup table."""
@@ -336,42 +344,27 @@ def contest(tmp_path, faces):
     return tmp_path
 
 
-def test_a_submission_answers_each_row_of_the_lookup_table(nets, contest):
-    rows = predicted(
-        contest / "out",
-        contest / "test.csv",
-        "--checkpoint",
-        nets["points"],
-        "--submission",
-        contest / "ask.csv",
-    )
-    assert [row["image"].split(":")[-1] for row in rows] == ["5", "9"]
-    with open(contest / "out" / "submission.csv") as file:
-        answers = list(csv.DictReader(file))
-    asked = [(1, "nose_tip_y"), (0, "left_eye_center_x"), (1, "nose_tip_x")]
-    expected = [np.clip(float(rows[i][name]), 0, 96) for i, name in asked]
-    assert [answer["RowId"] for answer in answers] == ["1", "2", "3"]
-    found = [float(answer["Location"]) for answer in answers]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
 def submitted(contest, *args) -> list[float]:
     """Each row's Location."""
-    predicted(
-        contest / "out",
-        *(contest / "test.csv", "--submission", contest / "ask.csv"),
-        *args,
-    )
-    with open(contest / "out" / "submission.csv") as file:
-        return [float(row["Location"]) for row in csv.DictReader(file)]
+    table = contest / "ask.csv"
+    predicted(contest / "out", contest / "test.csv", "--submission", table, *args)
+    answers = rows_of(contest / "out" / "submission.csv")
+    assert [answer["RowId"] for answer in answers] == ["1", "2", "3"]
+    return [float(answer["Location"]) for answer in answers]
+
+
+def test_a_submission_answers_each_row_of_the_lookup_table(nets, contest):
+    found = submitted(contest, "--checkpoint", nets["points"])
+    rows = rows_of(contest / "out" / "predictions.csv")
+    assert [row["image"].split(":")[-1] for row in rows] == ["5", "9"]
+    expected = [np.clip(float(rows[i][name]), 0, 96) for i, name in ASKED]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_an_answer_lies_in_the_image_wherever_its_face_lies(nets, contest):
     found = submitted(contest, "--checkpoint", nets["points"], "--faces=60,50,20,20")
-    with open(contest / "out" / "predictions.csv") as file:
-        rows = list(csv.DictReader(file))
-    asked = [(1, "nose_tip_y"), (0, "left_eye_center_x"), (1, "nose_tip_x")]
-    expected = [float(rows[i][name]) for i, name in asked]
+    rows = rows_of(contest / "out" / "predictions.csv")
+    expected = [float(rows[i][name]) for i, name in ASKED]
     assert 20 < min(expected) and max(expected) < 96
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
