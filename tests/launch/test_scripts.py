@@ -75,6 +75,18 @@ def dry(line: str, *more: str) -> str:
     return found.stdout.replace(str(ROOT), "/clone")
 
 
+def program(file: Path, script: str) -> None:
+    """Makes a program that stands in for another."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"#!/bin/bash\n{script}\n")
+    file.chmod(0o755)
+
+
+def found_first(folder: Path) -> dict[str, str]:
+    """The environment in which this folder's programs are found before all others."""
+    return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+
+
 @pytest.mark.parametrize("name", DRY)
 def test_a_dry_run_prints_what_would_be_run(name):
     golden = GOLDEN / f"{name}.txt"
@@ -118,9 +130,7 @@ def test_a_script_helps_with_examples(name):
 def test_quickstart_installs_then_trains_and_evaluates_where_it_is_told(tmp_path):
     scripts, python = tmp_path / "clone/launch", tmp_path / "clone/.venv/bin/python"
     shutil.copytree(LAUNCH, scripts, ignore=shutil.ignore_patterns("*.md", "*.png"))
-    python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/said\n')
-    python.chmod(0o755)
+    program(python, f'echo "$@" >> {tmp_path}/said')
     env = {"PATH": os.environ["PATH"], "PYTHON": sys.executable}
     command = ["bash", scripts / "quickstart.sh", "mine"]
     subprocess.run(command, cwd=tmp_path, env=env, check=True)
@@ -194,10 +204,8 @@ def test_the_readme_names_every_script():
 )
 def test_a_mistake_is_one_sentence(line, sentence, tmp_path):
     """Before anything runs: there is a gcloud, but it may not be called."""
-    (tmp_path / "gcloud").write_text("#!/bin/sh\ntouch called\n")
-    (tmp_path / "gcloud").chmod(0o755)
-    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    found = bash(line, env={"PATH": path}, cwd=tmp_path)
+    program(tmp_path / "gcloud", "touch called")
+    found = bash(line, env=found_first(tmp_path), cwd=tmp_path)
     assert re.search(sentence, found.stdout + found.stderr)
     if found.stderr:
         assert found.returncode == 2 and found.stderr.count("\n") == 1
@@ -226,10 +234,8 @@ def test_a_program_that_is_missing_is_named(line, sentence, tmp_path):
     "said, code", [("The resource 'faces' was not found", 0), ("Please log in", 1)]
 )
 def test_a_group_is_deleted_only_if_google_says_so(said, code, tmp_path):
-    (tmp_path / "gcloud").write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 1\n')
-    (tmp_path / "gcloud").chmod(0o755)
-    env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
-    found = bash(DRY["delete_engine_16"], env=env)
+    program(tmp_path / "gcloud", f'echo "{said}" >&2; exit 1')
+    found = bash(DRY["delete_engine_16"], env=found_first(tmp_path))
     assert found.returncode == code, found.stderr
     assert (said in found.stderr) == bool(code)
 
@@ -240,12 +246,10 @@ def test_a_group_is_deleted_only_if_google_says_so(said, code, tmp_path):
     + [("echo RUNNING; echo STOPPING", "PREEMPTED"), (":", "PREEMPTED")],
 )
 def test_a_group_is_preempted_only_if_it_could_be_counted(counted, state, tmp_path):
-    (tmp_path / "gcloud").write_text(
-        f"#!/bin/sh\ncase $* in *list-instances*) {counted} ;; *) echo True ;; esac\n"
-    )
-    (tmp_path / "gcloud").chmod(0o755)
-    env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
-    found = bash(DRY["status_engine_16"].replace(" status ", " state "), env=env)
+    answer = f"case $* in *list-instances*) {counted} ;; *) echo True ;; esac"
+    program(tmp_path / "gcloud", answer)
+    line = DRY["status_engine_16"].replace(" status ", " state ")
+    found = bash(line, env=found_first(tmp_path))
     assert (found.returncode == 0) == bool(state), found.stderr
     assert found.stdout.strip() == state
 
@@ -259,8 +263,7 @@ def test_no_connection_waits_for_a_host_that_is_gone(name):
             assert f"--{kind}-flag=-oConnectTimeout=30" in words
 
 
-GROUP = """#!/bin/bash
-# Four hosts; what the last three do ends once all of them do it.
+GROUP = """# Four hosts; what the last three do ends once all of them do it.
 case $* in
 *list-instances*) printf 'n-%s\\n' b a d c && exit ;;
 *"ssh n-a "* | *"faces.tgz n-a:"*) echo code=0 && exit ;;
@@ -286,13 +289,11 @@ def test_hosts_of_a_group_work_at_once_and_fail_together(command, code, tmp_path
         (clone / name).parent.mkdir(exist_ok=True)
         (clone / name).touch()
     (clone / "launch").symlink_to(LAUNCH)
-    (tmp_path / "gcloud").write_text(GROUP)
-    (tmp_path / "gcloud").chmod(0o755)
-    env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "CODE": code}
+    program(tmp_path / "gcloud", GROUP)
     flags = shlex.split(f"{TPU} --type v5p-32 --compute-engine -- --workdir gs://b/r")
     found = subprocess.run(
         ["bash", clone / "launch" / "tpu_vm.sh", command, *flags],
-        env=env,
+        env=found_first(tmp_path) | {"CODE": code},
         cwd=clone,
         capture_output=True,
         text=True,
@@ -305,22 +306,16 @@ def test_a_venv_that_was_broken_off_is_made_anew(tmp_path):
     """It has a Python, which starts, but no pip."""
     (tmp_path / "launch").mkdir()
     shutil.copy(LAUNCH / "venv.sh", tmp_path / "launch")
-    whole = f'#!/bin/sh\necho "$@" >>{tmp_path}/said\n'
-    (tmp_path / "whole").write_text(whole)
-    (tmp_path / "python").write_text(
-        f'#!/bin/sh\n[ "$2" != venv ] || cp {tmp_path}/whole .venv/bin/python\n'
-    )
-    python = tmp_path / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\n[ "$1" != -m ]\n')
-    for file in (tmp_path / "whole", tmp_path / "python", python):
-        file.chmod(0o755)
+    whole, python = tmp_path / "whole", tmp_path / ".venv" / "bin" / "python"
+    program(whole, f'echo "$@" >>{tmp_path}/said')
+    program(tmp_path / "python", f'[ "$2" != venv ] || cp {whole} .venv/bin/python')
+    program(python, '[ "$1" != -m ]')
     env = {"PATH": os.environ["PATH"], "PYTHON": str(tmp_path / "python")}
     for _ in range(2):  # the second time it is there
         command = ["bash", tmp_path / "launch" / "venv.sh"]
         found = subprocess.run(command, env=env, capture_output=True, text=True)
         assert found.returncode == 0, found.stderr
-    assert python.read_text() == whole and found.stdout == ""
+    assert python.read_text() == whole.read_text() and found.stdout == ""
 
 
 def test_a_host_without_pip_gets_it_beside_the_upgrade_that_it_boots_with(tmp_path):
@@ -334,14 +329,12 @@ def test_a_host_without_pip_gets_it_beside_the_upgrade_that_it_boots_with(tmp_pa
         "sleep": "touch slept",
         "bin/uv": ":",
     }
-    for name, text in stubs.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
-        (tmp_path / name).chmod(0o755)
-    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    for name, script in stubs.items():
+        program(tmp_path / name, script)
+    env = found_first(tmp_path)
     command = ["bash", tmp_path / "launch" / "on_host.sh", "setup"]
     for _ in range(2):  # the second time it has it
-        found = subprocess.run(command, env={"PATH": path}, capture_output=True)
+        found = subprocess.run(command, env=env, capture_output=True)
         assert found.returncode == 0, found.stderr
     update, again, install = said.read_text().splitlines()
     assert update == again == "apt-get -o DPkg::Lock::Timeout=300 update"
@@ -349,16 +342,12 @@ def test_a_host_without_pip_gets_it_beside_the_upgrade_that_it_boots_with(tmp_pa
 
 
 def test_slurm_queues_a_preempted_run_again(tmp_path):
-    (tmp_path / "srun").write_text("#!/bin/sh\nexit $CODE\n")
-    (tmp_path / "scontrol").write_text(f"#!/bin/sh\necho $* >>{tmp_path}/queued\n")
-    python = tmp_path / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
+    program(tmp_path / "srun", "exit $CODE")
+    program(tmp_path / "scontrol", f"echo $* >>{tmp_path}/queued")
+    program(tmp_path / ".venv" / "bin" / "python", ":")
     (tmp_path / "launch").symlink_to(LAUNCH)
-    for name in ("srun", "scontrol", python):
-        (tmp_path / name).touch()
-        (tmp_path / name).chmod(0o755)
-    env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
-    env["SLURM_SUBMIT_DIR"] = str(tmp_path)
+    env = {"SLURM_JOB_ID": "7", "SLURM_SUBMIT_DIR": str(tmp_path)}
+    env |= found_first(tmp_path)
     for code in ("0", "2", "75"):
         found = bash("slurm.sbatch --config x", env=env | {"CODE": code})
         assert found.returncode == int(code), found.stderr
