@@ -19,6 +19,9 @@ from emotion_jax.bucket import MARK, Url
 from emotion_jax.errors import Mistake, Preempted, Stopped
 from emotion_jax.train import train_and_evaluate
 
+TESTS = Path(__file__).parent
+HERE = {"PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
+
 
 @pytest.fixture
 def store(tmp_path, monkeypatch) -> Path:
@@ -62,9 +65,7 @@ TRAIN = (
 
 @pytest.mark.parametrize("dies", [25, pytest.param(60, marks=pytest.mark.long)])
 def test_a_run_killed_in_an_upload_goes_on(whole, store, dies):
-    env = os.environ | {"BUCKET_DIES": str(dies), "JAX_NUM_CPU_DEVICES": "8"}
-    tests = Path(__file__).parent
-    env["PYTHONPATH"] = f"{tests}{os.pathsep}{tests.parent}"
+    env = os.environ | HERE | {"BUCKET_DIES": str(dies), "JAX_NUM_CPU_DEVICES": "8"}
     killed = subprocess.run([sys.executable, "-c", TRAIN], env=env, capture_output=True)
     assert killed.returncode == -9, killed.stderr
     assert not (store / "run" / "done.json").exists()
@@ -304,9 +305,7 @@ def test_processes_that_share_no_disk_share_a_bucket(store, whole, tmp_path):
         "    train_and_evaluate(config, 'bucket://here/' + args[2])\n"
         "cli.main(main)"
     )
-    tests = Path(__file__).parent
-    env = os.environ | {"JAX_NUM_CPU_DEVICES": "4"}
-    env["PYTHONPATH"] = f"{tests}{os.pathsep}{tests.parent}"
+    env = os.environ | HERE | {"JAX_NUM_CPU_DEVICES": "4"}
     for name, stop in (("run", "5"), ("run", "0"), ("fresh", "0")):
         command = [sys.executable, "-c", code, f"localhost:{tiny.free_port()}"]
         running = [
