@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from emotion_jax.export.lower import require
+
 # The batch size while tracing, standing for any. Prime, and larger than any other axis.
 BATCH = 65_537
 
@@ -71,7 +73,7 @@ class Graph:
         if value.shape == tuple(shape):
             return value
         if isinstance(value, np.ndarray):
-            assert BATCH not in shape, "a constant for each face of the batch"
+            require(BATCH not in shape, "broadcast_in_dim of a constant over the batch")
             return np.broadcast_to(value, shape)
         target = [1 if shape[a] == BATCH else shape[a] for a in value.order]
         name = self.emit("Expand", value.name, np.array(target, np.int64))

@@ -10,6 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from emotion_jax.errors import Mistake
+
 # Primitives that only call a function, and their parameter for it. (pjit in JAX 0.7.)
 CALLS = {"jit": "jaxpr", "pjit": "jaxpr", "custom_jvp_call": "call_jaxpr"}
 
@@ -75,6 +77,12 @@ def apply(target, equation, values: list, shapes: list, rules: Rules) -> list:
         return [rules.elementwise[name](target, *values, **parameters)]
     if name in rules.others:
         return [rules.others[name](target, shape, *values, **parameters)]
-    raise NotImplementedError(
+    raise Mistake(
         f"this export has no rule for JAX's {name!r}: it wants one in {rules.file}"
     )
+
+
+def require(holds: bool, operation: str) -> None:
+    """Raises unless a rule can do what a network asks of it; names the operation."""
+    if not holds:
+        raise Mistake(f"this export cannot do JAX's {operation}")

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from emotion_jax.export.graph import Graph, Tensor, Value
-from emotion_jax.export.lower import Rules
+from emotion_jax.export.lower import Rules, require
 
 CHANNELS_FIRST = (0, 3, 1, 2)
 TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7, "bool": 9}  # ONNX's numbers
@@ -64,7 +64,9 @@ def select(graph: Graph, which: Value, no: Value, yes: Value) -> Tensor:
 
 
 def cast(graph: Graph, x: Tensor, *, new_dtype, **parameters) -> Tensor:
-    return graph.elementwise("Cast", x, to=TYPES[np.dtype(new_dtype).name])
+    name = np.dtype(new_dtype).name
+    require(name in TYPES, f"convert_element_type to {name}")
+    return graph.elementwise("Cast", x, to=TYPES[name])
 
 
 def nothing(graph: Graph, x: Tensor, **parameters) -> Tensor:
@@ -91,14 +93,17 @@ def convolve(
     **parameters,
 ) -> Tensor:
     """Channels first. With a dilated image it is a ConvTranspose."""
-    assert batch_group_count == feature_group_count == 1
+    require(batch_group_count == 1, "conv_general_dilated in groups of the batch")
     image = graph.arrange(x, dimension_numbers.lhs_spec)
     kernel = kernel.transpose(dimension_numbers.rhs_spec)
     begin, end = np.transpose(padding)
     if set(lhs_dilation) == {1}:
         op, strides = "Conv", window_strides
     else:
-        assert set(window_strides) == set(rhs_dilation) == {1}
+        require(
+            {*window_strides, *rhs_dilation, feature_group_count} == {1},
+            "conv_general_dilated of a dilated image with strides, holes or groups",
+        )
         op, strides = "ConvTranspose", lhs_dilation
         begin, end = (np.array(kernel.shape[2:]) - 1 - pad for pad in (begin, end))
         kernel = np.flip(kernel, (2, 3)).swapaxes(0, 1)
@@ -109,6 +114,7 @@ def convolve(
         strides=list(strides),
         pads=[*begin.tolist(), *end.tolist()],
         dilations=list(rhs_dilation),
+        group=feature_group_count,
     )
     return Tensor(name, tuple(shape), dimension_numbers.out_spec)
 
@@ -126,8 +132,11 @@ def pool(
     window_dilation: Sequence[int],
 ) -> Tensor:
     """The maximum or the mean of windows over the two axes between n and c."""
-    assert set(base_dilation) == set(window_dilation) == {1}
-    assert window_dimensions[0] == window_dimensions[3] == 1
+    require({*base_dilation, *window_dilation} == {1}, "reduce_window with dilation")
+    require(
+        len(shape) == 4 and window_dimensions[0] == window_dimensions[3] == 1,
+        "reduce_window over other axes than an image's height and width",
+    )
     begin, end = np.transpose(padding)[:, 1:3]
     name = graph.emit(
         op,
@@ -151,14 +160,19 @@ def multiply(
     graph: Graph,
     shape: Sequence[int],
     x: Tensor,
-    y: np.ndarray,
+    y: Value,
     *,
     dimension_numbers,
     **parameters,
 ) -> Tensor:
     """A matrix product with constants, over one axis of each."""
-    ((mine,), (theirs,)), (batch, _) = dimension_numbers
-    assert not batch and isinstance(y, np.ndarray)
+    (contracted, others), (batch, _) = dimension_numbers
+    require(isinstance(y, np.ndarray), "dot_general of two values, neither constant")
+    require(
+        len(contracted) == 1 and not batch,
+        "dot_general over several axes, or in batches",
+    )
+    (mine,), (theirs,) = contracted, others
     axes = [axis for axis in range(len(x.shape)) if axis != mine]
     op = "Gemm" if len(x.shape) == y.ndim == 2 else "MatMul"
     name = graph.emit(op, graph.arrange(x, [*axes, mine]), np.moveaxis(y, theirs, 0))

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from emotion_jax.export.graph import BATCH
-from emotion_jax.export.lower import Rules
+from emotion_jax.export.lower import Rules, require
 
 CHANNELS_LAST = ((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))  # image, kernel, result
 
@@ -35,7 +35,7 @@ def spread(tf, value, shape: Sequence[int], axes: Sequence[int]):
 def whole(tf, value, shape: Sequence[int]):
     """Repeats the axes that still have to be repeated."""
     if isinstance(value, np.ndarray):
-        assert BATCH not in shape, "a constant for each face of the batch"
+        require(BATCH not in shape, "broadcast_in_dim of a constant over the batch")
         return np.broadcast_to(value, shape)
     times = [
         1 if have in (None, want) else want for have, want in zip(value.shape, shape)
@@ -114,17 +114,21 @@ def convolve(
     **parameters,
 ):
     """With a dilated image it is a transposed convolution, whose margin is cut off."""
-    assert batch_group_count == feature_group_count == 1
-    assert tuple(dimension_numbers) == CHANNELS_LAST
+    require(batch_group_count == 1, "conv_general_dilated in groups of the batch")
+    require(
+        tuple(dimension_numbers) == CHANNELS_LAST,
+        "conv_general_dilated of anything but images, channels last",
+    )
     if set(lhs_dilation) == {1}:
         window = (np.array(kernel.shape[:2]) - 1) * rhs_dilation + 1
-        if np.any(padding) and same(x, window, window_strides, padding):
-            return tf.nn.conv2d(
-                x, kernel, window_strides, "SAME", dilations=rhs_dilation
-            )
-        x = padded(tf, x, padding)
-        return tf.nn.conv2d(x, kernel, window_strides, "VALID", dilations=rhs_dilation)
-    assert set(window_strides) == set(rhs_dilation) == {1}
+        fits = np.any(padding) and same(x, window, window_strides, padding)
+        x = x if fits else padded(tf, x, padding)
+        how = (window_strides, "SAME" if fits else "VALID", rhs_dilation)
+        return grouped(tf, x, kernel, feature_group_count, *how)
+    require(
+        {*window_strides, *rhs_dilation, feature_group_count} == {1},
+        "conv_general_dilated of a dilated image with strides, holes or groups",
+    )
     window = np.array(kernel.shape[:2])
     full = (np.array(x.shape[1:3]) - 1) * lhs_dilation + window
     kernel = np.flip(kernel, (0, 1)).swapaxes(2, 3)
@@ -132,6 +136,20 @@ def convolve(
     y = tf.nn.conv2d_transpose(x, kernel, target, lhs_dilation, "VALID")
     top, left = (w - 1 - low for w, (low, _) in zip(window, padding))
     return y[:, top : top + shape[1], left : left + shape[2]]
+
+
+def grouped(tf, x, kernel, groups: int, strides, padding: str, dilations):
+    """A convolution, in groups by operations that every device and LiteRT have."""
+    if groups == 1:
+        return tf.nn.conv2d(x, kernel, strides, padding, dilations=dilations)
+    even = len(set(strides)) == 1 and 1 in (max(strides), max(dilations))
+    if groups == x.shape[3] and even:  # all that TensorFlow's depthwise one can do
+        kernel = kernel.reshape(*kernel.shape[:2], groups, -1)
+        steps = [1, *strides, 1]
+        return tf.nn.depthwise_conv2d(x, kernel, steps, padding, dilations=dilations)
+    parts = zip(tf.split(x, groups, 3), np.split(kernel, groups, 3))
+    how = (1, strides, padding, dilations)
+    return tf.concat([grouped(tf, *part, *how) for part in parts], 3)
 
 
 def pool(
@@ -147,8 +165,11 @@ def pool(
     window_dilation,
 ):
     """The maximum or the sum of windows over the two axes between n and c."""
-    assert set(base_dilation) == set(window_dilation) == {1}
-    assert window_dimensions[0] == window_dimensions[3] == 1
+    require({*base_dilation, *window_dilation} == {1}, "reduce_window with dilation")
+    require(
+        len(shape) == 4 and window_dimensions[0] == window_dimensions[3] == 1,
+        "reduce_window over other axes than an image's height and width",
+    )
     window, strides = window_dimensions[1:3], window_strides[1:3]
     if op == "max":
         x = padded(tf, x, padding[1:3], -np.inf)
@@ -157,10 +178,15 @@ def pool(
     return means * np.float32(np.prod(window))
 
 
-def multiply(tf, shape, x, y: np.ndarray, *, dimension_numbers, **parameters):
+def multiply(tf, shape, x, y, *, dimension_numbers, **parameters):
     """A matrix product with constants, over one axis of each."""
-    ((mine,), (theirs,)), (batch, _) = dimension_numbers
-    assert not batch and isinstance(y, np.ndarray)
+    (contracted, others), (batch, _) = dimension_numbers
+    require(isinstance(y, np.ndarray), "dot_general of two values, neither constant")
+    require(
+        len(contracted) == 1 and not batch,
+        "dot_general over several axes, or in batches",
+    )
+    (mine,), (theirs,) = contracted, others
     if mine != len(x.shape) - 1:
         axes = [axis for axis in range(len(x.shape)) if axis != mine]
         x = tf.transpose(x, [*axes, mine])

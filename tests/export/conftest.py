@@ -1,14 +1,17 @@
 """Networks with random parameters, as restored from a checkpoint."""
 
+import functools
 from pathlib import Path
 
 import by_hand
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 
 from emotion_jax.checkpoint import Meta
 from emotion_jax.evaluator import Evaluator, Restored
+from emotion_jax.export.program import Program
 from emotion_jax.sharding import make_mesh
 from emotion_jax.tasks import make_tasks
 
@@ -77,6 +80,32 @@ def variant():
         return made[name]
 
     return get
+
+
+class Groups(nn.Module):
+    """Convolutions in groups: some channels each, one each, one each and twice as many.
+
+    The last two go side by side, with a stride in one direction and with holes.
+    """
+
+    @nn.compact
+    def __call__(self, image):
+        x = nn.Conv(8, (3, 3), name="plain")(image / 255)
+        x = nn.Conv(12, (3, 3), 2, feature_group_count=4, name="some")(x)
+        x = nn.BatchNorm(use_running_average=True, name="norm")(x)
+        x = nn.Conv(12, (3, 3), 2, feature_group_count=12, name="one")(nn.relu(x))
+        depthwise = {"feature_group_count": 12, "padding": "VALID"}
+        a = nn.Conv(24, (3, 2), (1, 2), **depthwise, name="strided")(x)
+        b = nn.Conv(24, (2, 2), kernel_dilation=(2, 1), **depthwise, name="holes")(x)
+        return {"emotion": a.sum((1, 2)) + b.sum((1, 2))}
+
+
+@pytest.fixture(scope="session")
+def groups():
+    """A program of convolutions in groups, of images of side 24."""
+    variables = by_hand.variables(Groups(), np.zeros((1, 24, 24, 1), np.float32))
+    forward = functools.partial(Groups().apply, variables)
+    return Program(forward, 24, (), {"side": "24"})
 
 
 @pytest.fixture(scope="session")

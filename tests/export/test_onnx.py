@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ import onnx
 import pytest
 
 from emotion_jax.data.table import FIVE
+from emotion_jax.errors import Mistake
 from emotion_jax.export import onnx as export
 from emotion_jax.export.fold import fold
 from emotion_jax.export.graph import BATCH, Graph, Node, Tensor, matches
@@ -67,8 +69,34 @@ def test_the_file_keeps_its_promises_to_who_loads_it(variant):
 def test_an_operation_without_a_rule_is_named():
     image = jax.ShapeDtypeStruct((BATCH, 4), np.float32)
     jaxpr = jax.make_jaxpr(jnp.cumsum)(image)
-    with pytest.raises(NotImplementedError, match="no rule for JAX's 'cumsum'"):
+    with pytest.raises(Mistake, match="no rule for JAX's 'cumsum'"):
         lower(Graph(), jaxpr, Tensor("image", image.shape, (0, 1)), rules=ONNX)
+
+
+@pytest.mark.parametrize(
+    "function, operation",
+    [
+        (lambda x: jax.vmap(jnp.dot)(x, x), "dot_general of two values"),
+        (lambda x: x.astype(jnp.bfloat16), "convert_element_type to bfloat16"),
+        (lambda x: jnp.stack([x, jnp.ones_like(x)]).sum(), "broadcast_in_dim of a"),
+        (lambda x: nn.max_pool(x[..., None], (2,)), "reduce_window over other axes"),
+    ],
+)
+def test_an_operation_that_a_rule_cannot_do_is_named(function, operation):
+    image = jax.ShapeDtypeStruct((BATCH, 4), np.float32)
+    jaxpr = jax.make_jaxpr(function)(image)
+    with pytest.raises(Mistake, match=operation):
+        lower(Graph(), jaxpr, Tensor("image", image.shape, (0, 1)), rules=ONNX)
+
+
+def test_convolutions_in_groups_are_what_jax_computes(groups, images):
+    nodes, shapes = export.trace(groups)
+    sizes = [node.attributes["group"] for node in nodes if node.op == "Conv"]
+    assert sizes == [1, 4, 12, 12, 12]
+    blob = export.serialise(groups, nodes, shapes)
+    found = export.load({"model.onnx": blob})(images(24))["emotion"]
+    expected = groups.forward(images(24))["emotion"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_what_depends_on_constants_alone_is_computed():

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from emotion_jax.errors import Mistake
 from emotion_jax.export.graph import BATCH
 from emotion_jax.export.lower import lower
 from emotion_jax.export.program import make_program
@@ -82,8 +83,26 @@ def test_what_the_rules_make_is_what_jax_computes(function):
     np.testing.assert_allclose(made(x).numpy(), function(x), rtol=1e-5)
 
 
+def test_convolutions_in_groups_are_what_jax_computes(groups, images, tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+    from emotion_jax.export import savedmodel
+
+    savedmodel.save(groups, str(tmp_path))
+    expected = groups.forward(images(24))["emotion"]
+    serving = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
+    found = serving(image=images(24))["emotion"].numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    lite = tf.lite.TFLiteConverter.from_saved_model(
+        str(tmp_path), signature_keys=["serving_default"]
+    ).convert()
+    runner = interpreter.Interpreter(model_content=lite).get_signature_runner()
+    found = runner(image=images(24))["emotion"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_an_operation_without_a_rule_is_named():
     x = jax.ShapeDtypeStruct((4,), np.float32)
     jaxpr = jax.make_jaxpr(jnp.cumsum)(x)
-    with pytest.raises(NotImplementedError, match="'cumsum'.*tf_rules.py"):
+    with pytest.raises(Mistake, match="'cumsum'.*tf_rules.py"):
         lower(None, jaxpr, x, rules=TENSORFLOW)
