@@ -55,7 +55,8 @@ class Format:
     Attributes:
       make: from a restored network, and the value of the flag that it `takes`, to the
         contents of its files by name.
-      load: loads these files in their runtime, as a function of images.
+      load: loads these files in their runtime, as a function of images; None if they
+        hold no program, such as weights alone.
       needs: the pip packages that it needs.
       takes: a flag that only this format has.
       check: raises for a value of that flag that `make` would find wrong.
@@ -64,7 +65,7 @@ class Format:
     """
 
     make: Callable[..., Files]
-    load: Callable[[Files], Reader]
+    load: Callable[[Files], Reader] | None
     needs: tuple[str, ...] = ()
     takes: str | None = None
     check: Callable[[Any], None] = lambda given: None
@@ -118,6 +119,8 @@ def differences(
     format: Format, files: Files, restored: Restored
 ) -> Mapping[str, float]:
     """How much the files' outputs differ from the network's own, by output."""
+    if format.load is None:
+        return {}
     side = restored.meta.side
     image = np.random.default_rng(0).integers(0, 256, (16, side, side, 1), np.uint8)
     found = format.load(files)(image)

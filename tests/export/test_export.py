@@ -121,6 +121,18 @@ def test_the_binary_replaces_its_own_files_and_leaves_others(
     assert names[0] in capsys.readouterr().out
 
 
+def test_a_format_of_weights_alone_is_written_and_compared_with_nothing(
+    trained, tmp_path, monkeypatch, capsys
+):
+    weights = export.Format(lambda restored: {"model.txt": b"weights"}, load=None)
+    monkeypatch.setitem(FORMATS, "weights", weights)
+    args = ["--checkpoint", str(trained), "--format", "weights"]
+    assert run(export.main, [*args, "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "model.txt").read_bytes() == b"weights"
+    told = capsys.readouterr()
+    assert "model.txt (7 bytes)" in told.out and "network" not in told.err
+
+
 @pytest.mark.parametrize(
     "args, sentence",
     [
