@@ -88,7 +88,10 @@ def check_type(field: str, value: object, kind: Any) -> None:
 
 
 def fits(value: Any, kind: Any) -> bool:
-    """Whether a value has the annotated type; a number must also fit on a device."""
+    """Whether a value has the annotated type; a number must also fit on a device.
+
+    Everything fits an annotation that no field of a config can have.
+    """
     if kind in (Any, inspect.Parameter.empty):
         return True
     if kind is str:  # paths cannot contain NUL, and NumPy drops it
@@ -106,10 +109,10 @@ def fits(value: Any, kind: Any) -> bool:
     if get_origin(kind) in (Sequence, tuple):
         if not isinstance(value, tuple | list):
             return False
-        if get_origin(kind) is tuple:
+        if get_origin(kind) is tuple and ... not in each:
             return len(value) == len(each) and all(map(fits, value, each))
-        return all(fits(one, *each) for one in value)
-    return not isinstance(kind, type) or isinstance(value, kind)
+        return all(fits(one, each[0]) for one in value)
+    return kind not in TYPES or isinstance(value, kind)
 
 
 def describe(kind: Any) -> str:
@@ -117,8 +120,8 @@ def describe(kind: Any) -> str:
     each = get_args(kind)
     if get_origin(kind) in (Union, UnionType):
         return " or ".join(map(describe, each))
-    if get_origin(kind) is Sequence:
-        return f"a tuple, of which each is {describe(*each)}"
+    if get_origin(kind) is Sequence or ... in each:
+        return f"a tuple, of which each is {describe(each[0])}"
     if get_origin(kind) is tuple:
         return f"a pair of {' and '.join(map(describe, each))}"
-    return TYPES.get(get_origin(kind) or kind, "something else")
+    return TYPES.get(get_origin(kind) or kind, "anything")

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
@@ -80,6 +81,7 @@ FITS = [
     (str, ["", "ü"], [1, b"a", "a\0b", None]),
     (int | None, [3, None], [0.5, ""]),
     (Sequence[int], [(), [1], (1, 2)], ["12", (1, 0.5), 1, {1: 2}]),
+    (tuple[int, ...], [(), [1], (1, 2, 3)], ["12", (1, 0.5), 1]),
     (Sequence[tuple[str, float]], [(("a", 1),), ()], [(("a",),), ("ab",), ((1, 1),)]),
     (int | Sequence[str], [5, ("a",)], ["a", (5,), None]),
     (Mapping, [{}, ConfigDict({"a": 1})], [{1: 2}, "", None, ()]),
@@ -87,6 +89,8 @@ FITS = [
     (Mapping[str, Mapping], [{"a": {}}], [{"a": 1}, {"a": {2: 3}}]),
     (Any, [None, "a", {1: 2}], []),
     (inspect.Parameter.empty, [None, 1], []),
+    (np.dtype, [np.float32, "float32", None], []),  # set by code alone
+    (tuple[int, np.dtype], [(1, np.float32)], [("a", np.float32), (1,)]),
 ]
 
 
@@ -104,6 +108,12 @@ def test_a_value_fits_its_annotation_or_not(kind, right, wrong):
         (Mapping[str, Mapping], {"b": 3}, "f.b is 3, must be a section of"),
         (Mapping[str, Any], {1: 2}, "f is a section, must be a section of"),
         (int | None, (), "f is (), must be a whole number of 32 bits or None"),
+        (
+            tuple[int, np.dtype],
+            5,
+            "f is 5, must be a pair of a whole number of 32 bits",
+        ),
+        (tuple[str, ...], 5, "f is 5, must be a tuple, of which each is a string"),
         (Sequence[str], 5, "f is 5, must be a tuple, of which each is a string"),
         (
             Sequence[tuple[str, float]],
