@@ -184,26 +184,36 @@ def choose(applies, altered: Array, plain: Array) -> Array:
 
 
 def check_values(name: str, function: Callable, options: Mapping) -> None:
-    """Raises unless an augmentation's fields, already type-checked, make sense."""
+    """Raises unless an augmentation's fields, already type-checked, make sense.
+
+    A number may be negative only where its default is.
+    """
     section = f"config.augment.{name}"
+    parameters = inspect.signature(function).parameters
+    defaults = {key: p.default for key, p in parameters.items()}
     for field, value in options.items():
-        if isinstance(value, str):
+        if not isinstance(value, int | float):
             continue
-        if value < 0 or value == 0 and name in ABOVE_ZERO:
+        signed = is_negative(defaults.get(field))
+        if value < 0 and not signed or value == 0 and name in ABOVE_ZERO:
             least = "above" if name in ABOVE_ZERO else "at least"
             raise Mistake(f"{section}.{field} is {value}, must be {least} 0")
         low, high = WITHIN.get(f"{name}.{field}", (-math.inf, math.inf))
         if not low <= value <= high:
             bound = f"at least {low:g}" if value < low else f"at most {high:g}"
             raise Mistake(f"{section}.{field} is {value}, must be {bound}")
-    parameters = inspect.signature(function).parameters
-    every = {key: p.default for key, p in parameters.items()} | dict(options)
+    every = defaults | options
     if {"low", "high"} <= every.keys() and every["low"] > every["high"]:
         raise Mistake(
             f"{section}.low is {every['low']}, above high, which is {every['high']}"
         )
     if name == "cutout":
         registry.pick(f"{section}.shape", every["shape"], SHAPES)
+
+
+def is_negative(value: object) -> bool:
+    """Whether it is a number below 0."""
+    return isinstance(value, int | float) and value < 0
 
 
 def make_augment(tasks: Mapping[str, Task], sections: Mapping[str, Mapping]) -> Augment:

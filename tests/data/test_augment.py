@@ -204,6 +204,19 @@ def test_wrong_sections_are_told(sections, sentence):
         make_augment(TASKS, sections)
 
 
+def test_a_field_may_be_negative_where_its_default_is(monkeypatch):
+    def slant(key, face, low: float = -0.2, high: float = 0.2):
+        raise AssertionError("called")
+
+    monkeypatch.setitem(AUGMENTATIONS, "slant", slant)
+    made = make_augment(TASKS, {"slant": {"low": -0.5}})
+    assert made.functions["slant"].keywords == {"low": -0.5}
+    with pytest.raises(Mistake, match="slant.high is -0.1, must be at least 0"):
+        make_augment(TASKS, {"slant": {"high": -0.1}})
+    with pytest.raises(Mistake, match="slant.low is 0.3, above high, which is 0.2"):
+        make_augment(TASKS, {"slant": {"low": 0.3}})
+
+
 @pytest.mark.parametrize(
     "section, sentence",
     [
