@@ -128,7 +128,7 @@ def say_what_runs(like, meta: Meta, plan, start: int, mesh) -> None:
     """Prints the lines above the progress: network, faces, splits, steps, devices."""
     if jax.config.jax_debug_nans:
         logs.say(probe.parameter_table(like.params))
-    count = parameter_overview.count_parameters(like.params)
+    count = int(parameter_overview.count_parameters(like.params))  # 1.0 for a scalar
     device = f"{mesh.size} x {mesh.devices.flat[0].device_kind}"
     logs.say(f"{count:,} parameters, batches of {plan.batch_size} on {device}")
     for line in meta.data:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,10 +14,12 @@ import tiny
 from tiny import log_of
 
 from emotion_jax import checkpoint, cli, evaluate, scores, train
-from emotion_jax.checkpoint import load_meta
+from emotion_jax.checkpoint import Meta, load_meta
 from emotion_jax.data.pipeline import concatenate
 from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.evaluator import restore
+from emotion_jax.plan import Plan
+from emotion_jax.sharding import make_mesh
 from emotion_jax.train import train_and_evaluate
 
 
@@ -40,6 +43,13 @@ def test_five_steps_a_restore_and_three_steps_are_eight_bit_for_bit(whole, resum
     assert done(resumed) == done(whole)
     assert done(whole)["step"] == 8
     assert log_of(resumed) == log_of(whole)
+
+
+def test_parameters_are_counted_in_whole_numbers(capsys):
+    params = {"kernel": np.zeros((2359, 2)), "log_variance": np.zeros(())}
+    like, plan = SimpleNamespace(params=params), Plan(8, 20, 20, 5.0)
+    train.say_what_runs(like, Meta({}, {}, 24), plan, 0, make_mesh())
+    assert "4,719 parameters, batches of 8 on 8 x" in str(capsys.readouterr())
 
 
 def test_a_kill_between_checkpoints_costs_nothing(whole, tmp_path, monkeypatch):
