@@ -3,18 +3,10 @@
 import dataclasses
 import inspect
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
-from emotion_jax.data import (
-    anatomy,
-    cache,
-    drawing,
-    fer2013,
-    folder,
-    keypoints,
-    studio,
-    synthetic,
-)
+from emotion_jax.data import cache, fer2013, folder, keypoints, synthetic
 from emotion_jax.data.table import Raw
 from emotion_jax.errors import Mistake
 from emotion_jax.registry import check_fields, pick
@@ -26,12 +18,9 @@ SOURCES = {
     "folder": folder.read,
 }
 
-# Drawn faces depend on this code, as faces that are read depend on a file's bytes.
-CODE = tuple(part.__file__ for part in (synthetic, anatomy, drawing, studio))
-
 
 def load(source: str, path: str = "", side: int | None = None, /, **options) -> Raw:
-    """Reads a source, from the cache if the same bytes were read before.
+    """Reads a source, from the cache if the same code read the same bytes before.
 
     For a folder: if its files have the same names, sizes and dates.
 
@@ -50,14 +39,20 @@ def load(source: str, path: str = "", side: int | None = None, /, **options) -> 
         options["side"] = side
     if not path and source != "synthetic":  # a prepared set: nothing to parse
         return read(path, **options)
-    files = [path, options.get("votes")] if path else CODE
     try:
+        files = [path, options.get("votes"), *code(read)]
         contents = [cache.identity(file) for file in files if file]
-    except OSError:
+    except (OSError, TypeError):  # a pipe, or a reader from a notebook
         return read(path, **options)
     key = (source, sorted(options.items()), contents)
     raw = cache.cached(key, lambda: read(path, **options))
     return dataclasses.replace(raw, path=path)
+
+
+def code(read: Callable[..., Raw]) -> list[str]:
+    """The files of a reader's code: its own module, and all of ours that it may use."""
+    ours = sorted(Path(__file__).parent.glob("*.py"))
+    return [inspect.getfile(inspect.getmodule(read)), *map(str, ours)]
 
 
 def parse_source(text: str) -> tuple[str, str, dict]:

@@ -18,7 +18,6 @@ import numpy as np
 from emotion_jax.data.table import Raw
 from emotion_jax.files import whole
 
-VERSION = 3  # raise it whenever a reader's result changes
 MAX_BYTES = 2_000_000_000
 DICTS = ("labels", "known", "names", "extra", "trained")
 
@@ -31,7 +30,7 @@ def cached(key_parts: tuple, build: Callable[[], Raw]) -> Raw:
     home = folder()
     if home is None:
         return build()
-    key = hashlib.blake2b(repr((VERSION, key_parts)).encode(), digest_size=16)
+    key = hashlib.blake2b(repr(key_parts).encode(), digest_size=16)
     entry = home / f"table-{key.hexdigest()}.npz"
     raw = _load(entry)
     if raw is None:

@@ -1,10 +1,12 @@
 import dataclasses
+import sys
+import types
 
 import numpy as np
 import pytest
 
 from emotion_jax import data
-from emotion_jax.data import table
+from emotion_jax.data import csv_table, table
 from emotion_jax.errors import Mistake
 
 FACE = " ".join(str(value % 251) for value in range(256))
@@ -79,16 +81,15 @@ def test_load_mistakes(csv):
 def test_load_remembers_the_bytes_and_not_the_path(csv, monkeypatch):
     first = data.load("fer2013", str(csv))
     moved = csv.rename(csv.with_name("b.csv"))
-    read = data.SOURCES["fer2013"]
 
-    def refuse(path, classes=None):
+    def refuse(*args):
         raise AssertionError("read again")
 
-    monkeypatch.setitem(data.SOURCES, "fer2013", refuse)
-    again = data.load("fer2013", str(moved))
+    with monkeypatch.context() as patch:
+        patch.setattr(csv_table, "read", refuse)
+        again = data.load("fer2013", str(moved))
     assert again.path == str(moved)
     np.testing.assert_array_equal(again.image, first.image)
-    monkeypatch.setitem(data.SOURCES, "fer2013", read)
     moved.write_text(f"emotion,pixels\n1,{FACE}\n")
     assert data.load("fer2013", str(moved)).image.shape == (1, 16, 16, 1)
 
@@ -104,9 +105,45 @@ def test_load_remembers_drawn_faces(csv, monkeypatch):
     for options in ({}, {"seed": 1}, {"faces": 20}, {"seed": 1}, {}):
         assert data.load("synthetic", **options).path == ""
     assert drawn == [(8000, 0), (8000, 1), (20, 0)]
-    monkeypatch.setattr(data, "CODE", (str(csv),))  # the drawing changes
-    data.load("synthetic")
-    assert len(drawn) == 4
+
+
+MINE = """
+from emotion_jax.data import fer2013
+def read(path: str):
+    calls.append(path)
+    return fer2013.read(path)
+"""
+
+
+def mine(file, text, calls):
+    """A module of the user's own, in a file or in none."""
+    module = types.ModuleType("mine")
+    module.calls = calls
+    if file:
+        file.write_text(text)
+        module.__file__ = str(file)
+    exec(text, vars(module))
+    return module
+
+
+def test_load_reads_again_once_the_readers_code_has_changed(csv, monkeypatch):
+    calls, file = [], csv.with_name("mine.py")
+
+    def load(file, text):
+        module = mine(file, text, calls)
+        monkeypatch.setitem(sys.modules, "mine", module)
+        monkeypatch.setitem(data.SOURCES, "mine", module.read)
+        data.load("mine", str(csv))
+        return len(calls)
+
+    better = MINE + "# and better"
+    assert [load(file, text) for text in (MINE, MINE, better, better)] == [1, 1, 2, 2]
+    assert [load(None, MINE) for _ in range(2)] == [3, 4]  # a notebook's cell
+
+
+def test_drawn_faces_depend_on_the_code_that_draws_them():
+    names = {path.rsplit("/", 1)[1] for path in data.code(data.SOURCES["synthetic"])}
+    assert {"synthetic.py", "anatomy.py", "drawing.py", "studio.py"} <= names
 
 
 def test_load_finds_the_home_folder(csv, monkeypatch):
