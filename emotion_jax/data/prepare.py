@@ -245,8 +245,10 @@ def main(args: list[str]) -> None:
     flags = parser.parse(args)
     source, path, options = data.parse_source(flags.data)
     if source not in prepared.NAMES or not path and source != "synthetic":
+        forms = [n if n == "synthetic" else f"{n}=PATH" for n in prepared.NAMES]
         raise Mistake(
-            f"expected fer2013=PATH, keypoints=PATH or synthetic, got {flags.data!r}"
+            f"expected {', '.join(forms[:-1])} or {forms[-1]}, got {flags.data!r}; "
+            "other sources are read directly, with --data"
         )
     home = prepared.folder(source)
     print(f"reading {path or source}", flush=True)

@@ -53,7 +53,11 @@ def test_the_same_faces_are_there_and_others_need_overwrite(tmp_path, capsys):
         (["fer2013=BAD"], "line 2: expected emotion"),
         (["fer2013=nowhere.csv"], "nowhere.csv: cannot be read: No such file"),
         (["fer2013"], "expected fer2013=PATH, keypoints=PATH or synthetic"),
-        (["folder=."], "expected fer2013=PATH, keypoints=PATH or synthetic"),
+        (
+            ["folder=."],
+            "expected fer2013=PATH, keypoints=PATH or synthetic, got 'folder=.'; other "
+            "sources are read directly, with --data",
+        ),
         (["fer=a.csv"], "unknown source in SOURCE=PATH 'fer'"),
         (["synthetic=a.csv"], "synthetic is built in and takes no path"),
         (["fer2013=a.csv", "--overwite"], "--overwrite"),
