@@ -99,20 +99,20 @@ def constant(peak: float, plan: Plan, warmup: Duration = 0) -> Schedule:
     return warmed_up(peak, plan.to_steps(warmup), optax.constant_schedule(peak))
 
 
-SCHEDULES = {
-    "cosine": cosine,
-    "linear": linear,
-    "one_cycle": one_cycle,
+# An endless one uses the run's length only for percentages: the run may become longer.
+ENDING = {"cosine": cosine, "linear": linear, "one_cycle": one_cycle}
+ENDLESS = {
     "piecewise": piecewise,
     "inverse_sqrt": inverse_sqrt,
     "constant": constant,
 }
+SCHEDULES = ENDING | ENDLESS
 
 
 def knows_no_end(name: str = "", **options) -> bool:
     """Whether the rate at a step is the same however long the run is."""
-    if name not in ("constant", "inverse_sqrt", "piecewise"):
+    if name not in ENDLESS:
         return False
-    fields = inspect.signature(SCHEDULES[name]).parameters.values()
+    fields = inspect.signature(ENDLESS[name]).parameters.values()
     durations = {f.name: f.default for f in fields} | options
     return "%" not in str(durations)
