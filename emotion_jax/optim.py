@@ -17,6 +17,8 @@ from emotion_jax.optimizers import OPTIMIZERS, Transformation
 from emotion_jax.plan import Plan
 from emotion_jax.schedules import SCHEDULES, Schedule
 
+DECAY = re.compile("momentum|decay|b[0-9]|beta[0-9]?")  # how fields are called
+
 
 def with_lookahead(
     tx: Transformation, every: int = 5, pull: float = 0.5
@@ -145,8 +147,9 @@ def scaled_rate(rate: float, batch_size: int, base_batch_size: int) -> float:
 
 def check_decays(name: str, options: Mapping) -> None:
     """Raises unless the decay rates of the optimizer's averages are in range."""
-    for field in ("momentum", "b1", "b2", "beta"):
-        value = options.get(field, 0.5)
+    for field, value in options.items():
+        if not DECAY.fullmatch(field) or value is None:
+            continue
         divides = name == "schedule_free" and field == "b1"
         if not 0 <= value < 1 or divides and value == 0:
             where = "(0, 1)" if divides else "[0, 1)"

@@ -249,6 +249,14 @@ def test_a_wrong_field_is_told_with_the_nearest_right_one(fields, sentence):
     assert sentence in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("field", ["momentum", "decay", "b1", "b3", "beta", "beta2"])
+def test_a_decay_is_below_1_in_whichever_optimizer(field):
+    optim.check_decays("newest", {field: 0.9, "decay_steps": 5, "block": 8})
+    optim.check_decays("newest", {field: None})
+    with pytest.raises(Mistake, match=f"options.{field} is 1.0, not in"):
+        optim.check_decays("newest", {field: 1.0})
+
+
 def test_accumulating_more_steps_than_the_run_has_is_a_mistake():
     with pytest.raises(Mistake, match="accumulate"):
         make(accumulate=201, schedule={"name": "one_cycle"})
