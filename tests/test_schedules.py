@@ -53,14 +53,20 @@ def rates(name, steps, plan=PLAN, **fields):
     return np.array([rate(jnp.int32(step)) for step in steps])
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+def test_every_schedule_has_its_curves_here():
+    for table, curves in {"WARMED": WARMED, "DEFAULT": DEFAULT}.items():
+        lacking = SCHEDULES.keys() - curves.keys()
+        assert not lacking, f"{table} in this file wants the rates by hand of {lacking}"
+
+
+@pytest.mark.parametrize("name", WARMED)
 def test_a_warmed_up_schedule_is_this_curve(name):
     fields, expected = WARMED[name]
     found = rates(name, expected, warmup=20, **fields)
     np.testing.assert_allclose(found, [*expected.values()], rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", DEFAULT)
 def test_a_schedule_without_fields_is_this_curve(name):
     expected = DEFAULT[name]
     found = rates(name, expected)
@@ -150,6 +156,13 @@ def test_a_share_of_the_peak_is_between_0_and_1(name, field, value):
 def test_a_piecewise_rate_never_turns_negative():
     with pytest.raises(Mistake, match="schedule.factor is -0.5, must be at least 0"):
         SCHEDULES["piecewise"](PEAK, PLAN, factor=-0.5)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_only_a_rate_that_knows_no_end_is_the_same_in_a_longer_run(name):
+    longer = Plan(batch_size=8, total=200, stop=60, epoch=12.5)
+    found = [rates(name, range(0, 100, 9), plan, warmup=20) for plan in (PLAN, longer)]
+    assert knows_no_end(name, warmup=20) is np.allclose(*found)
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,8 @@ def test_flips_and_covers_apply_half_of_the_time_unless_told():
     sometimes = {"flip", "flip_vertical", "erase", "cutout"}
     for name, faces in found.items():
         expected = 0.5 if name in sometimes else 1.0
-        assert faces.mean() == pytest.approx(expected, abs=0.06), name
+        told = f"{name}: if PROBABILITY has it, it belongs to `sometimes` here"
+        assert faces.mean() == pytest.approx(expected, abs=0.06), told
 
 
 THREE = {"rotate": {}, "blur": {}, "cutout": {"probability": 1.0}}

@@ -85,7 +85,12 @@ REFERENCE = {
 }
 
 
-@pytest.mark.parametrize("name", GEOMETRY)
+def test_every_motion_has_its_reference_here():
+    lacking = GEOMETRY.keys() - REFERENCE.keys()
+    assert not lacking, f"REFERENCE in this file wants SciPy's pixels for {lacking}"
+
+
+@pytest.mark.parametrize("name", REFERENCE)
 def test_the_pixels_of_an_augmentation_are_scipys(name, ten):
     matrices = draw(name)[:10]
     found = np.asarray(warp(ten["image"], matrices.astype(np.float32)))[..., 0]
