@@ -3,9 +3,11 @@
 model = emotion_jax.load()
 found = model.find("photo.jpg")
 found.top, found.emotion, found.keypoints, found.boxes
+found.answers["emotion"].values  # the same; every task is there by its name
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -21,8 +23,30 @@ from emotion_jax.evaluator import restore
 from emotion_jax.photo import detect, inputs
 from emotion_jax.photo.inputs import Crop
 from emotion_jax.scores import softmax
-from emotion_jax.tasks import Task
-from emotion_jax.views import Outputs
+from emotion_jax.tasks import TASKS
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """One task's answer for n images.
+
+    Attributes:
+      kind: the task's: `classes` or `points`.
+      names: of its classes or points.
+      values: probabilities after temperature; or x, y in pixels of the image or photo
+        as given, the centre of its top-left pixel at (0, 0).
+    """
+
+    kind: str = ""
+    names: tuple[str, ...] = ()
+    values: Float32[np.ndarray, "n k ..."] | None = None
+
+    @functools.cached_property
+    def top(self) -> tuple[str, ...]:
+        """Each image's most probable class; () for points."""
+        if self.kind != "classes":
+            return ()
+        return tuple(self.names[k] for k in self.values.argmax(-1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,21 +54,45 @@ class Predictions:
     """Predictions for n images; None and () for tasks the network was not trained on.
 
     Attributes:
-      emotion: probabilities, after temperature.
-      classes: the names of the columns of `emotion`.
-      top: each image's most probable class.
-      keypoints: x, y in pixels of the image or photo as given, the centre of its
-        top-left pixel at (0, 0).
-      points: the names of the rows of `keypoints`.
+      answers: those of all tasks, by their names, in the order of TASKS.
       boxes: x, y, width, height of each face in its photo; None from `Model.predict`.
     """
 
-    emotion: Float32[np.ndarray, "n k"] | None
-    classes: tuple[str, ...]
-    top: tuple[str, ...]
-    keypoints: Float32[np.ndarray, "n p 2"] | None
-    points: tuple[str, ...]
+    answers: dict[str, Answer]
     boxes: Int[np.ndarray, "n 4"] | None = None
+
+    @property
+    def emotion(self) -> Float32[np.ndarray, "n k"] | None:
+        """The probabilities of the task `emotion`, after temperature."""
+        return self.answer("emotion").values
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the columns of `emotion`."""
+        return self.answer("emotion").names
+
+    @property
+    def top(self) -> tuple[str, ...]:
+        """Each image's most probable emotion."""
+        return self.answer("emotion").top
+
+    @property
+    def keypoints(self) -> Float32[np.ndarray, "n p 2"] | None:
+        """The points of the task `keypoints`: x, y in pixels of the image as given."""
+        return self.answer("keypoints").values
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """The names of the rows of `keypoints`."""
+        return self.answer("keypoints").names
+
+    def answer(self, name: str) -> Answer:
+        """The answer of the task of this name, empty if there is none."""
+        return self.answers.get(name, Answer())
+
+    def of_kind(self, kind: str) -> dict[str, Answer]:
+        """The answers of all tasks of this kind, by their names."""
+        return {name: a for name, a in self.answers.items() if a.kind == kind}
 
 
 class Model:
@@ -79,16 +127,16 @@ class Model:
         evaluator = restored.evaluator
         run = evaluator.run_tta if tta else evaluator.run
         outputs = run(restored.variables, resize(images, side))
-        emotion, classes = self.output("classes", outputs)
-        keypoints, points = self.output("points", outputs)
-        top = ()
-        if emotion is not None:
-            emotion = softmax(emotion / restored.meta.temperature).astype(np.float32)
-            top = tuple(classes[k] for k in emotion.argmax(-1))
-        if keypoints is not None:
-            scale = np.array([width / side, height / side], np.float32)
-            keypoints = (keypoints + 0.5) * scale - 0.5
-        return Predictions(emotion, classes, top, keypoints, points)
+        scale = np.array([width / side, height / side], np.float32)
+        answers = {}
+        for name, task in restored.tasks.items():
+            values = outputs[name]
+            if task.kind == "classes":
+                values = softmax(values / restored.meta.temperature).astype(np.float32)
+            else:
+                values = (values + 0.5) * scale - 0.5
+            answers[name] = Answer(task.kind, task.names, values)
+        return Predictions(answers)
 
     def find(self, photo: Any, tta: bool = False) -> Predictions:
         """The faces of a photo, the most certain first, with points in its pixels.
@@ -109,38 +157,22 @@ class Model:
             raise Mistake(f"{name}: {reason(error)}") from None
         return combine([self], crops, tta)
 
-    def output(
-        self, kind: str, outputs: Outputs
-    ) -> tuple[np.ndarray | None, tuple[str, ...]]:
-        """Output and names of the task of this kind; None and () if there is none."""
-        tasks: dict[str, Task] = self.restored.tasks
-        for name, task in tasks.items():
-            if task.kind == kind:
-                return outputs[name], task.names
-        return None, ()
-
 
 def combine(
     models: Sequence[Model], crops: Sequence[Crop], tta: bool = False
 ) -> Predictions:
-    """Merges the networks' predictions for each face, points in its image's pixels."""
-    parts = []
+    """Merges the networks' answers for each face, points in its image's pixels."""
+    boxes = np.array([crop.box for crop in crops])
+    corner, size = np.split(boxes[:, None].astype(np.float32), 2, axis=-1)
+    answers = {}
     for model in models:
         images = np.stack([crop.gray[model.side] for crop in crops])
-        found = model.predict(images, tta)
-        if found.keypoints is not None:
-            box = np.array([crop.box for crop in crops], np.float32)[:, None]
-            points = (found.keypoints + 0.5) * (box[..., 2:] / model.side) - 0.5
-            found = dataclasses.replace(found, keypoints=points + box[..., :2])
-        parts.append(found)
-    feeling = next((part for part in parts if part.emotion is not None), parts[0])
-    pointing = next((part for part in parts if part.keypoints is not None), parts[0])
-    return dataclasses.replace(
-        feeling,
-        keypoints=pointing.keypoints,
-        points=pointing.points,
-        boxes=np.array([crop.box for crop in crops]),
-    )
+        for name, answer in model.predict(images, tta).answers.items():
+            if answer.kind == "points":
+                points = (answer.values + 0.5) * (size / model.side) - 0.5
+                answer = dataclasses.replace(answer, values=points + corner)
+            answers[name] = answer
+    return Predictions({n: answers[n] for n in TASKS if n in answers}, boxes)
 
 
 def as_photo(pixels: np.ndarray) -> UInt8[np.ndarray, "h w c"]:

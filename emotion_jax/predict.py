@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32
 
 from emotion_jax import cli, logs
 from emotion_jax.data.image import read_photo
@@ -37,16 +38,16 @@ WRITTEN = (TABLE, LIST, KAGGLE)
 
 
 def load(checkpoints: Sequence[str]) -> list[Model]:
-    """One network, or two specialists with one task each."""
+    """One network, or specialists for different tasks."""
     models, owner = [Model(name, "--checkpoint") for name in checkpoints], {}
     for model, name in zip(models, checkpoints, strict=True):
-        for task in model.restored.tasks.values():
-            if task.kind in owner:
+        for task in model.restored.tasks:
+            if task in owner:
                 raise Mistake(
-                    f"--checkpoint {owner[task.kind]} and {name} both give "
-                    f"{task.kind}: name one network, or one for each task"
+                    f"--checkpoint {owner[task]} and {name} both give {task}: "
+                    "name one network, or one for each task"
                 )
-            owner[task.kind] = name
+            owner[task] = name
     return models
 
 
@@ -84,11 +85,12 @@ def draw_photo(
     path: Path, crops: Sequence[Crop], found: Predictions, faces: Sequence[int]
 ) -> None:
     """Draws the photo of these faces, annotated."""
-    marks = []
-    for i in faces:
-        points = None if found.keypoints is None else found.keypoints[i]
-        marks.append(annotate.Mark(crops[i].box, caption(found, i), points))
-    annotate.draw(path, read_photo(crops[faces[0]].file), marks, found.points)
+    points, names = points_of(found, faces)
+    marks = [
+        annotate.Mark(crops[i].box, caption(found, i), mine)
+        for i, mine in zip(faces, points, strict=True)
+    ]
+    annotate.draw(path, read_photo(crops[faces[0]].file), marks, names)
 
 
 def draw_sheet(
@@ -97,21 +99,31 @@ def draw_sheet(
     """Draws these faces side by side, as the networks saw them."""
     side = max(crops[0].gray)
     images = np.stack([crops[i].gray[side] for i in faces])
-    options = {}
-    if found.keypoints is not None:
+    told = max(len(found.of_kind("classes")), 1)
+    options = {"tile": 56 * (1 + told)}  # as wide as its caption
+    points, names = points_of(found, faces)
+    if names:
         box = np.array([crops[i].box for i in faces], np.float32)[:, None]
-        points = found.keypoints[list(faces)] - box[..., :2]
-        points = (points + 0.5) * (side / box[..., 2:]) - 0.5
+        points = (points - box[..., :2] + 0.5) * (side / box[..., 2:]) - 0.5
         known = np.ones(points.shape[:2], bool)
-        options = {"names": found.points, "points": points, "known": known}
+        options |= {"names": names, "points": points, "known": known}
     mosaic.draw(path, images, [caption(found, i) for i in faces], **options)
 
 
+def points_of(
+    found: Predictions, faces: Sequence[int]
+) -> tuple[Float32[np.ndarray, "n p 2"], tuple[str, ...]]:
+    """The points of all tasks on these faces, and their names."""
+    tasks = found.of_kind("points").values()
+    none = np.zeros((len(faces), 0, 2), np.float32)
+    points = np.concatenate([none, *(t.values[list(faces)] for t in tasks)], axis=1)
+    return points, tuple(name for task in tasks for name in task.names)
+
+
 def caption(found: Predictions, i: int) -> str:
-    """The emotion and its probability, if emotions were predicted."""
-    if found.emotion is None:
-        return ""
-    return f"{mosaic.short(found.top[i])} {found.emotion[i].max():.0%}"
+    """Each class task's most probable class and its probability, on one line."""
+    tasks = found.of_kind("classes").values()
+    return ", ".join(f"{mosaic.short(t.top[i])} {t.values[i].max():.0%}" for t in tasks)
 
 
 def progress():
@@ -201,8 +213,7 @@ def main(args: list[str]) -> None:
         detect.check()
     check_out(flags.out, [*flags.inputs, flags.submission or ""])
     models = load(flags.checkpoint)
-    tasks = [task for model in models for task in model.restored.tasks.values()]
-    points = [name for t in tasks if t.kind == "points" for name in t.names]
+    points = [n for m in models for n in m.restored.meta.names.get("keypoints", ())]
     lookup = (
         predictions.read_lookup(flags.submission, points) if flags.submission else None
     )

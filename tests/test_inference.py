@@ -12,6 +12,7 @@ import emotion_jax
 from emotion_jax.data.image import gray
 from emotion_jax.data.table import FIVE, POINTS
 from emotion_jax.errors import Mistake
+from emotion_jax.tasks import TASKS
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,25 @@ def test_three_lines_say_what_the_evaluator_does(model):
     assert (found.classes, found.points) == (FIVE, POINTS)
     assert found.top == tuple(FIVE[k] for k in expected.argmax(-1))
     np.testing.assert_allclose(found.keypoints, outputs["keypoints"], atol=1e-5)
+
+
+@pytest.mark.parametrize("names", [("emotion", *tiny.MORE), tuple(tiny.MORE)])
+def test_every_task_answers_by_its_name(monkeypatch, tmp_path, names):
+    for name, task in tiny.MORE.items():
+        monkeypatch.setitem(TASKS, name, task)
+    model = emotion_jax.load(tiny.untrained(tmp_path, {name: {} for name in names}))
+    outputs = model.restored.evaluator.run(model.restored.variables, IMAGES)
+    found = model.predict(IMAGES)
+    assert tuple(found.answers) == names
+    gender, ears = found.answers["gender"], found.answers["ears"]
+    man = 1 / (1 + np.exp((outputs["gender"] @ np.array([1, -1])) / 1.5))
+    np.testing.assert_allclose(gender.values[:, 1], man, atol=1e-6)
+    assert gender.top == tuple(gender.names[k] for k in np.int64(man > 0.5))
+    assert (gender.names, ears.names) == (("woman", "man"), tiny.Ears.names)
+    np.testing.assert_allclose(ears.values, outputs["ears"], atol=1e-5)
+    assert found.keypoints is None and found.points == ears.top == ()
+    assert found.classes == (FIVE if "emotion" in names else ())
+    assert (found.emotion is None) == (found.top == ()) == ("emotion" not in names)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Laws of predict: the evaluator's own outputs, by photo and row; bad inputs told."""
 
 import csv
+import dataclasses
 import json
 import shutil
 import zlib
@@ -18,11 +19,13 @@ from emotion_jax.data import keypoints
 from emotion_jax.data.table import FIVE, POINTS
 from emotion_jax.data.write_csv import write_csv
 from emotion_jax.evaluator import restore
-from emotion_jax.inference import Predictions
+from emotion_jax.inference import Answer, Predictions
 from emotion_jax.photo.detect import Found
 from emotion_jax.photo.inputs import Crop
+from emotion_jax.tasks import TASKS
 
 COORDINATES = list(keypoints.COORDINATES)
+BOX = ["image", "face_x", "face_y", "face_width", "face_height"]
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +142,59 @@ def test_two_specialists_of_any_sides_give_what_each_gives_alone(
         expected = numbers(alone, columns)
         np.testing.assert_allclose(numbers(together, columns), expected, atol=1e-5)
         assert ("emotion" in alone[0]) == (name == "emotion")
+
+
+@pytest.fixture
+def more_tasks(monkeypatch):
+    """TASKS also has a second task of classes and a second task of points."""
+    for name, task in tiny.MORE.items():
+        monkeypatch.setitem(TASKS, name, task)
+
+
+def test_every_task_is_written_by_its_name(more_tasks, faces, tmp_path):
+    tasks = {"emotion": {}, "keypoints": {}, "gender": {}, "ears": {}}
+    net, out = tiny.untrained(tmp_path / "net", tasks), tmp_path / "out"
+    rows = predicted(out, faces / "keypoints.csv", "--checkpoint", net)
+    shares = ["p_gender_woman", "p_gender_man"]
+    choices = ["emotion", *(f"p_emotion_{name}" for name in FIVE), "gender", *shares]
+    ears = [f"{name}_{axis}" for name in tiny.Ears.names for axis in "xy"]
+    ears[4:] = ["ears_nose_tip_x", "ears_nose_tip_y"]  # a name that is taken
+    assert list(rows[0]) == [*BOX, *choices, *COORDINATES, *ears]
+    told = json.loads((out / "predictions.json").read_text())
+    assert told["classes"] == {"emotion": list(FIVE), "gender": ["woman", "man"]}
+    assert told["points"] == {"keypoints": list(POINTS), "ears": list(tiny.Ears.names)}
+    for row, face in zip(rows, told["faces"], strict=True):
+        assert (row["emotion"], row["gender"]) == (face["emotion"], face["gender"])
+        named = face["probabilities"]["gender"]
+        np.testing.assert_allclose(numbers([row], shares)[0], list(named.values()))
+        places = np.ravel(list(face["ears"].values()))
+        np.testing.assert_allclose(numbers([row], ears)[0], places, atol=1e-4)
+
+
+def test_specialists_of_one_kind_work_together(more_tasks, nets, photos, tmp_path):
+    gender = tiny.untrained(tmp_path / "net", {"gender": {}}, 20)
+    args = [photos, "--faces", "whole", "--checkpoint", gender]
+    alone = predicted(tmp_path / "a", *args)
+    assert list(alone[0]) == [*BOX, "gender", "p_woman", "p_man"]
+    (face, _) = json.loads((tmp_path / "a" / "predictions.json").read_text())["faces"]
+    shares = {name: float(alone[0][f"p_{name}"]) for name in ("woman", "man")}
+    assert face["probabilities"] == pytest.approx(shares)
+    assert face["gender"] == alone[0]["gender"] == max(shares, key=shares.get)
+    both = predicted(tmp_path / "b", *args, "--checkpoint", nets["emotion"])
+    assert [row["gender"] for row in both] == [row["gender"] for row in alone]
+    shares = numbers(both, [f"p_emotion_{name}" for name in FIVE])
+    np.testing.assert_allclose(shares.sum(1), 1, atol=1e-5)
+
+
+def test_a_caption_tells_every_class_tasks_answer():
+    feeling = Answer("classes", ("glad", "sad"), np.array([[0.8, 0.2]], np.float32))
+    other = dataclasses.replace(feeling, names=("somewhere else", "here"))
+    points = Answer("points", ("nose",), np.zeros((1, 1, 2), np.float32))
+    found = Predictions({"emotion": feeling, "keypoints": points})
+    assert predict.caption(found, 0) == "glad 80%"
+    found = Predictions({"emotion": feeling, "place": other})
+    assert predict.caption(found, 0) == "glad 80%, somewhere else 80%"
+    assert predict.caption(Predictions({"keypoints": points}), 0) == ""
 
 
 def test_faces_are_found_in_photos(nets, tmp_path):
@@ -297,7 +353,7 @@ def test_where_nothing_can_be_done_nothing_is_written(nets, damaged, capsys):
 @pytest.mark.parametrize(
     "args, sentence",
     [
-        (["--checkpoint", "{both}", "--checkpoint", "{emotion}"], "both give classes"),
+        (["--checkpoint", "{both}", "--checkpoint", "{emotion}"], "both give emotion"),
         (["--checkpoint", "nowhere"], "--checkpoint nowhere does not exist"),
         (["--checkpoint", "{both}", "--faces", "some"], "--faces is detect, whole"),
         (["--checkpoint", "{both}", "--faces=90,0,9,9"], "--faces 90,0,9,9 is not in"),

@@ -1,5 +1,6 @@
 """A run small enough for a test: one block, few faces, everything switched on."""
 
+import dataclasses
 import json
 import socket
 from pathlib import Path
@@ -17,7 +18,7 @@ from emotion_jax.models import make_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import Plan
 from emotion_jax.sharding import make_mesh, whole
-from emotion_jax.tasks import make_tasks
+from emotion_jax.tasks import Emotion, Keypoints, make_tasks
 from emotion_jax.workdir import to_dict
 
 NAMES = {"emotion": FIVE, "keypoints": POINTS}
@@ -33,6 +34,24 @@ OPTIM = {
     "schedule": {"name": "cosine", "warmup": 2},
     "options": {},
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Gender(Emotion):
+    """A second task of classes, for the tests that add it to TASKS."""
+
+    classes: tuple[str, ...] = ("woman", "man")
+    section = "gender"
+
+
+@dataclasses.dataclass(frozen=True)
+class Ears(Keypoints):
+    """A second task of points, one of them named as one of the fifteen."""
+
+    section, names = "ears", ("left_ear", "right_ear", "nose_tip")
+
+
+MORE = {"gender": Gender, "ears": Ears}
 
 
 def faces(n: int = 40, side: int = 24, seed: int = 0) -> dict:

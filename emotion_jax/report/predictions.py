@@ -4,13 +4,14 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from emotion_jax import files
 from emotion_jax.data.image import PREPROCESSING
 from emotion_jax.errors import Mistake, first_line
-from emotion_jax.inference import Predictions
+from emotion_jax.inference import Answer, Predictions
 from emotion_jax.photo.inputs import Crop
 
 BOX = ("face_x", "face_y", "face_width", "face_height")
@@ -20,18 +21,30 @@ def write_csv(path: Path, crops: Sequence[Crop], found: Predictions) -> None:
     """Writes one row per face."""
     import pandas  # takes a while to import
 
-    columns = {"image": [crop.image for crop in crops]}
-    columns |= {name: [c.box[k] for c in crops] for k, name in enumerate(BOX)}
-    if found.emotion is not None:
-        columns["emotion"] = found.top
-        for name, values in zip(found.classes, found.emotion.T, strict=True):
-            columns[f"p_{name}"] = values
-    if found.keypoints is not None:
-        for p, name in enumerate(found.points):
-            for axis, values in zip("xy", found.keypoints[:, p].T, strict=True):
-                columns[f"{name}_{axis}"] = values
+    table = pandas.DataFrame(columns(crops, found))
     with files.whole(path) as partial:
-        pandas.DataFrame(columns).to_csv(partial, index=False, float_format="%.6f")
+        table.to_csv(partial, index=False, float_format="%.6f")
+
+
+def columns(crops: Sequence[Crop], found: Predictions) -> dict[str, Sequence]:
+    """The table: each face's image and box, then the classes, then the points.
+
+    A task's name stands in a column's name only where it is needed to tell two apart.
+    """
+    made = {"image": [crop.image for crop in crops]}
+    made |= {name: [c.box[k] for c in crops] for k, name in enumerate(BOX)}
+    chosen = found.of_kind("classes")
+    for task, answer in chosen.items():
+        made[task] = answer.top
+        whose = f"{task}_" if len(chosen) > 1 else ""
+        for name, values in zip(answer.names, answer.values.T, strict=True):
+            made[f"p_{whose}{name}"] = values
+    for task, answer in found.of_kind("points").items():
+        for p, name in enumerate(answer.names):
+            whose = f"{task}_" if f"{name}_x" in made else ""
+            for axis, values in zip("xy", answer.values[:, p].T, strict=True):
+                made[f"{whose}{name}_{axis}"] = values
+    return made
 
 
 def write_json(
@@ -39,28 +52,38 @@ def write_json(
 ) -> None:
     """Writes the same by name, and what else there is to say about the run."""
     faces = []
+    chosen, placed = found.of_kind("classes"), found.of_kind("points")
     for i, crop in enumerate(crops):
         face = {"image": crop.image, "box": crop.box}
         if crop.score is not None:
             face["score"] = round(crop.score, 4)
-        if found.emotion is not None:
-            face["emotion"] = found.top[i]
-            shares = (round(float(p), 6) for p in found.emotion[i])
-            face["probabilities"] = dict(zip(found.classes, shares, strict=True))
-        if found.keypoints is not None:
-            points = found.keypoints[i].astype(float).round(4).tolist()
-            face["keypoints"] = dict(zip(found.points, points, strict=True))
+        face |= {task: answer.top[i] for task, answer in chosen.items()}
+        if chosen:
+            shares = {task: named(answer, i, 6) for task, answer in chosen.items()}
+            face["probabilities"] = alone(shares)
+        face |= {task: named(answer, i, 4) for task, answer in placed.items()}
         faces.append(face)
     about = {
         **about,
-        "classes": found.classes,
-        "points": found.points,
+        "classes": alone({task: answer.names for task, answer in chosen.items()}),
+        "points": alone({task: answer.names for task, answer in placed.items()}),
         "preprocessing": PREPROCESSING.format(side="side"),
     }
     lines = ",\n".join(json.dumps(face) for face in faces)
     with files.whole(path) as partial:
         head = json.dumps(about, indent=2).removesuffix("\n}")
         partial.write_text(f'{head},\n  "faces": [\n{lines}\n]\n}}\n')
+
+
+def named(answer: Answer, i: int, digits: int) -> dict:
+    """A face's probability of each class, or place of each point."""
+    values = answer.values[i].astype(float).round(digits).tolist()
+    return dict(zip(answer.names, values, strict=True))
+
+
+def alone(by_task: dict[str, Any]) -> Any:
+    """What the only task has, () if there is none; of several, each by its name."""
+    return by_task if len(by_task) > 1 else next(iter(by_task.values()), ())
 
 
 @dataclasses.dataclass(frozen=True)
