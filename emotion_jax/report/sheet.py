@@ -33,6 +33,7 @@ def draw(
     for axis, i in zip(axes, rows, strict=False):
         axis.imshow(faces["image"][i, :, :, 0], cmap="gray", vmin=0, vmax=255)
         axis.set(autoscale_on=False)  # a point may lie outside its image
+        said, wrong = [], False
         for name, task in tasks.items():
             output, known = outputs[name][i], faces["known"][name][i]
             label = faces["labels"][name][i]
@@ -44,13 +45,13 @@ def draw(
                 logits, _ = task.answers(*seen, split.names[name] or task.names)
                 shares = softmax(logits / temperature)[0]
                 guess = shares.argmax()
-                right = not known or guess == label.argmax()
-                title = f"{task.names[guess]} {shares[guess]:.0%}"
-                if not right:
-                    title += f"\nnot {task.names[label.argmax()]}"
-                color = "black" if right else "#c01c10"
-                style = {"fontsize": 8, "color": color, "parse_math": False}
-                axis.set_title(title, pad=2, **style)
+                said.append(f"{task.names[guess]} {shares[guess]:.0%}")
+                if known and guess != label.argmax():
+                    said.append(f"not {task.names[label.argmax()]}")
+                    wrong = True
+        color = "#c01c10" if wrong else "black"
+        style = {"fontsize": 8, "color": color, "parse_math": False}
+        axis.set_title("\n".join(said), pad=2, **style)
     title = f"{split.source}, split {split.name}: "
     if any(task.kind == "points" for task in tasks.values()):
         title += "green dots are labels, red crosses predictions"

@@ -8,7 +8,7 @@ from PIL import Image
 
 from emotion_jax.data.table import FIVE, Split
 from emotion_jax.report import sheet
-from emotion_jax.tasks import make_tasks
+from emotion_jax.tasks import TASKS, make_tasks
 
 
 def draw(path, n, tasks, points_at=None):
@@ -87,6 +87,18 @@ def test_shares_are_after_temperature_and_of_the_files_classes(
     tasks = make_tasks({"emotion": {"classes": 7}})
     sheet.draw(tmp_path / "faces.png", split, outputs, tasks, temperature=2.0)
     assert titles[:2] == [title, title]
+
+
+def test_every_class_task_is_told(tmp_path, titles, monkeypatch):
+    monkeypatch.setitem(TASKS, "gender", tiny.Gender)
+    names, eye = ("woman", "man"), np.eye(2, dtype=np.float32)
+    faces, tasks = tiny.faces(1), {"emotion": {"classes": names}, "gender": {}}
+    faces["labels"] = {"emotion": eye[:1], "gender": eye[:1]}
+    faces["known"] = {name: np.ones(1, bool) for name in tasks}
+    split = Split("folder", "", "all", faces, np.arange(1), names, {})
+    outputs = {"emotion": eye[1:] * 99, "gender": eye[:1] * 99}
+    sheet.draw(tmp_path / "faces.png", split, outputs, make_tasks(tasks))
+    assert titles[0] == "man 100%\nnot woman\nwoman 100%"
 
 
 def test_a_class_may_be_called_anything(tmp_path, titles):
