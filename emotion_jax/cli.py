@@ -115,16 +115,23 @@ class Parser(argparse.ArgumentParser):
         return found
 
     def parse_with_config(
-        self, args: list[str]
-    ) -> tuple[argparse.Namespace, ConfigDict]:
-        """The flags, and the config file's ConfigDict with overrides applied."""
+        self, args: list[str], help: str = "the run", required: bool = True
+    ) -> tuple[argparse.Namespace, ConfigDict | None]:
+        """The flags, and the config file's ConfigDict with overrides applied.
+
+        None for the latter if the flag is not required, and not given.
+        """
         self.add_argument(
-            "--config", required=True, metavar="configs/NAME.py", help="the run"
+            "--config", required=required, metavar="configs/NAME.py", help=help
         )
         self.epilog = "Any field of the config can be set: --config.train.batch_size=64"
         given = overrides(args)
         found = self.parse([a for a in args if a not in given])
-        return found, load_config(found.config, given)
+        if found.config is not None:
+            return found, load_config(found.config, given)
+        if given:
+            raise Mistake(f"{given[0]} needs a config to change: name it with --config")
+        return found, None
 
     def refuse(self, rest: list[str]) -> None:
         """Raises if there are arguments that no flag took."""

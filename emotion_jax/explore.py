@@ -2,7 +2,8 @@
 
   python -m emotion_jax.explore --data fer2013=fer2013.csv --out looked
   python -m emotion_jax.explore --data keypoints=training.csv --split train --out looked
-  python -m emotion_jax.explore --data folder=faces --config my.py --out looked
+  python -m emotion_jax.explore --data folder=faces --config configs/folder.py \\
+      "--config.tasks.emotion.classes=('calm', 'tense')" --out looked
 
 DIR must be new or empty, and is filled only at the end: with index.html, which opens
 offline and loads nothing, its pictures as PNGs, and every number in explore.json.
@@ -99,12 +100,11 @@ def main(args: list[str]) -> None:
     add = parser.add_argument
     add("--data", required=True, metavar="SOURCE[=PATH]", help="the faces")
     add("--split", default="all", help="or several, as train+val; default: all")
-    add("--config", metavar="configs/NAME.py", help="show its augmentation too")
     add("--out", type=cli.here, required=True, metavar="DIR", help="new or empty")
-    flags = parser.parse(args)
+    shown = "show its augmentation too"
+    flags, config = parser.parse_with_config(args, shown, required=False)
 
     check_out(flags.out)
-    config = cli.load_config(flags.config, []) if flags.config else None
     if config is not None:
         check(config)
     raw = load(flags.data, config)

@@ -175,6 +175,16 @@ def test_flags_and_overrides_may_come_in_any_order(write):
     assert (flags.workdir, flags.data, config.seed) == ("w", ["A=1"], 3)
 
 
+def test_a_config_that_is_not_required_may_be_left_out(write):
+    args = ["--workdir", "w", "--data", "A=1"]
+    flags, config = parser().parse_with_config(args, required=False)
+    assert config is None and flags.workdir == "w"
+    given = [*args, "--config", write(CONFIG), "--config.seed=3"]
+    assert parser().parse_with_config(given, required=False)[1].seed == 3
+    with pytest.raises(Mistake, match=r"--config.seed=3 needs a config to change"):
+        parser().parse_with_config([*args, "--config.seed=3"], required=False)
+
+
 def test_a_shipped_config_is_found_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert cli.load_config("configs/synthetic.py", []).data.side == 48

@@ -13,6 +13,8 @@ from PIL import Image
 
 from emotion_jax import explore
 from emotion_jax.cli import run
+from emotion_jax.data import SOURCES
+from emotion_jax.data.table import POINTS, Raw
 from emotion_jax.data.write_csv import write_csv
 from emotion_jax.report import exploration
 
@@ -47,10 +49,27 @@ def sources(tmp_path_factory):
     return root
 
 
+def own(path: str = "") -> Raw:
+    """A source of somebody's own: gender, and a mouth that faces may lack."""
+    rng = np.random.default_rng(0)
+    gender = np.eye(2, dtype=np.float32)[np.arange(120) % 4 // 3]
+    mouth = rng.uniform(8, 16, (120, 4, 2)).astype(np.float32)
+    known = {"gender": np.ones(120, bool), "mouth": np.ones((120, 4), bool)}
+    known["mouth"][:30, 0] = False
+    labels = {"gender": gender, "mouth": mouth * known["mouth"][..., None]}
+    image = rng.integers(0, 256, (120, 24, 24, 1)).astype(np.uint8)
+    image[1] = image[3]  # of the other gender
+    names = {"gender": ("man", "woman"), "mouth": POINTS[11:]}
+    return Raw("own", path, image, labels, known, names)
+
+
 @pytest.fixture(scope="module")
 def looked(sources, tmp_path_factory):
-    """Both, looked at."""
+    """All sources, looked at."""
     out = tmp_path_factory.mktemp("out")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SOURCES, "own", own)
+        assert run(explore.main, ["--data", "own", "--out", str(out / "own")]) == 0
     for source, path, extra in (
         ("folder", "faces", []),
         ("keypoints", "keypoints.csv", ["--config", "configs/keypoints.py"]),
@@ -76,7 +95,7 @@ def text_of(page: str) -> str:
     return html.unescape(re.sub(r"<[^>]+>", " ", body))
 
 
-@pytest.mark.parametrize("source", ["folder", "keypoints"])
+@pytest.mark.parametrize("source", ["folder", "keypoints", "own"])
 def test_the_page_has_every_number_and_none_of_its_own(looked, source):
     found = json.loads((looked / source / "explore.json").read_text())
     text = text_of((looked / source / "index.html").read_text("utf-8"))
@@ -87,7 +106,7 @@ def test_the_page_has_every_number_and_none_of_its_own(looked, source):
     assert shown - expected <= known
 
 
-@pytest.mark.parametrize("source", ["folder", "keypoints"])
+@pytest.mark.parametrize("source", ["folder", "keypoints", "own"])
 def test_the_page_holds_its_pictures_and_asks_for_nothing(looked, source):
     folder = looked / source
     page = (folder / "index.html").read_text("utf-8")
@@ -131,6 +150,21 @@ def test_a_folders_numbers_are_those_of_its_files(looked):
     assert found["conflicts"] == [{"rows": [8, 9], "labels": ["$a$ 笑", "<b>&x"]}]
 
 
+def test_a_label_of_ones_own_has_its_own_section(looked):
+    found = json.loads((looked / "own" / "explore.json").read_text())
+    gender, mouth = (found["labels"][name] for name in ("gender", "mouth"))
+    counts = {name: row["all"] for name, row in gender["classes"].items()}
+    assert counts == {"man": 90, "woman": 30}
+    assert list(mouth["points"]) == list(POINTS[11:])
+    assert mouth["faces_with_all_points"] == 90
+    assert found["conflicts"] == [{"rows": [1, 3], "labels": ["man", "woman"]}]
+    page = html.unescape((looked / "own" / "index.html").read_text("utf-8"))
+    assert re.findall("<h2>(.*?)</h2>", page)[1:4] == ["Gender", "Faces", "Mouth"]
+    assert "--config.feed.balance={'gender': 0.5}" in page
+    pictures = {"gender-classes.png", "mouth-points.png", "mouth-missing.png"}
+    assert pictures <= set(os.listdir(looked / "own"))
+
+
 def test_missing_points_are_told_and_shown(looked):
     found = json.loads((looked / "keypoints" / "explore.json").read_text())
     eye = found["points"]["left_eye_center"]
@@ -148,6 +182,21 @@ def test_a_config_shows_its_augmentation(looked):
     with Image.open(looked / "keypoints" / "augmentation.png") as picture:
         assert picture.size == (4 + 8 * 116, 4 + 6 * 116 + 18)
     assert not (looked / "folder" / "augmentation.png").exists()
+
+
+def test_a_configs_fields_can_be_set(sources, tmp_path, capsys):
+    out = tmp_path / "out"
+    args = ["--data", f"folder={sources / 'faces'}", "--out", str(out)]
+    config = ["--config", "configs/folder.py", "--config.augment={'flip': {}}"]
+    classes = f"--config.tasks.emotion.classes={NAMES}"
+    for flags, told in (
+        ([classes], f"{classes} needs a config to change: name it with --config"),
+        (config, "none of the 31 faces"),  # is of a class of fer5's
+    ):
+        assert run(explore.main, [*args, *flags]) == 2
+        assert told in capsys.readouterr().err and not out.exists()
+    assert run(explore.main, [*args, *config, classes]) == 0
+    assert (out / "augmentation.png").exists()
 
 
 def test_a_split_is_looked_at_alone(sources, tmp_path, capsys):

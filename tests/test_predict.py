@@ -552,9 +552,14 @@ def said(n: int) -> Predictions:
     sure = np.linspace(0.5, 0.9, n, dtype=np.float32)
     points = np.full((n, 2, 2), 23.5, np.float32) + (0, 5)
     points[..., 0] += 10 * np.arange(n)[:, None]
-    tops, names = ("happy",) * n, ("nose_tip", "left_eye_center")
     emotion = np.stack([sure, 1 - sure], -1)
-    return Predictions(emotion, ("happy", "sad"), tops, np.float32(points), names)
+    names = ("nose_tip", "left_eye_center")
+    return Predictions(
+        {
+            "emotion": Answer("classes", ("happy", "sad"), emotion),
+            "keypoints": Answer("points", names, np.float32(points)),
+        }
+    )
 
 
 def test_a_sheet_has_a_csvs_first_faces_each_with_its_emotion(monkeypatch, tmp_path):

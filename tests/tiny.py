@@ -4,6 +4,7 @@ import dataclasses
 import json
 import socket
 from pathlib import Path
+from typing import ClassVar
 
 import by_hand
 import jax
@@ -18,7 +19,9 @@ from emotion_jax.models import make_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import Plan
 from emotion_jax.sharding import make_mesh, whole
-from emotion_jax.tasks import Emotion, Keypoints, make_tasks
+from emotion_jax.tasks import make_tasks
+from emotion_jax.tasks.classes import Classes
+from emotion_jax.tasks.points import Points
 from emotion_jax.workdir import to_dict
 
 NAMES = {"emotion": FIVE, "keypoints": POINTS}
@@ -37,18 +40,20 @@ OPTIM = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Gender(Emotion):
+class Gender(Classes):
     """A second task of classes, for the tests that add it to TASKS."""
 
-    classes: tuple[str, ...] = ("woman", "man")
-    section = "gender"
+    section: ClassVar[str] = "gender"
+    names: ClassVar[tuple[str, ...]] = ("woman", "man")
 
 
 @dataclasses.dataclass(frozen=True)
-class Ears(Keypoints):
+class Ears(Points):
     """A second task of points, one of them named as one of the fifteen."""
 
-    section, names = "ears", ("left_ear", "right_ear", "nose_tip")
+    section: ClassVar[str] = "ears"
+    names: ClassVar[tuple[str, ...]] = ("left_ear", "right_ear", "nose_tip")
+    ruler: ClassVar[tuple[str, ...]] = ("left_ear", "right_ear")
 
 
 MORE = {"gender": Gender, "ears": Ears}

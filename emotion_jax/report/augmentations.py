@@ -1,7 +1,8 @@
 """One face under each augmentation, points drawn: mistakes show at a glance.
 
-python -m emotion_jax.report.augmentations --out augmentations.png
-python -m emotion_jax.report.augmentations --out mine.png --config configs/fer5.py
+  python -m emotion_jax.report.augmentations --out augmentations.png
+  python -m emotion_jax.report.augmentations --out mine.png --config configs/fer5.py \\
+      --config.augment.rotate.degrees=30
 """
 
 from collections.abc import Mapping, Sequence
@@ -77,12 +78,10 @@ def augmented(
 
 
 def marks(faces: Faces, tasks: Mapping[str, Task]) -> dict:
-    """What a mosaic draws on the faces: a points task's points, if there is one."""
-    for name, task in tasks.items():
-        if task.kind == "points":
-            points, known = faces["labels"][name], faces["known"][name]
-            return {"names": task.names, "points": points, "known": known}
-    return {}
+    """What a mosaic draws on the faces: the points of every task of points."""
+    labels, known = faces["labels"], faces["known"]
+    names = {n: task.names for n, task in tasks.items() if task.kind == "points"}
+    return mosaic.marks([(names[n], labels[n], known[n]) for n in names])
 
 
 def join(parts: Sequence[Faces]) -> Faces:
@@ -125,19 +124,18 @@ def main(args: list[str]) -> None:
     """The binary."""
     parser = cli.Parser("python -m emotion_jax.report.augmentations", __doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
-    parser.add_argument("--config", metavar="configs/NAME.py", help="its augmentation")
-    flags = parser.parse(args)
+    flags, config = parser.parse_with_config(args, "its augmentation", required=False)
     if flags.out.suffix != ".png" or flags.out.is_dir():
         raise Mistake(f"--out {flags.out} must be the name of a PNG file, as faces.png")
     cli.check_folder("--out", flags.out.parent)
     shown = rows()
-    if flags.config:
-        config = cli.load_config(flags.config, [])
+    if config is not None:
         check_config(config)
         shown = {n: {n: s} for n, s in config.augment.to_dict().items()}
         shown["all of them"] = config.augment.to_dict()
-    tasks = make_tasks({"emotion": {}, "keypoints": {}})
-    split = prepare(read(faces=40, seed=3), "all", tasks, SIDE)
+    raw = read(faces=40, seed=3)
+    tasks = make_tasks({name: {} for name in raw.labels})
+    split = prepare(raw, "all", tasks, SIDE)
     draw(flags.out, split.faces, tasks, shown)
     print(f"written to {flags.out}")
 

@@ -53,19 +53,25 @@ def drawing(style: Mapping = STYLE) -> Iterator[None]:
         yield
 
 
-def draw_classes(path: Path, counts: Mapping[str, Mapping], parts: Sequence[str]):
-    """Draws the number of faces in each class, and its share of every split."""
+def draw_classes(
+    path: Path,
+    counts: Mapping[str, Mapping],
+    shown: Sequence[str],
+    parts: Sequence[str],
+) -> None:
+    """Draws the number of faces in each shown class, and its share of every split."""
     with drawing():
-        figure, (left, right) = figure_of(0.9 + 0.3 * len(counts), 2, sharey=True)
-        at, before = np.arange(len(counts)), np.zeros(len(counts))
+        figure, (left, right) = figure_of(0.9 + 0.3 * len(shown), 2, sharey=True)
+        at, before = np.arange(len(shown)), np.zeros(len(shown))
         for k, part in enumerate(parts):
-            mine = np.array([row[part] for row in counts.values()])
+            mine = np.array([counts[name][part] for name in shown])
+            everyone = sum(row[part] for row in counts.values())
             color = PALETTE[k % len(PALETTE)]
             left.barh(at, mine, left=before, color=color, height=0.62, label=part)
-            share = 100 * mine / max(mine.sum(), 1)
+            share = 100 * mine / max(everyone, 1)
             right.plot(share, at, "o", color=color, markersize=6, alpha=0.85)
             before = before + mine
-        left.set_yticks(at, [mosaic.short(name) for name in counts])
+        left.set_yticks(at, [mosaic.short(name) for name in shown])
         left.invert_yaxis()
         left.set_title("faces")
         right.set_title("percent of the split")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from emotion_jax.data.suspects import OTHERS
 from emotion_jax.report import mosaic
 from emotion_jax.report.mosaic import MOST, short
 from emotion_jax.report.page import (
@@ -36,7 +37,7 @@ def headlines(found: dict) -> list[str]:
         "pairs of near twins in two splits": near["across"],
         "blank images": len(found["blank"]),
     }
-    if "classes" in found:
+    if any("classes" in one for one in (found, *found.get("labels", {}).values())):
         lines["sets of twins with different labels"] = len(found["conflicts"])
     if found.get("suspicious") is not None:
         lines["faces with a suspicious point"] = len(found["suspicious"])
@@ -51,9 +52,9 @@ def twins(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
 def labels(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
     """Labels that may be wrong or useless."""
     parts = blank(folder, chosen, found["blank"])
-    if "classes" in found:
+    if chosen.classes:
         parts += conflicts(folder, chosen, found["conflicts"])
-    if "points" in found:
+    if chosen.points:
         parts += suspicious(folder, chosen, found["suspicious"])
     return parts
 
@@ -151,8 +152,10 @@ def conflicts(folder: Path, chosen: Chosen, sets: list[dict]) -> list[Html]:
 def suspicious(folder: Path, chosen: Chosen, faces: list[dict] | None) -> list[Html]:
     """Points far from where the face's other points predict them."""
     if faces is None:
-        few = "Too few faces know every point to say which points are suspicious."
-        return [sentences(few)]
+        few = "Too few faces know every point"
+        if all(len(label.names) <= OTHERS for label in chosen.points):
+            few = "A face has too few points"
+        return [sentences(f"{few} to say which points are suspicious.")]
     rule = (
         f"lies more than {SUSPICIOUS:g} times as far as usual from where the face's "
         "other points put it"
@@ -183,6 +186,8 @@ def draw(
 ) -> None:
     """Draws a sheet of these rows of the source, captioned with row and class."""
     some = np.searchsorted(chosen.rows, rows)
-    names = (*chosen.raw.classes, "")  # the last is for -1, no class
-    told = [f"{chosen.rows[i]} {short(names[chosen.label[i]])}".strip() for i in some]
+    told = [
+        " ".join([str(row), *map(short, chosen.classes_of(i))])
+        for row, i in zip(chosen.rows[some], some.tolist(), strict=True)
+    ]
     mosaic.draw_rows(path, chosen.raw, some, captions or told, **options)

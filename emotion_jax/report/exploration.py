@@ -1,11 +1,12 @@
 """The page that explores a data set: its pictures, and what each asks you to do."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from emotion_jax.data.table import POINTS
 from emotion_jax.report import charts, cleaning, mosaic
+from emotion_jax.report.labels import Label
 from emotion_jax.report.page import (
     Html,
     code,
@@ -17,7 +18,7 @@ from emotion_jax.report.page import (
     table,
     tag,
 )
-from emotion_jax.report.survey import Chosen
+from emotion_jax.report.survey import Chosen, seen_by
 
 MOST_CLASSES = 20  # the most that are drawn; the tables have all
 COLORS = "Blue is the subject's left, green the right, orange the middle."
@@ -28,16 +29,26 @@ def page(folder: Path, chosen: Chosen, found: dict) -> str:
     """Draws every picture into the folder; returns the page that shows them."""
     parts = {
         "overview": ("What it is", overview(chosen, found)),
-        "classes": ("Classes", classes(folder, chosen, found)),
+        **sections(classes, chosen.classes, folder, chosen, found),
         "faces": ("Faces", faces(folder, chosen, found)),
-        "keypoints": ("Keypoints", keypoints(folder, chosen, found)),
+        **sections(points, chosen.points, folder, chosen, found),
         "light": ("Light", light(folder, chosen, found)),
         "twins": ("Twins", cleaning.twins(folder, chosen, found)),
         "labels": ("Labels worth a look", cleaning.labels(folder, chosen, found)),
-        "augmentation": ("Augmentation", augmentation(folder, found)),
+        "augmentation": ("Augmentation", augmentation(folder, chosen)),
     }
     where = f"split {found['split']}, {found['faces']:,} faces"
     return document(found["data"], where, parts)
+
+
+def sections(
+    draw: Callable, labels: list[Label], folder: Path, chosen: Chosen, found: dict
+) -> dict[str, tuple[str, list[Html]]]:
+    """Each label's section by its anchor."""
+    return {
+        label.anchor: (label.title, draw(folder, chosen, label, seen_by(label, found)))
+        for label in labels
+    }
 
 
 def overview(chosen: Chosen, found: dict) -> list[Html]:
@@ -72,13 +83,11 @@ def shown_classes(found: dict) -> list[str]:
     return [name for name in size if name in largest and size[name]]
 
 
-def classes(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
+def classes(folder: Path, chosen: Chosen, label: Label, found: dict) -> list[Html]:
     """How many faces each class has."""
-    if "classes" not in found:
-        return []
     shown, counts = shown_classes(found), found["classes"]
-    path = folder / "classes.png"
-    charts.draw_classes(path, {n: counts[n] for n in shown}, chosen.parts)
+    path = folder / label.file("classes.png")
+    charts.draw_classes(path, counts, shown, chosen.parts)
     sizes = {name: row["all"] for name, row in counts.items()}
     large, small = max(sizes, key=sizes.get), min(sizes, key=sizes.get)
     splits = list(found["splits"])
@@ -89,13 +98,13 @@ def classes(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
     few = f"The {number(len(shown))} largest of {number(len(counts))} are drawn."
     return [
         picture(path, "faces of each class, and its share of each split", "chart"),
-        sentences(*balance(large, sizes[large], small, sizes[small])),
+        sentences(*balance(label.name, large, sizes[large], small, sizes[small])),
         sentences(few * (len(shown) < len(counts))),
         table(("class", *splits, "percent"), rows),
     ]
 
 
-def balance(large: str, most: int, small: str, fewest: int) -> list[object]:
+def balance(label: str, large: str, most: int, small: str, fewest: int) -> list[object]:
     """What the class sizes call for."""
     if most == fewest:
         return [f"The classes are of one size, {number(most)}. Accuracy is fair."]
@@ -105,9 +114,9 @@ def balance(large: str, most: int, small: str, fewest: int) -> list[object]:
     return [
         f"The classes are uneven: {sizes}. Read macro-F1 and each recall beside the "
         "accuracy, and try ",
-        code("--config.feed.balance={'emotion': 0.5}"),
+        code(f"--config.feed.balance={{'{label}': 0.5}}"),
         " or ",
-        code("--config.tasks.emotion.class_weights=effective"),
+        code(f"--config.tasks.{label}.class_weights=effective"),
         ". A split whose dots lie elsewhere is drawn from other faces.",
     ]
 
@@ -115,11 +124,15 @@ def balance(large: str, most: int, small: str, fewest: int) -> list[object]:
 def faces(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
     """A sheet of faces for each class, and the mean faces."""
     everyone = ("all", np.ones(len(chosen.rows), bool))
-    drawn = shown_classes(found) if "classes" in found else []
-    groups = [(name, chosen.classes[name]) for name in drawn]
+    groups = [
+        (name, label.classes[name])
+        for label in chosen.classes
+        for name in shown_classes(seen_by(label, found))
+    ]
     path = folder / "mean-faces.png"
     means = [mean_face(chosen, mask) for _, mask in (everyone, *groups)]
-    mosaic.draw(path, np.stack(means), ["all", *map(mosaic.short, drawn)])
+    names = [mosaic.short(name) for name, _ in (everyone, *groups)]
+    mosaic.draw(path, np.stack(means), names)
     parts = [
         sentences(
             f"The mean of all faces{', and of each class' * bool(groups)}. Eyes and "
@@ -130,7 +143,7 @@ def faces(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
         sentences(
             "Faces drawn evenly from the rows. Look for what is no face, what is "
             "turned or cut off, and for labels that you would not give. "
-            + (COLORS if "points" in found else "")
+            + (COLORS if chosen.points else "")
         ),
     ]
     for k, (name, mask) in enumerate(groups or [everyone]):
@@ -150,14 +163,11 @@ def mean_face(chosen: Chosen, mask) -> np.ndarray:
     return image.mean(0).round().astype(np.uint8)
 
 
-def keypoints(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
+def points(folder: Path, chosen: Chosen, label: Label, found: dict) -> list[Html]:
     """Where the points lie, and which are missing."""
-    if "points" not in found:
-        return []
-    raw, each, path = chosen.raw, found["points"], folder / "points.png"
-    points, known = raw.labels["keypoints"], raw.known["keypoints"]
-    mean = mean_face(chosen, np.ones(len(points), bool))[..., 0]
-    charts.draw_points(path, mean, points, known, POINTS)
+    each, path = found["points"], folder / label.file("points.png")
+    mean = mean_face(chosen, np.ones(len(chosen.rows), bool))[..., 0]
+    charts.draw_points(path, mean, label.value, label.known, label.names)
     outside = number(found["faces_with_a_point_outside"])
     keys = ("known", "missing", "missing_percent", "outside", "mean_x", "mean_y")
     keys += ("spread_x", "spread_y", "min_x", "max_x", "min_y", "max_y")
@@ -170,17 +180,16 @@ def keypoints(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
             "left and right exchanged, or of another frame. Faces with a point outside "
             f"their image: {outside}; such a point counts like any other."
         ),
-        *missing(folder, found),
+        *missing(folder / label.file("missing.png"), found),
         table(("point", *(key.replace("_", " ") for key in keys)), rows),
     ]
 
 
-def missing(folder: Path, found: dict) -> list[Html]:
+def missing(path: Path, found: dict) -> list[Html]:
     """How often each point is missing."""
     whole, none = found["faces_with_all_points"], found["faces_with_no_point"]
     if whole == found["faces"]:
         return [sentences("Every face knows every point.")]
-    path = folder / "missing.png"
     percent = {name: row["missing_percent"] for name, row in found["points"].items()}
     charts.draw_bars(path, percent, "percent of faces without this point")
     return [
@@ -221,7 +230,7 @@ def light(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
     ]  # fmt: skip
 
 
-def augmentation(folder: Path, found: dict) -> list[Html]:
+def augmentation(folder: Path, chosen: Chosen) -> list[Html]:
     """Faces as training will see them, if a config was given."""
     path = folder / "augmentation.png"
     if not path.exists():
@@ -232,7 +241,7 @@ def augmentation(folder: Path, found: dict) -> list[Html]:
             "will see of it. "
             + f"{COLORS} Points should stay on their features, and colors on their "
             "sides. "
-            * ("points" in found)
+            * bool(chosen.points)
             + "You should still read every face as its label: what you cannot read, "
             "soften in the config."
         ),

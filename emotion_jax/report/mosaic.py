@@ -15,7 +15,8 @@ from PIL import Image
 
 from emotion_jax import files
 from emotion_jax.data.image import resize
-from emotion_jax.data.table import POINTS, Raw
+from emotion_jax.data.table import Raw
+from emotion_jax.report.labels import labels_of
 
 GROUND, INK, CROSS = "#1c1c1e", "#d6d6db", "#ff3b30"
 SIDES = {"left": "#3f9bff", "right": "#35c759", "middle": "#ffb340"}
@@ -150,10 +151,22 @@ def draw_rows(
     **options,
 ) -> None:
     """Draws some rows of a source, with the points that are known."""
-    if "keypoints" in raw.labels:
-        options |= {"names": POINTS, "points": raw.labels["keypoints"][some]}
-        options["known"] = raw.known["keypoints"][some]
-    draw(path, raw.image[some], [short(text) for text in captions], **options)
+    labels = labels_of(raw, "points")
+    found = marks([(one.names, one.value[some], one.known[some]) for one in labels])
+    short_captions = [short(text) for text in captions]
+    draw(path, raw.image[some], short_captions, **found, **options)
+
+
+def marks(labels: Sequence[tuple[Sequence[str], np.ndarray, np.ndarray]]) -> dict:
+    """What `draw` takes to draw the points of some labels: names, points, known."""
+    if not labels:
+        return {}
+    names, points, known = zip(*labels, strict=True)
+    return {
+        "names": [name for some in names for name in some],
+        "points": np.concatenate(points, axis=1),
+        "known": np.concatenate(known, axis=1),
+    }
 
 
 def places(captions: Sequence[str], columns: int, group: int, tile: int) -> tuple:

@@ -1,19 +1,23 @@
 """A data set in numbers: what explore.json holds and its page shows.
 
-Rows are the source's, from 0: row r is line r + 2 of a CSV file.
+Rows are the source's, from 0: row r is line r + 2 of a CSV file. The numbers of a label
+other than emotion and keypoints are under `labels` and its name; what may have to be
+cleaned is one list for all labels.
 """
 
 import dataclasses
 import functools
+import itertools
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from emotion_jax.data import suspects, twins
 from emotion_jax.data.prepare import has_splits, split_rows, splits
-from emotion_jax.data.table import POINTS, Raw
+from emotion_jax.data.table import Raw
 from emotion_jax.files import printable
 from emotion_jax.report import tables
+from emotion_jax.report.labels import Label, labels_of
 from emotion_jax.tasks.points import FRAME
 
 SUSPICIOUS = 6.0  # times a point's usual distance from its predicted position
@@ -31,12 +35,14 @@ class Chosen:
     parts: tuple[str, ...]  # the splits that have no face in common
 
     @functools.cached_property
-    def label(self) -> Int64[np.ndarray, " n"]:
-        """Each face's class number; -1 where it has none."""
-        if "emotion" not in self.raw.labels:
-            return np.full(len(self.rows), -1)
-        known = self.raw.known["emotion"]
-        return np.where(known, self.raw.labels["emotion"].argmax(1), -1)
+    def classes(self) -> list[Label]:
+        """The labels that are classes."""
+        return labels_of(self.raw, "classes")
+
+    @functools.cached_property
+    def points(self) -> list[Label]:
+        """The labels that are points."""
+        return labels_of(self.raw, "points")
 
     def name(self, row: int) -> str:
         """What identifies a row: its file, or else its number in the source."""
@@ -49,10 +55,9 @@ class Chosen:
         """What rows are called."""
         return "file" if "file" in self.raw.extra else "row"
 
-    @functools.cached_property
-    def classes(self) -> Masks:
-        """The faces of each class, by its name."""
-        return {name: self.label == k for k, name in enumerate(self.raw.classes)}
+    def classes_of(self, i: int) -> list[str]:
+        """The classes of one of these faces, by its index here, where it has any."""
+        return [each.names[each.number[i]] for each in self.classes if each.known[i]]
 
     @functools.cached_property
     def light(self) -> dict[str, Float[np.ndarray, " n"]]:
@@ -75,10 +80,11 @@ def choose(raw: Raw, split: str) -> Chosen:
     found = {}
     for field in dataclasses.fields(raw):
         value = getattr(raw, field.name)
-        if isinstance(value, dict):
+        if isinstance(value, dict) and field.name != "names":
             value = {name: array[rows] for name, array in value.items()}
         found[field.name] = value[rows] if isinstance(value, np.ndarray) else value
-    found["classes"] = tuple(map(printable, raw.classes))
+    names = raw.names.items()
+    found["names"] = {label: tuple(map(printable, each)) for label, each in names}
     parts = sorted(
         (str(name) for name in apart if name in there),
         key=lambda name: -there[name].sum(),
@@ -101,11 +107,12 @@ def survey(chosen: Chosen, split: str) -> dict:
     }
     if raw.person is not None:
         found["people"] = len(set(raw.person) - {""})
-    if raw.classes:
-        found["classes"] = classes(chosen)
+    for label in chosen.classes:
+        put(found, label, {"classes": classes(chosen, label)})
     found["light"] = light(chosen)
-    if "keypoints" in raw.labels:
-        found |= points(raw.labels["keypoints"], raw.known["keypoints"], found["side"])
+    for label in chosen.points:
+        put(found, label, points(label, found["side"]))
+    if chosen.points:
         found["suspicious"] = suspicious(chosen)
     found |= copies(chosen)
     if chosen.unit == "file":
@@ -113,13 +120,25 @@ def survey(chosen: Chosen, split: str) -> dict:
     return found
 
 
-def classes(chosen: Chosen) -> dict:
+def put(found: dict, label: Label, numbers: dict) -> None:
+    """Adds a label's numbers to those of the data set."""
+    if label.own:
+        numbers = {"labels": found.get("labels", {}) | {label.name: numbers}}
+    found |= numbers
+
+
+def seen_by(label: Label, found: dict) -> dict:
+    """The data set's numbers, with one label's own where `put` placed others."""
+    return found | found.get("labels", {}).get(label.name, {})
+
+
+def classes(chosen: Chosen, label: Label) -> dict:
     """The number of faces in each class, by split and in percent."""
-    total = max(int((chosen.label >= 0).sum()), 1)
+    total = max(int(label.known.sum()), 1)
     return {
         name: {s: int((mask & m).sum()) for s, m in chosen.splits.items()}
         | {"percent": round(100 * float(mask.sum()) / total, 2)}
-        for name, mask in chosen.classes.items()
+        for name, mask in label.classes.items()
     }
 
 
@@ -127,8 +146,11 @@ def groups_of(chosen: Chosen) -> Masks:
     """Groups of faces that may differ: all, by part, by class."""
     masks = {"all": np.ones(len(chosen.rows), bool)}
     masks |= {f"split {name}": chosen.splits[name] for name in chosen.parts}
-    classes = chosen.classes.items()
-    return masks | {f"class {name}": mask for name, mask in classes if mask.any()}
+    for label in chosen.classes:
+        what = label.name if label.own else "class"
+        some = {name: mask for name, mask in label.classes.items() if mask.any()}
+        masks |= {f"{what} {name}": mask for name, mask in some.items()}
+    return masks
 
 
 def light(chosen: Chosen) -> dict:
@@ -148,13 +170,12 @@ def rounded(values) -> list[float]:
     return [round(float(value), 2) for value in values]
 
 
-def points(
-    xy: Float[np.ndarray, "n p 2"], known: Bool[np.ndarray, "n p"], side: int
-) -> dict:
+def points(label: Label, side: int) -> dict:
     """How often each point is known, and where it lies, in pixels of the image."""
+    xy, known = label.value, label.known
     outside = known & ((xy < 0) | (xy > side - 1)).any(-1)
     found = {}
-    for p, name in enumerate(POINTS):
+    for p, name in enumerate(label.names):
         have = int(known[:, p].sum())
         numbers = {"known": have, "missing": len(xy) - have}
         numbers["missing_percent"] = round(100 * (1 - have / len(xy)), 2)
@@ -175,19 +196,34 @@ def points(
 
 
 def suspicious(chosen: Chosen) -> list[dict] | None:
-    """Faces with a point far from where the other points predict it, worst first."""
-    known = chosen.raw.known["keypoints"]
-    if not suspects.enough(known):
+    """Faces with a point far from where the others predict it, worst first.
+
+    None if no label has enough points, known on enough faces, to tell.
+    """
+    judged = [
+        judge(chosen, label)
+        for label in chosen.points
+        if len(label.names) > suspects.OTHERS and suspects.enough(label.known)
+    ]
+    if not judged:
         return None
+    worst = {}
+    for one in sorted(itertools.chain(*judged), key=lambda one: -one["times_usual"]):
+        worst.setdefault(one["row"], one)
+    return list(worst.values())
+
+
+def judge(chosen: Chosen, label: Label) -> list[dict]:
+    """The faces on which a point of this label is suspicious, worst first."""
     scale = FRAME / chosen.raw.image.shape[1]
-    px = suspects.distances(chosen.raw.labels["keypoints"] * scale, known)
+    px = suspects.distances(label.value * scale, label.known)
     times = suspects.times_usual(px)
     worst = times.argmax(1)
     order = np.argsort(-times.max(1), kind="stable")
     return [
         {
             "row": int(chosen.rows[i]),
-            "point": POINTS[worst[i]],
+            "point": label.names[worst[i]],
             "px": round(float(px[i, worst[i]]), 2),
             "times_usual": round(float(times[i, worst[i]]), 2),
         }
@@ -197,14 +233,10 @@ def suspicious(chosen: Chosen) -> list[dict] | None:
 
 def copies(chosen: Chosen) -> dict:
     """Exact twins, near twins, twins that disagree, blank images."""
-    image, label, rows = chosen.raw.image, chosen.label, chosen.rows
+    image, rows = chosen.raw.image, chosen.rows
     group = twins.groups(image)
     sizes = np.bincount(group)
     near = twins.near_pairs(image)
-    labelled = np.flatnonzero(label >= 0)
-    disagree = []
-    if len(labelled):
-        disagree = twins.conflicts(group[labelled], label[labelled])
     return {
         "exact_twins": {
             "groups": int((sizes > 1).sum()),
@@ -219,12 +251,24 @@ def copies(chosen: Chosen) -> dict:
         "conflicts": [
             {
                 "rows": rows[members].tolist(),
-                "labels": [chosen.raw.classes[k] for k in label[members]],
+                "labels": [label.names[k] for k in label.number[members]],
             }
-            for members in (labelled[which] for which in disagree)
+            for label in chosen.classes
+            for members in disagreeing(group, label)
         ],
         "blank": rows[twins.blank(image)].tolist(),
     }
+
+
+def disagreeing(
+    group: Int64[np.ndarray, " n"], label: Label
+) -> list[Int64[np.ndarray, " m"]]:
+    """The members of each group of exact twins that are not all of one class."""
+    labelled = np.flatnonzero(label.known)
+    if not len(labelled):
+        return []
+    found = twins.conflicts(group[labelled], label.number[labelled])
+    return [labelled[members] for members in found]
 
 
 def doubtful(found: dict) -> list[int]:

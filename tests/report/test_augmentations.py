@@ -5,6 +5,7 @@ import numpy as np
 import tiny
 from PIL import Image
 
+from emotion_jax import cli
 from emotion_jax.data.table import Faces, Split
 from emotion_jax.report import augmentations
 from emotion_jax.tasks import make_tasks
@@ -43,3 +44,11 @@ def test_a_configs_sheet_has_the_faces_and_their_draws_below(tmp_path, monkeypat
     augmentations.draw_faces(tmp_path / "a.png", split, TASKS, {"flip": {}})
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == (4 + 3 * 116, 4 + 3 * 116 + 18)
+
+
+def test_an_override_changes_a_configs_sheet(tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(augmentations, "draw", lambda *a: seen.update(a[-1]))
+    args = ["--out", str(tmp_path / "a.png"), "--config", "configs/fer5.py"]
+    assert cli.run(augmentations.main, [*args, "--config.augment={'blur': {}}"]) == 0
+    assert seen == {"blur": {"blur": {}}, "all of them": {"blur": {}}}

@@ -29,7 +29,7 @@ def test_bars_are_as_long_as_their_numbers_the_first_at_the_top(tmp_path):
 
 def test_splits_are_stacked_and_their_shares_stand_beside(tmp_path):
     counts = {"a": {"train": 30, "test": 10}, "b": {"train": 10, "test": 20}}
-    charts.draw_classes(tmp_path / "a.png", counts, ["train", "test"])
+    charts.draw_classes(tmp_path / "a.png", counts, list(counts), ["train", "test"])
     picture = drawn(tmp_path / "a.png")
     row = np.flatnonzero(where(picture, 0).any(1))[3]
     train, test = (np.flatnonzero(where(picture[row], k)) for k in (0, 1))

@@ -50,7 +50,7 @@ def test_a_sheet_of_a_split_has_the_sources_rows_and_the_classes(tmp_path, monke
         + np.arange(6, dtype=np.uint8)[:, None, None, None],
         labels={"emotion": np.eye(2, dtype=np.float32)[[0, 0, 0, 1, 0, 1]]},
         known={"emotion": np.arange(6) < 5},
-        classes=("calm", "glad"),
+        names={"emotion": ("calm", "glad")},
         usage=np.array(["PublicTest", "Training"] * 3),
     )
     cleaning.draw(tmp_path / "a.png", choose(raw, "Training"), [3, 5])

@@ -7,6 +7,7 @@ import pytest
 
 from emotion_jax.data.table import Raw
 from emotion_jax.report import charts, exploration
+from emotion_jax.report.labels import Label
 from emotion_jax.report.page import Html, join
 from emotion_jax.report.survey import Chosen
 
@@ -29,11 +30,13 @@ def sizes(**classes: int) -> dict:
 def test_classes_are_weighed_by_the_largest_and_the_smallest(
     tmp_path, monkeypatch, fewest, told
 ):
-    monkeypatch.setattr(charts, "draw_classes", lambda path, counts, parts: None)
+    monkeypatch.setattr(charts, "draw_classes", lambda *args: None)
     monkeypatch.setattr(exploration, "picture", lambda path, text, kind: Html(""))
-    raw = Raw("folder", "a", np.zeros((1, 16, 16, 1), np.uint8), {}, {})
+    raw = Raw("folder", "a", np.zeros((1, 16, 16, 1), np.uint8), {}, {}, {})
     found, chosen = sizes(small=fewest, big=9), Chosen(raw, np.arange(1), {}, ())
-    text = re.sub("<.*?>", "", join(exploration.classes(tmp_path, chosen, found)))
+    label = Label("emotion", ("small", "big"), np.zeros((1, 2)), np.zeros(1, bool))
+    parts = exploration.classes(tmp_path, chosen, label, found)
+    text = re.sub("<.*?>", "", join(parts))
     assert told in text and ("class_weights=effective" in text) is (fewest <= 3)
     assert ("1 largest of 2 are drawn" in text) is (fewest == 0)
 

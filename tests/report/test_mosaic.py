@@ -53,6 +53,15 @@ def test_a_known_point_inside_is_drawn_in_its_sides_color(tmp_path):
     assert marks["right"] is None
 
 
+def test_the_points_of_all_labels_are_marked():
+    eyes, mouth = np.zeros((3, 2, 2)), np.ones((3, 1, 2))
+    known, unknown = np.ones((3, 2), bool), np.zeros((3, 1), bool)
+    found = mosaic.marks([(("a", "b"), eyes, known), (("c",), mouth, unknown)])
+    assert found["names"] == ["a", "b", "c"] and mosaic.marks([]) == {}
+    np.testing.assert_array_equal(found["points"][0], [[0, 0], [0, 0], [1, 1]])
+    np.testing.assert_array_equal(found["known"][0], [True, True, False])
+
+
 @pytest.mark.parametrize("text", ["$a$ {", "笑い", "a" * 99])
 def test_any_name_can_be_a_caption(tmp_path, text):
     assert drawn(tmp_path / "a.png", [9], [text]).shape[0] == TILE + 2 * GAP + LINE

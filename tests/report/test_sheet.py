@@ -95,7 +95,8 @@ def test_every_class_task_is_told(tmp_path, titles, monkeypatch):
     faces, tasks = tiny.faces(1), {"emotion": {"classes": names}, "gender": {}}
     faces["labels"] = {"emotion": eye[:1], "gender": eye[:1]}
     faces["known"] = {name: np.ones(1, bool) for name in tasks}
-    split = Split("folder", "", "all", faces, np.arange(1), names, {})
+    both = dict.fromkeys(tasks, names)
+    split = Split("folder", "", "all", faces, np.arange(1), both, {})
     outputs = {"emotion": eye[1:] * 99, "gender": eye[:1] * 99}
     sheet.draw(tmp_path / "faces.png", split, outputs, make_tasks(tasks))
     assert titles[0] == "man 100%\nnot woman\nwoman 100%"

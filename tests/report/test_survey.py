@@ -1,5 +1,6 @@
 """Laws of the numbers: each is what a hand counts."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -28,7 +29,7 @@ def photos() -> Raw:
         image=image,
         labels={"emotion": np.eye(4, dtype=np.float32)[label]},
         known={"emotion": np.ones(9, bool)},
-        classes=("calm", "tense", "glad", "none"),
+        names={"emotion": ("calm", "tense", "glad", "none")},
         usage=np.where(public, "PublicTest", "Training"),
     )
 
@@ -122,6 +123,7 @@ def pointed() -> Raw:
         image=noise(4),
         labels={"keypoints": points},
         known={"keypoints": known},
+        names={"keypoints": POINTS},
         person=np.array(["ann", "ann", "bob", ""]),
     )
 
@@ -165,6 +167,7 @@ def test_suspicious_points_come_worst_first_in_pixels_of_96():
         image=image,
         labels={"keypoints": points.astype(np.float32)},
         known={"keypoints": np.ones((200, 15), bool)},
+        names={"keypoints": POINTS},
         usage=np.where(np.arange(200) < 7, "PublicTest", "Training"),
     )
     found = suspicious(choose(raw, "Training"))
@@ -174,6 +177,70 @@ def test_suspicious_points_come_worst_first_in_pixels_of_96():
     assert found[0]["times_usual"] > found[1]["times_usual"] > 6
 
 
+def under(name: str, raw: Raw) -> Raw:
+    """The same faces, whose only label has another name."""
+    (value,), (known,) = raw.labels.values(), raw.known.values()
+    (names,) = raw.names.values()
+    parts = {"labels": value, "known": known, "names": names}
+    return dataclasses.replace(raw, **{part: {name: v} for part, v in parts.items()})
+
+
+def test_a_label_has_the_same_numbers_under_its_own_name(photos, pointed):
+    for raw, name, what in (
+        (photos, "gender", "classes"),
+        (pointed, "mouth", "points"),
+    ):
+        plain, own = (survey(choose(r, "all"), "all") for r in (raw, under(name, raw)))
+        (mine,) = own.pop("labels").values()
+        assert what in mine and what not in own
+        assert mine.items() <= plain.items() and own["conflicts"] == plain["conflicts"]
+        told = json.dumps(own["light"]).replace(f"{name} ", "class ")
+        assert json.loads(told) == plain["light"]
+
+
+def test_each_of_several_labels_has_the_numbers_it_has_alone(photos, pointed):
+    pointed = choose(pointed, "all").raw
+    raws = [photos, under("gender", photos)]
+    four = np.arange(9) % 4  # of the points' faces, for the photos
+    for name in ("keypoints", "mouth"):
+        label, known = pointed.labels["keypoints"], pointed.known["keypoints"]
+        part = {"labels": {name: label[four]}, "known": {name: known[four]}}
+        part["names"] = {name: POINTS}
+        raws.append(dataclasses.replace(photos, **part))
+    labels = {n: v for raw in raws for n, v in raw.labels.items()}
+    known = {n: v for raw in raws for n, v in raw.known.items()}
+    names = {n: v for raw in raws for n, v in raw.names.items()}
+    both = dataclasses.replace(photos, labels=labels, known=known, names=names)
+    found = survey(choose(both, "all"), "all")
+    for raw in raws:
+        alone = survey(choose(raw, "all"), "all")
+        own = alone.pop("labels", {})
+        assert own.items() <= found["labels"].items()
+        for key in alone.keys() & {"classes", "points", "faces_with_all_points"}:
+            assert found[key] == alone[key]
+    assert list(found["labels"]) == ["gender", "mouth"]
+    assert found["conflicts"] == 2 * survey(choose(photos, "all"), "all")["conflicts"]
+
+
+def test_a_point_is_suspicious_under_any_name_if_others_can_tell():
+    points = np.random.default_rng(0).normal(12, 1, (120, 4, 2)).astype(np.float32)
+    points[7, 2] += 40
+    known = np.ones((120, 4), bool)
+    names = {"mouth": ("0", "1", "2", "3")}
+    raw = Raw("own", "", noise(120), {"mouth": points}, {"mouth": known}, names)
+    (worst, *_) = survey(choose(raw, "all"), "all")["suspicious"]
+    assert (worst["row"], worst["point"]) == (7, "2")
+    same = {"mouth": points, "lips": points}, {"mouth": known, "lips": known}
+    twice = dataclasses.replace(raw, labels=same[0], known=same[1])
+    twice.names["lips"] = names["mouth"]
+    found, again = (survey(choose(r, "all"), "all") for r in (raw, twice))
+    assert found["suspicious"] == again["suspicious"]  # a face is listed once
+    few = dataclasses.replace(
+        raw, labels={"mouth": points[:, :3]}, known={"mouth": known[:, :3]}
+    )
+    assert survey(choose(few, "all"), "all")["suspicious"] is None
+
+
 def test_every_survey_is_json(photos, pointed):
     for raw in (photos, pointed):
         found = survey(choose(raw, "all"), "all")
@@ -181,5 +248,6 @@ def test_every_survey_is_json(photos, pointed):
 
 
 def test_a_name_that_is_no_text_is_made_one(photos):
-    raw = Raw(**{**vars(photos), "classes": ("calm", "a\udcff", "glad", "none")})
-    assert choose(raw, "all").raw.classes[1] == "a?"
+    names = {"emotion": ("calm", "a\udcff", "glad", "none")}
+    raw = Raw(**{**vars(photos), "names": names})
+    assert choose(raw, "all").raw.names["emotion"][1] == "a?"
