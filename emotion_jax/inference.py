@@ -15,9 +15,17 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int, UInt8
+from PIL import Image
 
 from emotion_jax import bucket
-from emotion_jax.data.image import UNREADABLE, gray, read_photo, reason, resize
+from emotion_jax.data.image import (
+    UNREADABLE,
+    gray,
+    in_color,
+    read_photo,
+    reason,
+    resize,
+)
 from emotion_jax.errors import Mistake
 from emotion_jax.evaluator import restore
 from emotion_jax.photo import detect, inputs
@@ -142,15 +150,20 @@ class Model:
         """The faces of a photo, the most certain first, with points in its pixels.
 
         Args:
-          photo: the name of a PNG, JPEG or WebP file, or an image, as an array or from
-            Pillow: uint8 [h w], [h w 1] or, in color, [h w 3].
+          photo: the name of a PNG, JPEG or WebP file, an image of Pillow's, or an
+            array: uint8 [h w], [h w 1] or, in color, [h w 3].
           tta: average over ten views of each face, moved by a pixel and mirrored.
         """
         detect.check()
         is_file = isinstance(photo, str | PathLike)
         name = str(photo) if is_file else "the photo"
         try:
-            pixels = read_photo(Path(photo)) if is_file else as_photo(np.asarray(photo))
+            if is_file:
+                pixels = read_photo(Path(photo))
+            elif isinstance(photo, Image.Image):
+                pixels = in_color(photo)
+            else:
+                pixels = as_photo(np.asarray(photo))
             search = inputs.Search("detect")
             crops = inputs.cut_all(pixels, Path(name), search, [self.side], "detect")
         except UNREADABLE as error:

@@ -169,10 +169,11 @@ def clear(out: Path) -> None:
     """Removes what an earlier run wrote, so that the results of two runs never mix."""
     try:
         drawn = json.loads((out / LIST).read_text())["pictures"]
+        drawn = [Path(name).name for name in drawn]
     except (OSError, ValueError, KeyError, TypeError):
         drawn = []  # there was no earlier run, or it did not finish
     for name in drawn:
-        (out / DRAWN / Path(name).name).unlink(missing_ok=True)
+        (out / DRAWN / name).unlink(missing_ok=True)
     for name in WRITTEN:
         (out / name).unlink(missing_ok=True)
 

@@ -5,6 +5,7 @@ import dataclasses
 import json
 
 import numpy as np
+import onnx
 import pytest
 import tiny
 from PIL import Image
@@ -12,6 +13,7 @@ from PIL import Image
 from emotion_jax import data, evaluate, explore, export, predict, tasks, train
 from emotion_jax.cli import run
 from emotion_jax.data import synthetic
+from emotion_jax.data.table import FIVE
 
 PLACES = [3, 5, 10]  # outer corners of the eyes and the nose, for want of ears
 
@@ -83,3 +85,8 @@ def test_it_is_explored(four, tmp_path):
 def test_it_is_exported(four, tmp_path):
     args = ["--checkpoint", four, "--format", "onnx", "--out", str(tmp_path / "x")]
     assert run(export.main, args) == 0
+    model = onnx.load(tmp_path / "x" / "model.onnx", load_external_data=False)
+    told = {entry.key: entry.value for entry in model.metadata_props}
+    names = {"emotion": list(FIVE), "gender": list(tiny.Gender.names)}
+    assert json.loads(told["classes"]) == names
+    assert {out.name for out in model.graph.output} >= {"gender", "ears", "keypoints"}

@@ -40,13 +40,18 @@ def read_photo(file: Path) -> UInt8[np.ndarray, "h w 3"]:
         warnings.catch_warnings(action="ignore"),
         Image.open(file, formats=FORMATS) as image,
     ):
-        if image.width * image.height > MOST_PIXELS:
-            raise ValueError(f"{image.width} x {image.height} pixels are too many")
-        turned = upright(image)
-        if turned.mode.startswith("I"):  # 16 bits, which Pillow would clip
-            values = np.asarray(turned, np.float32) / 257
-            turned = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
-        return np.array(turned.convert("RGB"))
+        return in_color(image)
+
+
+def in_color(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    """An image of any mode in color, rotated as its EXIF says."""
+    if image.width * image.height > MOST_PIXELS:
+        raise ValueError(f"{image.width} x {image.height} pixels are too many")
+    turned = upright(image)
+    if turned.mode.startswith("I"):  # 16 bits, which Pillow would clip
+        values = np.asarray(turned, np.float32) / 257
+        turned = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
+    return np.array(turned.convert("RGB"))
 
 
 def upright(image: Image.Image) -> Image.Image:

@@ -41,6 +41,12 @@ class Program:
         return jaxpr, {name: answers[name].shape for name in sorted(answers)}
 
 
+def names(restored: Restored, kind: str) -> str:
+    """The names of the task of a kind as a JSON list; of several, a list by task."""
+    found = {n: t.names for n, t in restored.tasks.items() if t.kind == kind}
+    return json.dumps(found if len(found) > 1 else next(iter(found.values()), ()))
+
+
 def make_program(restored: Restored) -> Program:
     """The restored network in float32, from raw gray levels to probabilities."""
     network, meta = restored.evaluator.network, restored.meta
@@ -57,10 +63,7 @@ def make_program(restored: Restored) -> Program:
                 answers[name] = output
         return answers
 
-    names = {"classes": [], "points": []}
-    for task in restored.tasks.values():
-        names[task.kind] += task.names
-    metadata = {kind: json.dumps(listed) for kind, listed in names.items()} | {
+    metadata = {kind: names(restored, kind) for kind in ("classes", "points")} | {
         "side": str(meta.side),
         "temperature": str(meta.temperature),
         "format_version": str(meta.format_version),

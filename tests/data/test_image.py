@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emotion_jax.data.image import resize
+from emotion_jax.data.image import in_color, read_photo, resize
 
 
 @pytest.mark.parametrize("side", [5, 12, 24])
@@ -28,3 +28,16 @@ def test_tall_images_are_resized_across_and_then_down():
 def test_resize_to_the_same_side_changes_nothing():
     image = np.random.default_rng(0).integers(0, 256, (2, 9, 9, 1), dtype=np.uint8)
     assert (resize(image, 9) == image).all()
+
+
+def test_an_open_image_is_what_its_file_is_palette_rotation_and_all(tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # a quarter turn
+    few = Image.fromarray(rgb).quantize(16)
+    few.save(tmp_path / "few.png", exif=turned)
+    with Image.open(tmp_path / "few.png") as image:
+        assert image.mode == "P"
+        found = in_color(image)
+    np.testing.assert_array_equal(found, read_photo(tmp_path / "few.png"))
+    np.testing.assert_array_equal(found, np.rot90(np.asarray(few.convert("RGB")), -1))

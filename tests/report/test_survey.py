@@ -235,9 +235,8 @@ def test_a_point_is_suspicious_under_any_name_if_others_can_tell():
     twice.names["lips"] = names["mouth"]
     found, again = (survey(choose(r, "all"), "all") for r in (raw, twice))
     assert found["suspicious"] == again["suspicious"]  # a face is listed once
-    few = dataclasses.replace(
-        raw, labels={"mouth": points[:, :3]}, known={"mouth": known[:, :3]}
-    )
+    three = {"labels": points[:, :3], "known": known[:, :3], "names": ("0", "1", "2")}
+    few = dataclasses.replace(raw, **{part: {"mouth": v} for part, v in three.items()})
     assert survey(choose(few, "all"), "all")["suspicious"] is None
 
 
