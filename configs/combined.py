@@ -56,9 +56,9 @@ def get_config() -> ConfigDict:
     }
     config.model = {
         "name": "resnet",
-        "blocks": (1, 1, 1, 1),
-        "width": 32,
-        "stem_stride": 2,
+        "blocks": (1, 2, 2, 2, 1),
+        "width": 16,
+        "stem_stride": 1,
         "dropout": 0.1,
     }
     config.augment = {
@@ -70,7 +70,7 @@ def get_config() -> ConfigDict:
         "contrast": {"low": 0.8, "high": 1.25},
         "erase": {"probability": 0.4},
     }
-    config.train = {"steps": 0, "epochs": 40.0, "batch_size": 128}
+    config.train = {"steps": 0, "epochs": 24.0, "batch_size": 128}
     config.optim = {
         "name": "muon",
         "learning_rate": 0.015,

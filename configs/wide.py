@@ -23,7 +23,7 @@ def get_config() -> ConfigDict:
     """Like combined, except what is set here."""
     config = combined.get_config()
     config.tasks.keypoints.weight = 0.7
-    config.model.update(blocks=(1, 1, 1), width=256, growth=0.5)
+    config.model.update(blocks=(1, 1, 1), width=256, growth=0.5, stem_stride=2)
     config.train.update(epochs=26.0, batch_size=512)
     config.optim.learning_rate = 0.03
     config.eval.every = config.checkpoint.every = "3 epochs"
