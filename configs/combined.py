@@ -11,14 +11,15 @@ No face needs both labels: each batch mixes the two sets, and unknown labels are
 init_from brings the trunk; teachers also label the other set's faces. Any may be left
 out.
 
-Result (seed 0, 76 minutes on 2 CPU cores plus its teachers', jax 0.10.2; fer5 of seed
-1, three seeds of keypoints): on PublicTest's 2,486 faces accuracy 0.809, macro-F1 0.723
-(0.810 and 0.728 with --tta), calibration error 0.022; on 425 keypoint faces of other
-people 1.48 px RMSE (1.46 with --tta); val 0.811 and 1.35 px. Its teachers have 0.804
-(fer5) and 1.45 px. It ships as `pretrained`. Seed 1: 0.814, macro-F1 0.736, calibration
-error 0.024, 1.49 px; val 0.810 and 1.37 px. With a weight of 0.7 for the points and one
-keypoint teacher: 0.814 and 0.811, 1.50 and 1.51 px (seeds 0 and 1). Earlier recipes are
-in launch/results/runs.md.
+Result (seed 0, 54 minutes on 2 CPU cores beside other work, plus its teachers', jax
+0.10.2; emotions taught by fer7 and by an earlier combined, points by keypoints): on
+PublicTest's 2,486 faces accuracy 0.815, macro-F1 0.742 (0.816 and 0.743 with --tta),
+calibration error 0.027; on 425 keypoint faces of other people 1.47 px RMSE (1.44 with
+--tta); val 0.819, macro-F1 0.781 and 1.36 px. The specialists have 0.807 (fer5, two
+seeds) and 1.45 px (keypoints, three). It ships as `pretrained`. The earlier combined,
+of fer5's network, had 0.809 and 0.814, macro-F1 0.723 and 0.736, 1.48 and 1.49 px
+(seeds 0 and 1; val 0.811 and 0.810). All runs, with their commands, are in
+launch/results/runs.md.
 """
 
 from ml_collections import ConfigDict
