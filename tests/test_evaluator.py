@@ -79,7 +79,7 @@ def test_a_seven_class_model_is_renormalised_on_five_classes():
         np.zeros((5, 24, 24, 1), np.uint8),
         {"emotion": labels},
         {"emotion": np.ones(5, bool)},
-        FIVE,
+        {"emotion": FIVE},
     )
     split = prepare(raw, "all", tasks, 24)
     evaluator = Evaluator(tasks, tiny.MODEL, make_mesh())

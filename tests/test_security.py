@@ -60,4 +60,4 @@ def test_a_cache_that_was_replaced_by_a_pickle_is_built_again(tmp_path, monkeypa
 
 def one_face() -> Raw:
     """One face of nobody."""
-    return Raw("folder", "", np.zeros((1, 16, 16, 1), np.uint8), {}, {})
+    return Raw("folder", "", np.zeros((1, 16, 16, 1), np.uint8), {}, {}, {})

@@ -165,8 +165,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_step(tmp_path):
         ({"checkpoint.best": "emotion/acuracy"}, "did you mean emotion/accuracy"),
         ({"checkpoint.best": "emotion/n"}, "unknown number in config.checkpoint.best"),
         (
-            {"checkpoint.best": "emotion/f1/fear", "tasks.emotion": {"classes": 7}},
-            "best is emotion/f1/fear, but val has no such label",
+            {"checkpoint.best": "emotion/f1/happy", "data.sources.synthetic.faces": 20},
+            "best is emotion/f1/happy, but val has no such label",
         ),
         ({"checkpoint.every": "3 weeks"}, "'3 weeks' is no duration"),
         ({"data.sources": {"synthetic": {"facs": 60}}}, "'facs'"),

@@ -19,7 +19,8 @@ from emotion_jax.tasks import mirrored
 def voted(counts, labels):
     """Faces with these votes of ten for the seven, and labels among the five."""
     share = np.array(counts, np.float32) / 10
-    raw = Raw("fer2013", "", np.zeros((len(share), 8, 8, 1), np.uint8), {}, {}, SEVEN)
+    image = np.zeros((len(share), 8, 8, 1), np.uint8)
+    raw = Raw("fer2013", "", image, {}, {}, {"emotion": SEVEN})
     return noise_votes.Voted(raw, np.arange(len(share)), np.array(labels), share)
 
 
@@ -63,7 +64,7 @@ def test_clarity_counts_every_face_once():
 def test_twins_are_paired_each_with_each():
     image = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1)).astype(np.uint8)
     image[2] = 90  # blank ones are no twins
-    raw = Raw("fer2013", "", image[[0, 1, 0, 2, 2, 0]], {}, {}, SEVEN)
+    raw = Raw("fer2013", "", image[[0, 1, 0, 2, 2, 0]], {}, {}, {})
     found = noise_votes.twin_pairs(raw, near=False)
     assert {tuple(pair) for pair in found} == {(0, 2), (2, 5), (0, 5)}
 
