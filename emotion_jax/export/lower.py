@@ -86,3 +86,15 @@ def require(holds: bool, operation: str) -> None:
     """Raises unless a rule can do what a network asks of it; names the operation."""
     if not holds:
         raise Mistake(f"this export cannot do JAX's {operation}")
+
+
+def product_axes(y: object, dimension_numbers: tuple) -> tuple[int, int]:
+    """The axis over which dot_general sums, of x and of the constant y."""
+    (contracted, others), (batch, _) = dimension_numbers
+    require(isinstance(y, np.ndarray), "dot_general of two values, neither constant")
+    require(
+        len(contracted) == 1 and not batch,
+        "dot_general over several axes, or in batches",
+    )
+    (mine,), (theirs,) = contracted, others
+    return mine, theirs

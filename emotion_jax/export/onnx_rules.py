@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from emotion_jax.export.graph import Graph, Tensor, Value
-from emotion_jax.export.lower import Rules, require
+from emotion_jax.export.lower import Rules, product_axes, require
 
 CHANNELS_FIRST = (0, 3, 1, 2)
 TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7, "bool": 9}  # ONNX's numbers
@@ -166,13 +166,7 @@ def multiply(
     **parameters,
 ) -> Tensor:
     """A matrix product with constants, over one axis of each."""
-    (contracted, others), (batch, _) = dimension_numbers
-    require(isinstance(y, np.ndarray), "dot_general of two values, neither constant")
-    require(
-        len(contracted) == 1 and not batch,
-        "dot_general over several axes, or in batches",
-    )
-    (mine,), (theirs,) = contracted, others
+    mine, theirs = product_axes(y, dimension_numbers)
     axes = [axis for axis in range(len(x.shape)) if axis != mine]
     op = "Gemm" if len(x.shape) == y.ndim == 2 else "MatMul"
     name = graph.emit(op, graph.arrange(x, [*axes, mine]), np.moveaxis(y, theirs, 0))

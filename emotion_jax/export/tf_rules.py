@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from emotion_jax.export.graph import BATCH
-from emotion_jax.export.lower import Rules, require
+from emotion_jax.export.lower import Rules, product_axes, require
 
 CHANNELS_LAST = ((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))  # image, kernel, result
 
@@ -180,13 +180,7 @@ def pool(
 
 def multiply(tf, shape, x, y, *, dimension_numbers, **parameters):
     """A matrix product with constants, over one axis of each."""
-    (contracted, others), (batch, _) = dimension_numbers
-    require(isinstance(y, np.ndarray), "dot_general of two values, neither constant")
-    require(
-        len(contracted) == 1 and not batch,
-        "dot_general over several axes, or in batches",
-    )
-    (mine,), (theirs,) = contracted, others
+    mine, theirs = product_axes(y, dimension_numbers)
     if mine != len(x.shape) - 1:
         axes = [axis for axis in range(len(x.shape)) if axis != mine]
         x = tf.transpose(x, [*axes, mine])

@@ -129,27 +129,23 @@ def replaced(votes: str) -> list[tuple]:
     return [*FACES[:4], (5, "Training", votes), *FACES[5:]]
 
 
-def test_half_of_the_votes_for_no_face_are_not_most(write):
-    faces = replaced("0,0,5,0,0,0,0,0,0,5")
+@pytest.mark.parametrize("votes", ["0,0,5,0,0,0,0,0,0,5", "0,0,0,0,0,0,0,0,0,0"])
+def test_half_of_the_votes_for_no_face_and_none_at_all_are_not_most(write, votes):
+    faces = replaced(votes)
     raw = load(**write(faces, faces), drop_no_face=True)
     assert 4 in labels_of(raw, SEVENTH)
 
 
-def test_a_face_that_nobody_voted_on_is_as_one_that_nobody_can_tell(write):
-    faces = replaced("0,0,0,0,0,0,0,0,0,0")
-    raw = load(**write(faces, faces), labels="distribution")
-    assert labels_of(raw, SEVENTH).keys() == {0, 1, 2, 3}
-
-
-def test_a_face_that_nobody_voted_on_is_still_a_face(write):
-    faces = replaced("0,0,0,0,0,0,0,0,0,0")
-    raw = load(**write(faces, faces), drop_no_face=True)
-    assert 4 in labels_of(raw, SEVENTH)
-
-
-def test_a_class_that_ties_with_unknown_is_no_majority(write):
-    faces = replaced("0,0,5,0,0,0,0,0,5,0")
-    raw = load(**write(faces, faces), labels="majority")
+@pytest.mark.parametrize(
+    "votes, labels",
+    [
+        ("0,0,0,0,0,0,0,0,0,0", "distribution"),  # nobody voted
+        ("0,0,5,0,0,0,0,0,5,0", "majority"),  # a tie with unknown
+    ],
+)
+def test_a_face_that_the_voters_cannot_tell_is_left_out(write, votes, labels):
+    faces = replaced(votes)
+    raw = load(**write(faces, faces), labels=labels)
     assert labels_of(raw, SEVENTH).keys() == {0, 1, 2, 3}
 
 
