@@ -16,7 +16,6 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -203,11 +202,13 @@ def main(args: list[str]) -> None:
     add("--calls", type=int, nargs="*", default=[], help="also so many steps a call")
     add("--only", nargs="+", default=list(SECTIONS), choices=SECTIONS, metavar="PART")
     add("--compare", nargs="*", metavar="PEER", help=f"also {', '.join(peers.PEERS)}")
-    add("--out", type=Path, metavar="DIR", help="where the JSON goes")
+    add("--out", type=cli.here, metavar="DIR", help="where the JSON goes")
     overrides = cli.overrides(args)
     flags, config = parser.parse_with_config(args)
-    if flags.repeats < 1 or flags.batch_size < 0 or min(flags.calls, default=1) < 1:
-        raise Mistake("--repeats, --calls and --batch-size are at least 1")
+    if flags.repeats < 1 or flags.batch_size < 0:
+        raise Mistake("--repeats and --batch-size are at least 1")
+    if min(flags.calls, default=2) < 2:
+        raise Mistake("--calls are at least 2 steps; one a call is measured anyway")
     if flags.compare is not None and "train" not in flags.only:
         raise Mistake("--compare needs the train part, which it compares with")
     wanted = peers.pick(flags.compare)

@@ -234,12 +234,12 @@ def main(args: list[str]) -> None:
     parser = cli.Parser("python launch/family.py", __doc__)
     add = parser.add_argument
     add("--plan", type=Path, required=True, metavar="FILE", help="its runs")
-    add("--out", type=Path, required=True, metavar="DIR", help="the workdirs")
+    add("--out", type=cli.here, required=True, metavar="DIR", help="the workdirs")
     add("--data", **cli.SOURCES, help="where sources of the configs are")
     add("--let", **cli.SOURCES | {"metavar": "NAME=VALUE"}, help="for {NAME}")
     add("--jobs", type=int, default=1, metavar="N", help="trainings at a time")
     add("--minutes", type=float, default=0.0, metavar="M", help="0: no limit")
-    add("--pack", type=Path, metavar="DIR", help="where NAME.tgz go")
+    add("--pack", type=cli.here, metavar="DIR", help="where NAME.tgz go")
     flags = parser.parse(args)
     if flags.jobs < 1 or flags.minutes < 0:
         raise Mistake("--jobs is at least 1 and --minutes 0")

@@ -84,7 +84,7 @@ def main(args: list[str]) -> None:
     add("--data", type=Path, required=True, metavar="CSV", help="FER2013, with Usage")
     add("--target", type=float, default=0.6, metavar="A", help="accuracy to reach")
     add("--minutes", type=float, default=60.0, metavar="M", help="at most, for Keras")
-    add("--out", type=Path, metavar="DIR", help="where race.json goes")
+    add("--out", type=cli.here, metavar="DIR", help="where race.json goes")
     overrides = cli.overrides(args)
     flags, _ = parser.parse_with_config(args)
     if not flags.data.is_file():

@@ -14,7 +14,6 @@ scaling_CONFIG.json to --out, with any overrides in its name.
 import socket
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 
 import hlo
 import jax
@@ -121,7 +120,7 @@ def main(args: list[str]) -> None:
     parser = cli.Parser("python launch/scaling.py", __doc__)
     add = parser.add_argument
     add("--faces", type=int, default=128, metavar="N", help="a device, in one step")
-    add("--out", type=Path, metavar="DIR", help="where the JSON goes")
+    add("--out", type=cli.here, metavar="DIR", help="where the JSON goes")
     overrides = cli.overrides(args)
     flags, config = parser.parse_with_config(args)
     if flags.faces < 1:

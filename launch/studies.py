@@ -119,7 +119,7 @@ SMALL = (
     *("--config.train.epochs=0.0", "--config.optim.name=adamw"),
     *("--config.optim.learning_rate=0.003", "--config.optim.weight_decay=0.02"),
 )
-TALL, DEEP = (1, 1), (6, 6)
+SHALLOW, DEEP = (1, 1), (6, 6)
 STUDIES = {
     "activation": Study(
         "configs/fer5.py",
@@ -137,7 +137,7 @@ STUDIES = {
                 "model.shortcut": shortcut,
             }
             for name, shortcut in (("shortcuts", True), ("plain", False))
-            for blocks in (TALL, DEEP)
+            for blocks in (SHALLOW, DEEP)
         },
         gradients,
         draw_training,
@@ -231,7 +231,7 @@ def main(args: list[str]) -> None:
     add = parser.add_argument
     add("study", metavar="STUDY", help=", ".join(STUDIES))
     add("--data", **cli.SOURCES, help="where the config's source is")
-    add("--out", type=Path, required=True, metavar="DIR", help="what it keeps")
+    add("--out", type=cli.here, required=True, metavar="DIR", help="what it keeps")
     add("--seeds", type=int, default=3, metavar="N", help="runs of a recipe")
     overrides = cli.overrides(args)
     flags = parser.parse([arg for arg in args if arg not in overrides])

@@ -23,7 +23,6 @@ recipes while others train. All of a config's spaces, with FER+'s votes, in ten 
 import contextlib
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 import lab as labs
 import search
@@ -99,7 +98,8 @@ def sweep(
         import optuna  # noqa: F401
     except ImportError:
         raise Mistake("a search needs Optuna: pip install -e '.[sweep]'") from None
-    check_space(lab, space)
+    for recipe in spaces.corners(space):
+        check_recipe(lab, recipe)
     plain, lock = lab.bench({}), threading.Lock()
     plain.check()
     lab.out.mkdir(parents=True, exist_ok=True)
@@ -129,15 +129,13 @@ def sweep(
         print(f"trained the best: evaluate --checkpoint {workdir}")
 
 
-def check_space(lab: labs.Lab, space: spaces.Space) -> None:
-    """Raises for a field or a value of the space that the config does not accept."""
-    plan = Plan(64, 10_000, 10_000, 100.0)
-    for recipe in spaces.corners(space):
-        config = lab.config(recipe)
-        tasks = make_tasks(config.tasks)
-        make_augment(tasks, config.augment)
-        new_network(tasks, config.model)
-        build(config, "optim", make_optimizer, plan)
+def check_recipe(lab: labs.Lab, recipe: labs.Recipe) -> None:
+    """Raises for a field or a value that the config does not accept."""
+    config = lab.config(recipe)
+    tasks = make_tasks(config.tasks)
+    make_augment(tasks, config.augment)
+    new_network(tasks, config.model)
+    build(config, "optim", make_optimizer, Plan(64, 10_000, 10_000, 100.0))
 
 
 def recipe_of(text: str) -> dict[str, object]:
@@ -157,7 +155,7 @@ def compare(
     """Runs each recipe from each seed; a table of differences from the first recipe."""
     benches = [lab.bench(recipe) for recipe in recipes]
     for bench in benches:
-        check_space(lab, {field: [value] for field, value in bench.recipe.items()})
+        check_recipe(lab, bench.recipe)
         bench.check()
     with contextlib.suppress(search.OutOfTime):
         for seed in range(seeds):
@@ -178,7 +176,7 @@ def main(args: list[str]) -> None:
     add = parser.add_argument
     add("--data", **cli.SOURCES, help="where a source of the config is")
     add("--val", **cli.SOURCES, help="a second file, to choose on")
-    add("--out", type=Path, required=True, metavar="DIR", help="what it keeps")
+    add("--out", type=cli.here, required=True, metavar="DIR", help="what it keeps")
     add("--space", nargs="+", default=[], metavar="SPACE", help="names or files")
     add("--trials", type=int, default=0, metavar="N", help="recipes, in all starts")
     add("--minutes", type=float, default=0.0, metavar="M", help="0: no limit")

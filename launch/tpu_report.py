@@ -18,7 +18,6 @@ import dataclasses
 import importlib.util
 import os
 import time
-from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # nothing runs, so no TPU is needed
 os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
@@ -153,7 +152,7 @@ def main(args: list[str]) -> None:
     add("--topology", default="v5e:2x2", metavar="CHIP:SHAPE")
     add("--faces", type=int, default=512, metavar="N", help="a chip, in one step")
     add("--steps", nargs="+", default=["train", "eval"], choices=["train", "eval"])
-    add("--out", type=Path, metavar="DIR", help="where the JSON goes")
+    add("--out", type=cli.here, metavar="DIR", help="where the JSON goes")
     overrides = cli.overrides(args)
     flags, config = parser.parse_with_config(args)
     chip = pick("chip", flags.topology.split(":")[0], CHIPS)

@@ -72,6 +72,7 @@ def test_seconds_are_of_one_call():
         ("--repeats=0", "at least 1"),
         ("--compare=torchh", "did you mean"),
         ("--batch-size=-8", "at least 1"),
+        ("--calls=1", "at least 2 steps"),
         ("--only=tran", "'tran'"),
     ],
 )

@@ -72,6 +72,8 @@ def test_a_wrong_plan_is_a_sentence(tmp_path, plan, sentence):
     [
         (["--plan=missing.txt"], "cannot be read"),
         (["--jobs=0"], "at least 1"),
+        (["--out=gs://bucket/runs"], "must be here"),
+        (["--pack=gs://bucket/packed"], "must be here"),
         (["--let=votes-of=x"], "NAME=VALUE"),
         (["--data=fer213=x.csv"], "did you mean fer2013"),
     ],

@@ -13,6 +13,7 @@ import tally
 
 from emotion_jax import cli
 from emotion_jax.data.write_csv import write_csv
+from emotion_jax.errors import Mistake
 from emotion_jax.evaluator import restore
 
 pytest.importorskip("optuna", reason="needs the extra sweep")
@@ -37,7 +38,16 @@ def test_a_config_takes_every_corner_of_its_spaces(name, tmp_path):
     tasks = cli.load_config(file, []).tasks
     space = spaces.space_of(spaces.default_names(tasks))
     assert len(spaces.corners(space)) > 40
-    sweep.check_space(labs.Lab(file, [], [], [], tmp_path), space)
+    for recipe in spaces.corners(space):
+        sweep.check_recipe(labs.Lab(file, [], [], [], tmp_path), recipe)
+
+
+def test_fields_of_a_recipe_are_judged_together(tmp_path):
+    lab = labs.Lab("configs/keypoints.py", [], [], [], tmp_path)
+    loss = {"tasks.keypoints.loss": "heatmap"}
+    with pytest.raises(Mistake, match="needs the head 'heatmap'"):
+        sweep.check_recipe(lab, loss)
+    sweep.check_recipe(lab, loss | {"tasks.keypoints.head": "heatmap"})
 
 
 def test_a_run_is_made_once_and_again_to_the_bit(lab):
@@ -251,6 +261,7 @@ BAD = {
     "needs an end": [],
     "--seeds and --jobs are at least 1": ["--trials=1", "--seeds=0"],
     "unknown space": ["--trials=1", "--space=networks"],
+    "is in a bucket": ["--trials=1", "--out=gs://bucket/sweep"],
     "is no space": ["--trials=1", "--space=FILE"],
     "is no recipe": ["--compare", "base", "wide"],
     "unknown field of config.model": ["--compare", "base", "model.widht=8"],
