@@ -30,14 +30,9 @@ from emotion_jax.tasks import make_tasks
 
 def check_out(out: Path) -> None:
     """Raises unless a new folder can be made there, or an empty one filled."""
-    if out.exists() and not out.is_dir():
-        raise Mistake(f"--out {out} is a file")
+    cli.check_folder("--out", real(out))
     if out.exists() and any(out.iterdir()):
         raise Mistake(f"--out {out} is not empty; name a new folder")
-    place = real(out)
-    there = next(path for path in (place, *place.parents) if os.path.lexists(path))
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise Mistake(f"cannot write to --out {out}: {there} is no writable folder")
 
 
 def real(out: Path) -> Path:

@@ -160,7 +160,7 @@ def test_a_label_of_ones_own_has_its_own_section(looked):
     assert found["conflicts"] == [{"rows": [1, 3], "labels": ["man", "woman"]}]
     page = html.unescape((looked / "own" / "index.html").read_text("utf-8"))
     assert re.findall("<h2>(.*?)</h2>", page)[1:4] == ["Gender", "Faces", "Mouth"]
-    assert "--config.feed.balance={'gender': 0.5}" in page
+    assert "--config.feed.balance.gender=0.5" in page
     pictures = {"gender-classes.png", "mouth-points.png", "mouth-missing.png"}
     assert pictures <= set(os.listdir(looked / "own"))
 
@@ -221,8 +221,9 @@ def test_a_split_is_looked_at_alone(sources, tmp_path, capsys):
         ({"--config": "configs/fer55.py"}, "did you mean configs/fer5.py"),
         ({"--config": "configs/keypoints.py"}, "none of the 120 faces"),
         ({"--out": "full"}, "--out full is not empty; name a new folder"),
-        ({"--out": "file"}, "--out file is a file"),
-        ({"--out": "file/in"}, "cannot write to --out file/in: .*file is no writable"),
+        ({"--out": "file"}, "cannot write to --out .*file is no folder"),
+        ({"--out": "file/in"}, "cannot write to --out .*file/in: .*file is no folder"),
+        ({"--out": "x" * 300}, "cannot write to --out .*File name too long"),
         ({"--oot": "x"}, "did you mean --out"),
         ({"--out": None}, "required: --out"),
     ],

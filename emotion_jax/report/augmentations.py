@@ -123,11 +123,11 @@ def draw_faces(path: Path, split: Split, tasks: Mapping[str, Task], section: Map
 def main(args: list[str]) -> None:
     """The binary."""
     parser = cli.Parser("python -m emotion_jax.report.augmentations", __doc__)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
+    parser.add_argument("--out", type=cli.here, required=True, metavar="FILE.png")
     flags, config = parser.parse_with_config(args, "its augmentation", required=False)
-    if flags.out.suffix != ".png" or flags.out.is_dir():
+    if flags.out.suffix != ".png":
         raise Mistake(f"--out {flags.out} must be the name of a PNG file, as faces.png")
-    cli.check_folder("--out", flags.out.parent)
+    cli.check_folder("--out", flags.out.parent, (flags.out.name,))
     shown = rows()
     if config is not None:
         check_config(config)
@@ -136,6 +136,7 @@ def main(args: list[str]) -> None:
     raw = read(faces=40, seed=3)
     tasks = make_tasks({name: {} for name in raw.labels})
     split = prepare(raw, "all", tasks, SIDE)
+    flags.out.parent.mkdir(parents=True, exist_ok=True)
     draw(flags.out, split.faces, tasks, shown)
     print(f"written to {flags.out}")
 

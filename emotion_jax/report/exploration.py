@@ -114,7 +114,7 @@ def balance(label: str, large: str, most: int, small: str, fewest: int) -> list[
     return [
         f"The classes are uneven: {sizes}. Read macro-F1 and each recall beside the "
         "accuracy, and try ",
-        code(f"--config.feed.balance={{'{label}': 0.5}}"),
+        code(f"--config.feed.balance.{label}=0.5"),
         " or ",
         code(f"--config.tasks.{label}.class_weights=effective"),
         ". A split whose dots lie elsewhere is drawn from other faces.",

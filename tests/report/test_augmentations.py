@@ -46,6 +46,22 @@ def test_a_configs_sheet_has_the_faces_and_their_draws_below(tmp_path, monkeypat
         assert picture.size == (4 + 3 * 116, 4 + 3 * 116 + 18)
 
 
+def test_a_sheets_folder_is_made_and_one_that_cannot_be_is_told(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(augmentations, "rows", lambda: {"flip": {"flip": {}}})
+    (tmp_path / "taken.png").mkdir()
+    new, taken = tmp_path / "new" / "a.png", tmp_path / "taken.png"
+    assert cli.run(augmentations.main, ["--out", str(new)]) == 0 and new.exists()
+    for out, told in (
+        (taken, "taken.png in it is a folder"),
+        (tmp_path / ("x" * 300) / "a.png", "File name too long"),
+        ("gs://bucket/a.png", "is in a bucket, and must be here"),
+    ):
+        assert cli.run(augmentations.main, ["--out", str(out)]) == 2
+        assert told in capsys.readouterr().err
+
+
 def test_an_override_changes_a_configs_sheet(tmp_path, monkeypatch):
     seen = {}
     monkeypatch.setattr(augmentations, "draw", lambda *a: seen.update(a[-1]))
