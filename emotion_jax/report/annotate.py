@@ -79,12 +79,8 @@ def draw_mark(
         line = round(FINE * (thick + extra))
         pen.rounded_rectangle(fine(around), FINE * text / 2, outline=color, width=line)
     if mark.points is not None:
-        radius = min(max(width / 75, 1.2), thick * 2)
-        for (px, py), kind in zip(mark.points, mosaic.sides(names), strict=True):
-            at = (px + 0.5) * scale - left, (py + 0.5) * scale - top
-            for color, r in ((SHADE, radius * 1.6), (mosaic.SIDES[kind], radius)):
-                dot = [at[0] - r, at[1] - r, at[0] + r, at[1] + r]
-                pen.ellipse(fine(dot), fill=color)
+        at = FINE * ((mark.points + 0.5) * scale - (left, top))
+        draw_points(pen, at, names, FINE * min(max(width / 75, 1.2), thick * 2))
     if mark.caption:
         # Inside the box if there is no room above it, and always within the picture.
         above = y - 1.6 * text > 0
@@ -95,6 +91,18 @@ def draw_mark(
     whole = Image.new("RGBA", picture.size, (0, 0, 0, 0))
     whole.paste(sheet, (left, top))
     picture.alpha_composite(whole)
+
+
+def draw_points(
+    pen: ImageDraw.ImageDraw,
+    points: Float[np.ndarray, "p 2"],
+    names: Sequence[str],
+    radius: float,
+) -> None:
+    """Draws each point as a shaded dot in its side's color."""
+    for (x, y), kind in zip(points.tolist(), mosaic.sides(names), strict=True):
+        for color, r in ((SHADE, radius * 1.6), (mosaic.SIDES[kind], radius)):
+            pen.ellipse([x - r, y - r, x + r, y + r], fill=color)
 
 
 def write(

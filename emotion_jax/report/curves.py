@@ -54,11 +54,12 @@ def draw_ranking(
     common = np.sort(np.argsort(-size, kind="stable")[:MOST_CURVES])
     with drawing():
         figure, (left, right) = figure_of(4.0, 2)
-        for k in common:
+        for place, k in enumerate(common):
             mine, score = truth == k, probability[:, k]
             if not mine.any() or mine.all():
                 continue
-            color, style = PALETTE[k % len(PALETTE)], "-" if k < len(PALETTE) else "--"
+            color = PALETTE[place % len(PALETTE)]
+            style = "-" if place < len(PALETTE) else "--"
             options = {"color": color, "ls": style, "lw": 1.6}
             false, true, _ = sk.roc_curve(mine, score)
             left.plot(false, true, label=short(names[k]), **options)

@@ -1,5 +1,6 @@
 """Laws of the mosaic: every face at its place, its points on it."""
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -27,6 +28,12 @@ def test_faces_stand_row_by_row_and_empty_captions_take_no_room(tmp_path, line):
     for gray, x, y in ((50, 0, 0), (120, TILE + GAP, 0), (200, 0, TILE + GAP + line)):
         tile = pixels[GAP + y : GAP + y + TILE, GAP + x : GAP + x + TILE]
         assert np.abs(tile - gray).max() <= 3
+
+
+def test_the_users_matplotlib_does_not_stretch_it(tmp_path):
+    with matplotlib.rc_context({"savefig.dpi": 150}):
+        pixels = drawn(tmp_path / "a.png", [9], [""])
+    assert pixels.shape == (TILE + 2 * GAP, TILE + 2 * GAP, 3)
 
 
 def test_groups_of_columns_stand_apart(tmp_path):
