@@ -203,7 +203,6 @@ def look(workdir_name: str, patience: float) -> list[Row]:
     """All findings, from a second process, as a check may crash or hang."""
     code = "import sys; from emotion_jax import doctor; doctor.examine(sys.argv[1])"
     command = [sys.executable, "-c", code, workdir_name]
-    end = "broke off", ""
     try:
         done = subprocess.run(command, capture_output=True, timeout=patience)
         out, whole = done.stdout, done.returncode == 0
@@ -221,7 +220,7 @@ def look(workdir_name: str, patience: float) -> list[Row]:
             continue  # some package printed it
         if isinstance(found, str):
             name = found
-        else:
+        elif isinstance(found, list) and len(found) == 3:
             rows.append(tuple(found))
     return rows if whole else [*rows, (name, *end)]
 

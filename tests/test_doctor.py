@@ -44,6 +44,7 @@ def test_a_machine_that_can_train_is_well(tmp_path):
                 "--force-",
             ),
         ),
+        ("print(7); print([7])", "100", ("ok  absl-py",)),
         (
             "import os; os._exit(9)",
             "100",
