@@ -178,8 +178,19 @@ def clear(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def main(args: list[str]) -> None:
-    """The binary."""
+def write(out: Path, crops: Sequence[Crop], found: Predictions, about: dict) -> None:
+    """Writes tables and pictures, in place of an earlier run's files."""
+    clear(out)
+    (out / DRAWN).mkdir(parents=True, exist_ok=True)
+    names = picture_names(crops)
+    about = about | {"pictures": list(names.values())}
+    predictions.write_csv(out / TABLE, crops, found)
+    predictions.write_json(out / LIST, crops, found, about)
+    draw(out / DRAWN, names, crops, found)
+
+
+def parse(args: list[str]):
+    """The binary's flags."""
     parser = cli.Parser("python -m emotion_jax.predict", __doc__)
     add = parser.add_argument
     add("inputs", nargs="+", metavar="PHOTO_OR_FOLDER_OR_CSV")
@@ -206,12 +217,21 @@ def main(args: list[str]) -> None:
         help="default: predictions",
     )
     add("--submission", metavar="CSV", help="Kaggle's IdLookupTable.csv")
-    flags = parser.parse(args)
+    return parser.parse(args)
 
+
+def main(args: list[str]) -> None:
+    """The binary."""
+    flags = parse(args)
     search = Search.parse(flags.faces)
     photos = any(not name.lower().endswith(".csv") for name in flags.inputs)
     if search.how == "detect" or photos and not search.how:
-        detect.check()
+        try:
+            detect.check()
+        except Mistake as mistake:
+            raise Mistake(
+                f"{mistake}; --faces whole takes each photo as one face"
+            ) from None
     check_out(flags.out, [*flags.inputs, flags.submission or ""])
     models = load(flags.checkpoint)
     points = [n for m in models for n in m.restored.meta.names.get("keypoints", ())]
@@ -225,20 +245,13 @@ def main(args: list[str]) -> None:
         raise failure(bad, 0)
     asked = lookup.rows_of(crops, bad) if lookup else None
     found = combine(models, crops, flags.tta)
-    out = flags.out
-    clear(out)
-    (out / DRAWN).mkdir(parents=True, exist_ok=True)
-    names = picture_names(crops)
     about = {"checkpoints": flags.checkpoint, "not_done": bad}
-    about["pictures"] = list(names.values())
-    predictions.write_csv(out / TABLE, crops, found)
-    predictions.write_json(out / LIST, crops, found, about)
+    write(flags.out, crops, found, about)
     if lookup:
-        lookup.write(out / KAGGLE, asked, crops, found)
-    draw(out / DRAWN, names, crops, found)
+        lookup.write(flags.out / KAGGLE, asked, crops, found)
     files = f"{TABLE}, {LIST}, " + f"{KAGGLE}, " * bool(lookup)
     count = "1 face" if len(crops) == 1 else f"{len(crops):,} faces"
-    print(f"{count}; written to {out}: {files}{DRAWN}/")
+    print(f"{count}; written to {flags.out}: {files}{DRAWN}/")
     if bad:
         raise failure(bad, len(crops))
 

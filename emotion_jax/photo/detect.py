@@ -98,10 +98,7 @@ def apart(faces: list[Found]) -> list[Found]:
 def check() -> None:
     """Raises if the package that runs the network is missing."""
     if importlib.util.find_spec("onnxruntime") is None:
-        raise Mistake(
-            "--faces detect needs onnxruntime: pip install onnxruntime; --faces whole "
-            "takes each photo as one face without it"
-        )
+        raise Mistake("finding faces needs onnxruntime: pip install onnxruntime")
 
 
 @functools.cache
