@@ -116,11 +116,11 @@ def alone(files: dict[str, bytes], image: np.ndarray) -> Outputs:
 
 
 def missing(name: str) -> str:
-    """Why a row cannot be measured here, or ""."""
+    """Why a format cannot be measured here, or ""."""
     if name == "web":
         return ", ".join(browser.lacking())
-    wanted = [] if name == "predict" else FORMATS[name].needs
-    return ", ".join(p for p in wanted if importlib.util.find_spec(p) is None)
+    needs = FORMATS[name].needs
+    return ", ".join(p for p in needs if importlib.util.find_spec(p) is None)
 
 
 def compare(found: Outputs, expected: Outputs) -> list[str]:
@@ -159,8 +159,7 @@ def ask(
     """Each one's outputs by title, and the milliseconds of those that are timed."""
     plain = restored.evaluator.run(restored.variables, image)
     found = {"`evaluate`": tempered(plain, restored)}
-    if not missing("predict"):
-        found["`predict`, of a CSV"] = predict_binary(restored, image)
+    found["`predict`, of a CSV"] = predict_binary(restored, image)
     found["StableHLO, where this package is not"] = alone(files["stablehlo"], image)
     speeds = {}
     for name, title in TITLES.items():
@@ -205,15 +204,14 @@ def main(args: list[str]) -> None:
     splits = evaluate.load_splits(restored, flags.data, None)
     rng, part = np.random.default_rng(0), flags.faces // len(splits)
     picks = [rng.permutation(len(split))[:part] for split in splits]
-    some = [onnx_int8.take(split, rows) for split, rows in zip(splits, picks)]
+    some = [split.take(rows) for split, rows in zip(splits, picks)]
     image = concatenate(some).faces["image"]
     if len(image) < max(n for n, _ in TIMES):
         raise Mistake(f"{len(image)} faces are too few: 256 at once are timed")
 
     print("# What every export answers, and how fast\n")
     faces = " and ".join(f"{len(s)} faces of {tables.source(s)}" for s in some)
-    command = " ".join(arg.rsplit("/", 1)[-1] for arg in args)
-    print(f"`python launch/exports.py {command}`: a network of")
+    print(f"`python launch/exports.py {' '.join(args)}`: a network of")
     print(f"{' and '.join(restored.tasks)} at {restored.meta.side} pixels, on {faces}.")
     print(f"\n{machine()}\n")
     expected = training_loop(restored, image)

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from typing import TypedDict
 
+import jax
 import numpy as np
 
 from emotion_jax.data import twins
@@ -89,3 +90,8 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def take(self, rows: np.ndarray) -> "Split":
+        """The faces at these places of the split, in this order."""
+        faces, extra = jax.tree.map(lambda x: x[rows], (self.faces, self.extra))
+        return dataclasses.replace(self, faces=faces, extra=extra, rows=self.rows[rows])

@@ -1,15 +1,13 @@
 """ONNX with 8-bit convolutions, calibrated on some faces, measured on others."""
 
-import dataclasses
 import json
 import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import UInt8
 
 from emotion_jax import logs
 from emotion_jax.data.pipeline import concatenate
@@ -36,19 +34,13 @@ def make(restored: Restored, wanted: Sequence[str]) -> dict[str, bytes]:
     count = min(MOST, len(rows) // 2)
     whole = onnx.make(restored)["model.onnx"]
     model = quantise(whole, split.faces["image"][rows[:count]])
-    rest = take(split, rows[count:])
+    rest = split.take(rows[count:])
     before, after = (headlines(restored, blob, rest) for blob in (whole, model))
     faces = f"{len(rest):,} faces of {tables.source(rest)}, split {rest.name}"
     for name, value in before.items():
         logs.say(f"{name}: {value:.4f} in float32, {after[name]:.4f} in int8; {faces}")
     told = {"faces": faces, "float32": before, "int8": after}
     return {"model.onnx": with_metadata(model, whole, json.dumps(told))}
-
-
-def take(split: Split, rows: Int64[np.ndarray, " n"]) -> Split:
-    """Some of a split's faces."""
-    faces, extra = jax.tree.map(lambda x: x[rows], (split.faces, split.extra))
-    return dataclasses.replace(split, faces=faces, extra=extra, rows=split.rows[rows])
 
 
 def headlines(restored: Restored, blob: bytes, split: Split) -> dict[str, float]:

@@ -50,10 +50,8 @@ DATA = ""  # @param {type:"string"}
 FACES, SIDE, STEPS, BATCH, SEEDS = 6000, 48, 250, 64, 3
 RARE, KEPT = "disgust", 8  # one in so many of the rare class is kept, of drawn faces
 
-import dataclasses
 import shlex
 
-import jax
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -91,13 +89,6 @@ names = tasks["emotion"].names
 rare = names.index(RARE)
 
 
-def take(split, rows):
-    """Some rows of a split."""
-    faces = jax.tree.map(lambda table: table[rows], split.faces)
-    extra = {name: values[rows] for name, values in split.extra.items()}
-    return dataclasses.replace(split, faces=faces, rows=split.rows[rows], extra=extra)
-
-
 def label_of(split):
     return split.faces["labels"]["emotion"].argmax(1)
 
@@ -105,9 +96,9 @@ def label_of(split):
 if source == "synthetic":
     every = prepare(raw, "all", tasks, SIDE)
     is_rare = label_of(every) == rare
-    every = take(every, np.flatnonzero(~is_rare | (is_rare.cumsum() % KEPT == 0)))
+    every = every.take(np.flatnonzero(~is_rare | (is_rare.cumsum() % KEPT == 0)))
     train, val, test = (
-        take(every, rows) for rows in np.split(np.arange(len(every)), [2400, 2900])
+        every.take(rows) for rows in np.split(np.arange(len(every)), [2400, 2900])
     )
 else:
     train, val, test = (prepare(raw, s, tasks, SIDE) for s in ("train", "val", "test"))
