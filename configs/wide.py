@@ -12,7 +12,7 @@ Result (seed 0, 85 epochs on one H100, jax 0.11.2; emotions taught by three netw
 seven classes, points by pretrained:keypoints): on val accuracy 0.820, macro-F1 0.645
 and 1.36 px; not measured on held-out faces (launch/results/runs.md). On TPU v5e, 512
 faces a chip: 13.7 MB a face, taking 0.76 of the FLOPs' time. On a CPU use combined: a
-step of this costs twenty times the FLOPs.
+step of this costs ten times the FLOPs.
 """
 
 from emotion_jax.configs import combined

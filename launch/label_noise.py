@@ -1,11 +1,11 @@
 """How good labels of faces are, and so how well a network can be shown to read them.
 
   python launch/label_noise.py --fer2013 fer2013.csv --votes fer2013new.csv \\
-      --keypoints keypoints_val.csv keypoints_train.csv > launch/results/label_noise.md
+      --keypoints keypoints_val.csv keypoints_train.csv
 
+prints the tables of launch/results/label_noise.md, in a minute or two on one CPU core.
 It takes FER2013 with its Usage, FER+'s votes, and keypoints with a column `person`,
-starting with the file that networks are measured on. It takes a minute or two on one
-CPU core.
+starting with the file that networks are measured on.
 """
 
 from collections.abc import Callable
@@ -263,8 +263,7 @@ def main(args: list[str]) -> None:
         if not known or task == "emotion" and not set(FIVE) <= set(known.names):
             raise Mistake(f"{name} does not know what is asked of it: {task}")
     faces, first = noise_points.load(flags.keypoints)
-    command = " ".join(arg.rsplit("/", 1)[-1] for arg in args)
-    told = [RECIPE.format(args=command, network=names[0], pointer=names[1])]
+    told = [RECIPE.format(args=" ".join(args), network=names[0], pointer=names[1])]
     told += emotions(flags.fer2013, flags.votes, models[0])
     told += points(faces, first, models[1])
     print("\n\n".join(told))
