@@ -77,7 +77,7 @@ class Checkpoints:
     ):
         self.shared, self.alone = shared, not shared and jax.process_count() > 1
         self.directory = (workdir / "checkpoints").absolute()
-        self.every, self.last = plan.every(every), plan.stop
+        self.every, self.last = plan.every(every, "checkpoint.every"), plan.stop
         self.keep, self.best = keep, best
         if keep < 1:
             raise Mistake(f"config.checkpoint.keep is {keep}, must be at least 1")

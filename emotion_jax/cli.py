@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from emotion_jax import bucket, platform, processes, registry
+from emotion_jax import bucket, compiler, processes, registry
 from emotion_jax.errors import (
     FULL,
     Interrupted,
@@ -24,6 +24,7 @@ from emotion_jax.errors import (
     first_line,
 )
 
+PACKAGE = Path(__file__).parent
 # For a flag that takes any number of SOURCE=PATH, given once or several times.
 SOURCES = {"nargs": "+", "action": "extend", "default": [], "metavar": "SOURCE=PATH"}
 CHECKPOINT = (
@@ -39,7 +40,7 @@ DONE, BUG, MISTAKE, STOPPED, PREEMPTED, INTERRUPTED = 0, 1, 2, 3, 75, 130
 
 def main(binary: Callable[[list[str]], None]) -> None:
     """Runs a binary on the command line and exits with its code."""
-    platform.keep_compiled()
+    compiler.keep_compiled()
     code = run(binary, sys.argv[1:])
     if code != DONE and processes.guarded():
         processes.leave(code)
@@ -54,8 +55,10 @@ def run(binary: Callable[[list[str]], None], args: list[str]) -> int:
         binary(args)
     except Mistake as error:
         return tell(error, MISTAKE)
-    except (Stopped, FloatingPointError) as error:  # the latter with config.debug
+    except Stopped as error:
         return tell(error, STOPPED)
+    except FloatingPointError as error:  # with config.debug
+        return tell(f"{error}, {place_of(error)}", STOPPED)
     except Preempted as error:
         return tell(error, PREEMPTED)
     except Interrupted as error:
@@ -79,6 +82,14 @@ def run(binary: Callable[[list[str]], None], args: list[str]) -> int:
         traceback.print_exc()
         return tell("this is a bug in emotion_jax; please report the lines above", BUG)
     return DONE
+
+
+def place_of(error: Exception) -> str:
+    """Where in this package an error was raised, or came through last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    last = [f for f in frames if Path(f.filename).is_relative_to(PACKAGE)][-1]
+    file = Path(last.filename).relative_to(PACKAGE)
+    return f"in {file}, line {last.lineno}, {last.name}"
 
 
 def tell(sentence: object, code: int) -> int:
@@ -149,12 +160,11 @@ def overrides(args: list[str]) -> list[str]:
 
 def find_config(path: str) -> Path:
     """The config file at this path, or the one of that name that ships."""
-    package = Path(__file__).parent
-    for place in (Path(path), package / path, package.parent / path):
+    for place in (Path(path), PACKAGE / path, PACKAGE.parent / path):
         if os.path.isfile(place):  # unlike Path's, never raises
             return place
     shipped = [
-        f for root in (package, package.parent) for f in root.glob("configs/*.py")
+        f for root in (PACKAGE, PACKAGE.parent) for f in root.glob("configs/*.py")
     ]
     names = sorted({f"configs/{f.name}" for f in shipped if f.stem != "__init__"})
     raise registry.unknown("config file", path, names)
@@ -208,6 +218,7 @@ def load_config(path: str, overrides: list[str]) -> ConfigDict:
     whole section, is given as a Python literal: `--config.augment.blur={}`; whether
     that field exists and takes that value is checked when the section is used.
     """
+    overrides = list({o.partition("=")[0]: o for o in overrides}.values())  # the last
     file = find_config(path)
     try:
         config = read_config(file)

@@ -118,11 +118,11 @@ def step() -> Iterator[Row]:
     """Trains for two steps, from drawing faces to saving a checkpoint."""
     import jax
 
-    from emotion_jax import platform
+    from emotion_jax import compiler
     from emotion_jax.cli import load_config
     from emotion_jax.train import train_and_evaluate
 
-    platform.keep_compiled()
+    compiler.keep_compiled()
     batch = -(-16 // jax.device_count()) * jax.device_count()
     sizes = (
         f"--config.train.batch_size={batch}",
@@ -140,9 +140,9 @@ def compiled() -> Iterator[Row]:
     """Where compiled programs are kept between runs."""
     import jax
 
-    from emotion_jax import platform
+    from emotion_jax import compiler
 
-    platform.keep_compiled()
+    compiler.keep_compiled()
     folder = jax.config.jax_compilation_cache_dir
     found = "none; JAX_COMPILATION_CACHE_DIR=DIR makes one, for quicker starts"
     if folder:

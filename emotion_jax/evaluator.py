@@ -45,7 +45,7 @@ class Evaluator:
 
     def run(self, variables: dict, image: UInt8[np.ndarray, "n h w 1"]) -> Outputs:
         """Each task's output for every face: logits, or points in pixels."""
-        batches, size = [], self.enough(len(image))
+        batches, size = [], self.batch_size_for(len(image))
         for start in range(0, len(image), size):
             batch = image[start : start + size]
             padding = [(0, size - len(batch))] + [(0, 0)] * 3
@@ -54,8 +54,8 @@ class Evaluator:
         outputs = jax.tree.map(lambda *x: np.concatenate(x), *jax.device_get(batches))
         return {name: output[: len(image)] for name, output in outputs.items()}
 
-    def enough(self, count: int) -> int:
-        """The batch size for this many faces: one of few, as each is compiled."""
+    def batch_size_for(self, count: int) -> int:
+        """One of few sizes for this many faces, as each is compiled."""
         size = self.mesh.size
         while size < min(count, self.batch_size):
             size *= 2
@@ -133,7 +133,7 @@ class Validation:
         report: bool = True,
     ):
         self.evaluator, self.split = evaluator, concatenate(list(val.values()))
-        self.every, self.last = plan.every(every), plan.total
+        self.every, self.last = plan.every(every, "eval.every"), plan.total
 
     def due(self, step: int) -> bool:
         """Whether to evaluate: at its cadence, and at the end of the run."""

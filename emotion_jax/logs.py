@@ -16,6 +16,7 @@ from emotion_jax import files
 from emotion_jax.errors import Stopped
 from emotion_jax.plan import Plan
 
+HEADLINES = ("accuracy", "macro_f1", "rmse_px", "nme")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -32,13 +33,16 @@ def environment() -> dict[str, object]:
 
 
 def commit() -> str | None:
-    """This code's commit, or None outside a clone or without git."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    """This code's commit, or None outside its clone or without git."""
+    git, here = ["git", "-C", str(Path(__file__).parent)], Path(__file__).name
+    options = {"capture_output": True, "text": True, "check": True}
     try:
-        found = subprocess.run(git, capture_output=True, text=True, check=False)
-    except OSError:
+        # Another project's commit if the package was installed inside one.
+        subprocess.run([*git, "ls-files", "--error-unmatch", here], **options)
+        found = subprocess.run([*git, "describe", "--always", "--dirty"], **options)
+    except (OSError, subprocess.CalledProcessError):
         return None
-    return found.stdout.strip() or None
+    return found.stdout.strip()
 
 
 def cut_back(path: Path, step: int) -> None:
@@ -80,7 +84,7 @@ class RunLog:
 
     def __init__(self, workdir: Path, plan: Plan, *, every: int | str):
         self.workdir, self.total, self.batch_size = workdir, plan.total, plan.batch_size
-        self.every = plan.every(every)
+        self.every = plan.every(every, "log.every")
         self.lead = jax.process_index() == 0
         self.pending: tuple[int, Mapping] | None = None
 
@@ -147,11 +151,10 @@ class RunLog:
         """Logs the numbers of an evaluation on `val`."""
         self.flush()
         self.write(step, values, prefix="val")
-        headline = ("accuracy", "macro_f1", "rmse_px", "nme")
         told = [
             f"{key} {value:.3f}"
             for key, value in values.items()
-            if key.endswith(headline) and value is not None
+            if key.partition("/")[2] in HEADLINES and value is not None
         ]
         say(f"step {step:>{len(str(self.total))}}/{self.total}  val: {'  '.join(told)}")
         if self.lead:

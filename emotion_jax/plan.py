@@ -26,8 +26,8 @@ class Plan:
     stop: int
     epoch: float
 
-    def to_steps(self, duration: int | float | str) -> int:
-        """A duration in steps: 500, "500 steps", "5%" of the run, or "2 epochs"."""
+    def to_steps(self, duration: int | float | str, field: str) -> int:
+        """A field's steps: 500, "500 steps", "5%" of the run, or "2 epochs"."""
         if match := DURATION.fullmatch(str(duration).strip()):
             number, unit = float(match[1]), match[2].rstrip("s")
             steps = number * {"%": self.total / 100, "epoch": self.epoch}.get(unit, 1)
@@ -35,12 +35,13 @@ class Plan:
             if fits and steps < MOST_STEPS:
                 return round(steps)
         raise Mistake(
-            f"{reprlib.repr(duration)} is no duration; write 500, '5%' or '2 epochs'"
+            f"config.{field}: {reprlib.repr(duration)} is no duration; write 500, "
+            "'5%' or '2 epochs'"
         )
 
-    def every(self, duration: int | float | str) -> int:
+    def every(self, duration: int | float | str, field: str) -> int:
         """A cadence in steps: as `to_steps`, but at least one."""
-        return max(1, self.to_steps(duration))
+        return max(1, self.to_steps(duration, field))
 
     def accumulated(self, count: int) -> "Plan":
         """The same run counted in updates, each of `count` steps' gradients."""

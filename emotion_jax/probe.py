@@ -1,5 +1,6 @@
 """A look inside a run: a trace of some of its steps, its parameters, its first NaN."""
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import jax
 from clu import parameter_overview
 
-from emotion_jax import logs
+from emotion_jax import bucket, logs
 from emotion_jax.errors import Mistake
 
 
@@ -51,7 +52,8 @@ class Profile:
         if self.on:
             jax.profiler.stop_trace()
             self.on = False
-            logs.say(f"traced steps {self.first} to {self.last} into {self.folder}")
+            where = bucket.origin(self.folder)
+            logs.say(f"traced steps {self.first} to {self.last} into {where}")
 
     def __enter__(self) -> "Profile":
         return self
@@ -61,14 +63,16 @@ class Profile:
         self.stop()
 
 
-def debug(on: bool | str) -> None:
-    """Sets whether a run ends at the operation that makes a NaN (FloatingPointError).
+def debug(on: bool | str) -> contextlib.AbstractContextManager:
+    """If on, what runs in it ends at the operation that makes a NaN.
 
-    This is slow, as every step is waited for.
+    It raises FloatingPointError. This is slow, as every step is waited for. It is a
+    context because JAX forgets the global switch in a thread where an operation has
+    ever turned it off for itself.
     """
     if not isinstance(on, bool):
         raise Mistake(f"config.debug is {on!r}, must be True or False")
-    jax.config.update("jax_debug_nans", on)
+    return jax.debug_nans(on)
 
 
 def parameter_table(params: dict) -> str:

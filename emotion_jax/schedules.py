@@ -23,6 +23,17 @@ def warmed_up(peak: float, warmup: int, after: Schedule) -> Schedule:
     )
 
 
+def warmup_steps(plan: Plan, warmup: Duration, ends: bool = True) -> int:
+    """The warm-up's steps: not more than a run has whose schedule ends with it."""
+    steps = plan.to_steps(warmup, "optim.schedule.warmup")
+    if ends and steps > plan.total:
+        raise Mistake(
+            f"config.optim.schedule.warmup is {warmup!r}, {steps} steps: more than the "
+            f"run's {plan.total}"
+        )
+    return steps
+
+
 def check_share(field: str, value: float) -> None:
     """Raises unless a field is a share of the peak."""
     if not 0 <= value <= 1:
@@ -34,7 +45,7 @@ def cosine(
 ) -> Schedule:
     """Half a cosine from the peak to `floor` times it (Loshchilov & Hutter 2017)."""
     check_share("floor", floor)
-    warmup = plan.to_steps(warmup)
+    warmup = warmup_steps(plan, warmup)
     decay = optax.cosine_decay_schedule(peak, max(plan.total - warmup, 1), floor)
     return warmed_up(peak, warmup, decay)
 
@@ -44,7 +55,7 @@ def linear(
 ) -> Schedule:
     """A straight line from the peak to `floor` times it."""
     check_share("floor", floor)
-    warmup = plan.to_steps(warmup)
+    warmup = warmup_steps(plan, warmup)
     length = max(plan.total - warmup, 1)
     return warmed_up(peak, warmup, optax.linear_schedule(peak, floor * peak, length))
 
@@ -59,7 +70,7 @@ def one_cycle(
     """Cosines up from `start` and down to `floor` of the peak (Smith & Topin 2018)."""
     check_share("start", start)
     check_share("floor", floor)
-    warmup = max(plan.to_steps(warmup), 1)
+    warmup = max(warmup_steps(plan, warmup), 1)
 
     def up(n):
         return peak * (1 - (1 - start) * 0.5 * (1 + jnp.cos(jnp.pi * n / warmup)))
@@ -78,7 +89,8 @@ def piecewise(
     """The peak, multiplied by `factor` at each of these moments of the run."""
     if factor < 0:
         raise Mistake(f"config.optim.schedule.factor is {factor}, must be at least 0")
-    warmup, steps = plan.to_steps(warmup), [plan.to_steps(moment) for moment in at]
+    warmup = warmup_steps(plan, warmup, ends=False)
+    steps = [plan.to_steps(moment, "optim.schedule.at") for moment in at]
     if steps != sorted(set(steps)) or (steps and steps[0] <= warmup):
         raise Mistake(
             f"config.optim.schedule.at is {tuple(at)}, steps {steps} of {plan.total}: "
@@ -90,13 +102,14 @@ def piecewise(
 
 def inverse_sqrt(peak: float, plan: Plan, warmup: Duration = "5%") -> Schedule:
     """peak sqrt(warmup / step) after warm-up: has no end (Vaswani et al. 2017, 5.3)."""
-    warmup = max(plan.to_steps(warmup), 1)
+    warmup = max(warmup_steps(plan, warmup, ends=False), 1)
     return warmed_up(peak, warmup, lambda n: peak * jnp.sqrt(warmup / (n + warmup)))
 
 
 def constant(peak: float, plan: Plan, warmup: Duration = 0) -> Schedule:
     """The peak throughout."""
-    return warmed_up(peak, plan.to_steps(warmup), optax.constant_schedule(peak))
+    warmup = warmup_steps(plan, warmup, ends=False)
+    return warmed_up(peak, warmup, optax.constant_schedule(peak))
 
 
 # An endless one uses the run's length only for percentages: the run may become longer.

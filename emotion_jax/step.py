@@ -13,10 +13,10 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int, Key, UInt8
 
 from emotion_jax import sharding, simclr
+from emotion_jax.compiler import compiler_options
 from emotion_jax.data.augment import Augment
 from emotion_jax.data.pipeline import Feed
 from emotion_jax.optim import Optimizer, path_name
-from emotion_jax.platform import compiler_options
 from emotion_jax.tasks import Task, losses_and_metrics, offset
 
 

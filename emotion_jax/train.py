@@ -31,7 +31,7 @@ from emotion_jax.checkpoint import Checkpoints, Meta, abstract
 from emotion_jax.config import check_config
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import make_feed
-from emotion_jax.data.sections import load_train_and_val, set_paths
+from emotion_jax.data.sections import check_labels, load_train_and_val, set_paths
 from emotion_jax.evaluate import finish
 from emotion_jax.evaluator import Evaluator, Validation
 from emotion_jax.models import new_network
@@ -52,7 +52,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
       Preempted, Interrupted: a signal came, and the step it came in is saved.
     """
     check_config(config)
-    with bucket.folder(workdir, "--workdir") as home:
+    with probe.debug(config.debug), bucket.folder(workdir, "--workdir") as home:
         if is_done(home.path, config):
             logs.say(f"{workdir} is done: its checkpoints and logs are there")
             return finish(home.path, config)
@@ -64,13 +64,14 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     workdir = home.path
 
     # Everything that the config describes, checked before anything slow starts.
-    probe.debug(config.debug)
     mesh = sharding.make_mesh()
     tasks = make_tasks(config.tasks)
     augment = make_augment(tasks, config.augment)
     network = new_network(tasks, config.model)
     teach = distill.load(tasks, mesh)
     train, val = build(config, "data", load_train_and_val, tasks)
+    if not network.simclr:
+        check_labels(tasks, train)
     tasks, side = with_counts(tasks, train.values()), config.data.side
     plan = build(config, "train", make_plan, train, config.stop_at)
     if network.simclr:
@@ -111,11 +112,13 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
             if not (validation.due(now) or checkpoints.due(now) or stop):
                 continue
             log.flush()  # raises on a loss that is not finite, before it is saved
-            values, temperature = validation.numbers(state.variables())
-            if validation.due(now):
+            # Not at a signal, which leaves no time: the last temperature stays.
+            if validation.due(now) or now == plan.stop:
+                values, temperature = validation.numbers(state.variables())
+                meta = meta.after(temperature)
+            if due := validation.due(now):
                 log.evaluation(now, values)
-            scores = values if validation.due(now) else None
-            checkpoints.save(state, meta.after(temperature), scores)
+            checkpoints.save(state, meta, values if due else None)
             home.publish()
             if stop:
                 signals.leave(now)
@@ -126,14 +129,14 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
 
 def say_what_runs(like, meta: Meta, plan, start: int, mesh) -> None:
     """Prints the lines above the progress: network, faces, splits, steps, devices."""
-    if jax.config.jax_debug_nans:
+    if meta.config["debug"]:
         logs.say(probe.parameter_table(like.params))
     count = int(parameter_overview.count_parameters(like.params))  # 1.0 for a scalar
     device = f"{mesh.size} x {mesh.devices.flat[0].device_kind}"
     logs.say(f"{count:,} parameters, batches of {plan.batch_size} on {device}")
     for line in meta.data:
         logs.say(line)
-    logs.say(f"steps {start + 1} to {plan.stop} of {plan.total}")
+    logs.say(f"steps {start + 1} to {max(start, plan.stop)} of {plan.total}")
 
 
 def main(args: list[str]) -> None:

@@ -63,7 +63,7 @@ class Trial:
         if self.network.simclr:
             self.network.simclr.check(config.augment, self.plan.batch_size)
         optimizer = build(config, "optim", make_optimizer, self.plan)
-        self.tables = build(
+        self.feed = build(
             config, "feed", make_feed, train, self.plan, config.seed, self.mesh
         )
         whole = sharding.whole(self.mesh)
@@ -77,7 +77,7 @@ class Trial:
             like = abstract(init, self.mesh)
             self.given = warm_start.load(config.init_from, like, self.mesh)
         self.step = step.make_train_step(
-            *(self.network, self.tasks, optimizer, augment, self.tables),
+            *(self.network, self.tasks, optimizer, augment, self.feed),
             *(self.mesh, config.seed, whole),
         )
 
@@ -86,16 +86,16 @@ class Trial:
         drawn = self.draw(step.stream(seed, "init"), np.zeros(self.shape, np.float32))
         return self.begin(warm_start.by_path(drawn) | self.given)
 
-    def feed(self, seed: int) -> Feed:
+    def feed_of(self, seed: int) -> Feed:
         """The batches, in the order of this seed."""
-        feed = copy.copy(self.tables)
+        feed = copy.copy(self.feed)
         feed.order = dataclasses.replace(feed.order, seed=seed)
         return feed
 
     def run(self, seed: int) -> Run:
         """One training, from this seed to the end of the plan."""
         state, losses = self.first(seed), []
-        for _, inputs in zip(range(self.plan.total), self.feed(seed).batches(0)):
+        for _, inputs in zip(range(self.plan.total), self.feed_of(seed).batches(0)):
             state, metrics = self.step(state, inputs, self.teach)
             losses.append(metrics["loss"][0])
         return Run(state.variables(), np.array(jax.device_get(losses)))

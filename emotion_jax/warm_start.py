@@ -6,12 +6,12 @@ them, fit the course's networks.
 """
 
 import jax
-from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
 
 from emotion_jax import bucket, checkpoint, logs, sharding
 from emotion_jax.errors import Mistake
 from emotion_jax.models import keras_weights
+from emotion_jax.optim import path_name
 from emotion_jax.step import TrainState
 
 
@@ -50,4 +50,5 @@ def load(name: str, like: TrainState, mesh: Mesh) -> dict[str, jax.Array]:
 
 def by_path(tree: dict) -> dict:
     """The leaves of a tree by their path, such as params/trunk/stem/kernel."""
-    return flatten_dict(tree, sep="/")
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {path_name(path): leaf for path, leaf in leaves}

@@ -163,6 +163,13 @@ def test_a_word_may_be_given_several(text, expected):
     assert config.tasks.emotion.teachers == expected
 
 
+def test_of_a_repeated_override_the_last_counts(write):
+    blocks = [f"--config.model.blocks={blocks}" for blocks in ("(2,)", "(3, 4)")]
+    assert cli.load_config(write(CONFIG), blocks).model.blocks == (3, 4)
+    dedupe = [f"--config.data.dedupe={value}" for value in ("near", "True")]
+    assert cli.load_config("configs/fer5.py", dedupe).data.dedupe is True
+
+
 def test_a_whole_section_is_replaced_by_a_dict(write):
     config = cli.load_config(write(CONFIG), ["--config.model={'name': 'course'}"])
     assert config.model.to_dict() == {"name": "course"}

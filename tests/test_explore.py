@@ -222,7 +222,7 @@ def test_a_split_is_looked_at_alone(sources, tmp_path, capsys):
         ({"--config": "configs/keypoints.py"}, "none of the 120 faces"),
         ({"--out": "full"}, "--out full is not empty; name a new folder"),
         ({"--out": "file"}, "cannot write to --out .*file is no folder"),
-        ({"--out": "file/in"}, "cannot write to --out .*file/in: .*file is no folder"),
+        ({"--out": "file/in"}, "cannot write to --out .*file/in: Not a directory"),
         ({"--out": "x" * 300}, "cannot write to --out .*File name too long"),
         ({"--oot": "x"}, "did you mean --out"),
         ({"--out": None}, "required: --out"),

@@ -2,6 +2,7 @@
 
 import json
 import math
+import subprocess
 
 import numpy as np
 import pytest
@@ -41,6 +42,19 @@ def log(tmp_path):
 def test_a_machine_without_git_knows_no_commit(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert logs.environment()["commit"] is None
+
+
+def test_a_strangers_commit_is_not_ours(monkeypatch, tmp_path):
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-qm", "a", "--allow-empty"], check=True)
+    file = tmp_path / "site" / "logs.py"
+    file.parent.mkdir()
+    file.write_text("installed there")
+    monkeypatch.setattr(logs, "__file__", str(file))
+    assert logs.commit() is None
+    subprocess.run([*git, "add", "site"], check=True)
+    assert logs.commit()
 
 
 def test_cut_back_keeps_the_lines_up_to_the_step(tmp_path):

@@ -29,7 +29,7 @@ PLAN = Plan(batch_size=8, total=200, stop=200, epoch=12.5)
     ],
 )
 def test_a_duration_in_steps(duration, steps):
-    assert PLAN.to_steps(duration) == steps
+    assert PLAN.to_steps(duration, "log.every") == steps
 
 
 @pytest.mark.parametrize(
@@ -54,17 +54,21 @@ def test_a_duration_in_steps(duration, steps):
 )
 def test_what_is_no_duration_is_a_mistake(duration):
     with pytest.raises(Mistake, match="is no duration; write 500, '5%' or '2 epochs'"):
-        PLAN.to_steps(duration)
+        PLAN.to_steps(duration, "log.every")
 
 
 def test_a_cadence_is_at_least_one():
-    assert PLAN.every("0.1%") == 1 and PLAN.every(0) == 1 and PLAN.every(7) == 7
+    assert (
+        PLAN.every("0.1%", "log.every") == 1
+        and PLAN.every(0, "log.every") == 1
+        and PLAN.every(7, "log.every") == 7
+    )
 
 
 def test_an_accumulated_plan_counts_updates_of_larger_batches():
     plan = Plan(batch_size=8, total=203, stop=101, epoch=12.5).accumulated(4)
     assert plan == Plan(batch_size=32, total=50, stop=25, epoch=3.125)
-    assert [plan.to_steps(d) for d in ("10%", "2 epochs", 7)] == [5, 6, 7]
+    assert [plan.to_steps(d, "log.every") for d in ("10%", "2 epochs", 7)] == [5, 6, 7]
 
 
 def test_a_plan_accumulated_once_is_itself():

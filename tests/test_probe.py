@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import re
+from contextlib import nullcontext
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +13,6 @@ import tiny
 from emotion_jax import cli, probe, step
 from emotion_jax.errors import Mistake
 from emotion_jax.train import train_and_evaluate
-
-
-@pytest.fixture
-def debugging():
-    """Switches debugging on, and off again."""
-    probe.debug(True)
-    yield
-    probe.debug(False)
 
 
 def trace_of(workdir) -> list[dict]:
@@ -63,24 +57,32 @@ def test_steps_that_are_no_range_are_a_mistake(steps, tmp_path):
         probe.Profile(tmp_path, 50, steps=steps)
 
 
-def test_the_operation_that_makes_a_nan_is_named(debugging):
-    with pytest.raises(FloatingPointError, match="log"):
-        jax.jit(lambda x: jnp.log(x).sum())(-jnp.ones(3))
+@pytest.mark.parametrize("on", [True, False])
+def test_the_operation_that_makes_a_nan_is_named(on):
+    log = jax.jit(lambda x: jnp.log(x).sum())
+    with probe.debug(on):
+        log(jnp.ones(3))
+        with jax.debug_nans(False):  # as some operations do for themselves
+            log(jnp.ones(3))
+        with pytest.raises(FloatingPointError, match="log") if on else nullcontext():
+            log(-jnp.ones(3))
 
 
+@pytest.mark.parametrize("first", [1, 2])
 def test_debugging_ends_a_run_at_its_first_nan_with_code_3(
-    tmp_path, capsys, monkeypatch
+    tmp_path, capsys, monkeypatch, first
 ):
-    def binary(args):
-        train_and_evaluate(tiny.config(debug=True), tmp_path)
-
-    monkeypatch.setattr(step, "standardise", lambda image: (image - image) / 0.0)
-    try:
-        assert cli.run(binary, []) == 3
-    finally:
-        probe.debug(False)
+    fields = {"debug": True}
+    if first == 1:
+        monkeypatch.setattr(step, "standardise", lambda image: (image - image) / 0.0)
+    else:
+        fields |= {"optim.learning_rate": 1e30, "optim.clip_norm": 0.0}
+        fields["optim.schedule.warmup"] = 0
+    config = tiny.config(**fields)
+    assert cli.run(lambda args: train_and_evaluate(config, tmp_path), []) == 3
     told = capsys.readouterr().err
     assert "invalid value (nan)" in told and "Traceback" not in told
+    assert re.search(r", in \w+(/\w+)?\.py, line \d+, \w+$", told)
     assert "trunk/stem/kernel" in told and "(7, 7, 1, 8)" in told
 
 

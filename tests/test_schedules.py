@@ -129,14 +129,26 @@ def test_drops_that_do_not_grow_after_the_warmup_are_a_mistake(warmup, at, steps
         SCHEDULES["piecewise"](PEAK, PLAN, warmup=warmup, at=at)
     assert str(error.value) == (
         f"config.optim.schedule.at is {at}, steps {steps} of 100: they must grow, "
-        f"and come after the warm-up's {PLAN.to_steps(warmup)}"
+        f"and come after the warm-up's {PLAN.to_steps(warmup, 'at')}"
     )
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_warmup_that_is_no_duration_is_a_mistake(name):
-    with pytest.raises(Mistake, match="'soon' is no duration"):
+    with pytest.raises(Mistake, match="config.optim.schedule.warmup: 'soon' is no du"):
         SCHEDULES[name](PEAK, PLAN, warmup="soon")
+
+
+@pytest.mark.parametrize("name", ["cosine", "linear", "one_cycle"])
+def test_a_warmup_longer_than_the_run_is_a_mistake(name):
+    SCHEDULES[name](PEAK, PLAN, warmup=PLAN.total)
+    with pytest.raises(Mistake, match="warmup is 101, 101 steps: more than the run's"):
+        SCHEDULES[name](PEAK, PLAN, warmup=101)
+
+
+@pytest.mark.parametrize("name", ["inverse_sqrt", "constant"])
+def test_a_run_that_may_become_longer_may_end_while_it_warms_up(name):
+    assert SCHEDULES[name](PEAK, PLAN, warmup=200)(100) == pytest.approx(PEAK / 2)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tiny import log_of
 from emotion_jax import checkpoint, cli, evaluate, scores, train
 from emotion_jax.checkpoint import Meta, load_meta
 from emotion_jax.data.pipeline import concatenate
-from emotion_jax.errors import Mistake, Stopped
+from emotion_jax.errors import Mistake, Preempted, Stopped
 from emotion_jax.evaluator import restore
 from emotion_jax.plan import Plan
 from emotion_jax.sharding import make_mesh
@@ -168,7 +168,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_step(tmp_path):
             {"checkpoint.best": "emotion/f1/happy", "data.sources.synthetic.faces": 20},
             "best is emotion/f1/happy, but val has no such label",
         ),
-        ({"checkpoint.every": "3 weeks"}, "'3 weeks' is no duration"),
+        ({"checkpoint.every": "3 weeks"}, "checkpoint.every: '3 weeks' is no duration"),
         ({"data.sources": {"synthetic": {"facs": 60}}}, "'facs'"),
         ({"data.sources": {"fer2013": {"path": "no.csv"}}}, "no.csv"),
         ({"model.name": "vit"}, "unknown model 'vit'"),
@@ -299,6 +299,17 @@ def test_a_signal_saves_the_step_it_came_in(
     assert cli.run(binary, []) == 0
     assert done(tmp_path) == done(whole)
     assert log_of(tmp_path) == log_of(whole)
+
+
+def test_a_signal_saves_before_it_evaluates(tmp_path, monkeypatch):
+    def slow(*args):
+        pytest.fail("it may take longer than there is time")
+
+    send(monkeypatch, signal.SIGTERM, at=2)
+    monkeypatch.setattr(train.Validation, "numbers", slow)
+    with pytest.raises(Preempted):
+        train_and_evaluate(tiny.config(), tmp_path)
+    assert (tmp_path / "checkpoints" / "2").is_dir()
 
 
 def test_a_second_interrupt_stops_at_once(tmp_path, monkeypatch):

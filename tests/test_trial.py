@@ -42,7 +42,7 @@ def test_a_seed_repeats_to_the_bit_another_differs_and_nothing_compiles_again(tr
 
 
 def test_a_seed_draws_the_parameters_and_the_order_of_the_faces(trial):
-    rows = [np.array(next(trial.feed(seed).batches(0))[1]["row"]) for seed in (1, 2)]
+    rows = [np.array(next(trial.feed_of(seed).batches(0))[1]["row"]) for seed in (1, 2)]
     assert not np.array_equal(*rows)
     kernels = [trial.first(seed).params["trunk"]["stem"]["kernel"] for seed in (1, 2)]
     assert not np.array_equal(*kernels)

@@ -1,6 +1,6 @@
 """Parsed tables kept between runs, so that a second start need not parse again.
 
-They are stored, beside compiled programs (platform.py), in $EMOTION_JAX_CACHE (empty:
+They are stored, beside compiled programs (compiler.py), in $EMOTION_JAX_CACHE (empty:
 no cache), else $XDG_CACHE_HOME/emotion_jax, else ~/.cache/emotion_jax. The cache may be
 deleted at any time and never fails a run: whatever cannot be read is built again,
 whatever cannot be written is not kept.

@@ -9,8 +9,8 @@ Both give the same bits.
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
 
 import jax
 import numpy as np
@@ -42,7 +42,6 @@ def concatenate(splits: list[Split]) -> Split:
     )
 
 
-@lru_cache(maxsize=16)
 def epoch_order(seed: int, source: int, epoch: int, size: int) -> np.ndarray:
     """The permutation of one group's faces in one of its epochs."""
     bits = np.random.Philox(np.random.SeedSequence((seed, source, epoch)))
@@ -50,7 +49,11 @@ def epoch_order(seed: int, source: int, epoch: int, size: int) -> np.ndarray:
 
 
 def batch_indices(
-    step: int, seed: int, groups: Sequence[np.ndarray], counts: Sequence[int]
+    step: int,
+    seed: int,
+    groups: Sequence[np.ndarray],
+    counts: Sequence[int],
+    draw: Callable = epoch_order,
 ) -> tuple[Int[np.ndarray, " b"], Float[np.ndarray, " b"]]:
     """The rows of one batch in the concatenated table, and the epoch each is in.
 
@@ -60,6 +63,7 @@ def batch_indices(
     Args:
       groups: the rows of each source, or of each class in it if classes are balanced.
       counts: the number of faces that each group contributes to a batch.
+      draw: `epoch_order`, which may remember what it drew.
     """
     rows, epochs = [], []
     for number, (group, count) in enumerate(zip(groups, counts, strict=True)):
@@ -67,7 +71,7 @@ def batch_indices(
         positions = np.arange(step * count, (step + 1) * count)
         for epoch in range(positions[0] // size, positions[-1] // size + 1):
             inside = positions[positions // size == epoch] % size
-            rows.append(group[epoch_order(seed, number, epoch, size)[inside]])
+            rows.append(group[draw(seed, number, epoch, size)[inside]])
         epochs.append(positions / size)
     exact = np.concatenate(epochs)
     within = np.nextafter(np.float32(np.floor(exact) + 1), np.float32(0))
@@ -104,9 +108,15 @@ class Order:
     counts: Sequence[int]
     shuffled: bool = False
 
+    @cached_property
+    def draw(self) -> Callable:
+        """`epoch_order`, which remembers each group's epochs that meet in a batch."""
+        return lru_cache(2 * len(self.groups))(epoch_order)
+
     def __call__(self, step: int) -> dict[str, np.ndarray]:
         """Each face's `row`, int32[b], and the `epoch` it is in, float32[b]."""
-        rows, epochs = batch_indices(step, self.seed, self.groups, self.counts)
+        given = self.seed, self.groups, self.counts
+        rows, epochs = batch_indices(step, *given, self.draw)
         if self.shuffled:  # as if it were an epoch of one more group
             order = epoch_order(self.seed, len(self.groups), step, len(rows))
             rows, epochs = rows[order], epochs[order]
@@ -194,8 +204,12 @@ def make_feed(
         each class's share, 1 makes all shares in a source equal, 0.5 is in between.
     """
     sharding.check_divides(plan.batch_size, mesh, "train.batch_size")
-    for source in (shares.keys() ^ train.keys()) if shares else ():
-        raise registry.unknown("or missing source in config.feed.shares", source, train)
+    for source in shares.keys() - train.keys():
+        raise registry.unknown("source in config.feed.shares", source, train)
+    for source in train.keys() - shares.keys() if shares else ():
+        raise Mistake(
+            f"config.feed.shares lacks {source}: it names all sources or none"
+        )
     groups, weights, offset = [], [], 0
     for source, split in train.items():
         share = shares.get(source, len(split))

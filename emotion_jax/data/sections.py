@@ -95,6 +95,17 @@ def check_names(tasks: Mapping[str, Task], offered: Mapping[str, set[str]]) -> N
                 raise unknown(f"name in {tasks[task].where}", name, sorted(there))
 
 
+def check_labels(tasks: Mapping[str, Task], train: Mapping[str, Split]) -> None:
+    """Raises if a task would learn nothing: it has neither labels nor teachers."""
+    for name, task in tasks.items():
+        labelled = any(split.faces["known"][name].any() for split in train.values())
+        if not labelled and not task.all_teachers:
+            raise Mistake(
+                f"{task.where}: no source has a label for it, and it has no teachers; "
+                "name another source, or leave the task out"
+            )
+
+
 def sources_of(given: Iterable[str]) -> dict[str, dict]:
     """A config's `data.sources` section, made from --data's values: SOURCE=PATH."""
     return {

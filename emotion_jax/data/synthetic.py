@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from emotion_jax.compiler import compiler_options
 from emotion_jax.data import anatomy, drawing, studio
 from emotion_jax.data.table import FIVE, POINTS, Raw
 from emotion_jax.errors import Mistake
-from emotion_jax.platform import compiler_options
 
 SPLITS = {"train": 0.8, "val": 0.1, "test": 0.1}  # of the faces, by row
 MOST = 1_000_000  # faces; these already fill 9 GB

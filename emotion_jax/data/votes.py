@@ -118,9 +118,10 @@ def _read(path: str) -> Votes:
 
 def _join(raw: Raw, votes: Votes) -> Shares:
     """Each face's votes: the n-th row of a Usage matches the file's n-th of it."""
+    file = raw.path or "the prepared fer2013"
     if raw.usage is None or raw.names["emotion"] != SEVEN:
         raise Mistake(
-            f"{raw.path}: votes are by row of FER2013's seven classes with a column "
+            f"{file}: votes are by row of FER2013's seven classes with a column "
             "Usage; a file of five classes or without Usage does not tell which row"
         )
     shares = np.empty((len(raw.usage), len(COLUMNS)), np.float32)
@@ -129,14 +130,14 @@ def _join(raw: Raw, votes: Votes) -> Shares:
         if mine.sum() != theirs.sum():
             raise Mistake(
                 f"{votes.path} has votes on {theirs.sum():,} rows of {usage}, and "
-                f"{raw.path} has {mine.sum():,} such rows: they do not belong together"
+                f"{file} has {mine.sum():,} such rows: they do not belong together"
             )
         shares[mine] = votes.shares[theirs]
     best = shares[:, : len(SEVEN)].argmax(1)
     agreement = float((best == raw.labels["emotion"].argmax(1)).mean())
     if agreement < MIN_AGREEMENT:
         raise Mistake(
-            f"{votes.path} agrees with {raw.path} on {agreement:.0%} of the rows, and "
+            f"{votes.path} agrees with {file} on {agreement:.0%} of the rows, and "
             "FER+ with FER2013 on 64 %: the rows are in different orders"
         )
     return shares

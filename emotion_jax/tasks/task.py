@@ -27,7 +27,7 @@ class Task(abc.ABC):
       kind: what its labels are: `classes` (a distribution over names) or `points` (x, y
         in pixels of the image).
       names: of the classes or points, in the network's order.
-      headline: the number by which checkpoints are ranked.
+      headline: the number that sums the task up in one.
       head: one of HEADS.
       weight: of its loss relative to other tasks'; "learned" weighs by uncertainty.
       teachers: checkpoints to learn from, besides the labels.

@@ -141,7 +141,7 @@ print(f"the losses differ by at most {apart:.1e} of themselves: rounding, no mor
 # %%
 def compiled(trial):
     """The text of the step's program, as it runs on each device."""
-    inputs = next(trial.feed(0).batches(0))
+    inputs = next(trial.feed_of(0).batches(0))
     return trial.step.lower(trial.first(0), inputs).compile().as_text()
 
 

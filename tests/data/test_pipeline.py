@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tiny
 
+from emotion_jax.data import pipeline
 from emotion_jax.data.pipeline import (
     Order,
     Resident,
@@ -137,12 +138,27 @@ def test_a_batch_that_does_not_split_over_the_devices_is_told():
         make_feed({"a": split}, plan, 0, make_mesh(), name="resident", shares={})
 
 
-@pytest.mark.parametrize("named, wrong", [("a", "b"), ("abc", "c")])
-def test_shares_name_every_source_and_no_other(named, wrong):
+@pytest.mark.parametrize(
+    "named, told",
+    [("a", "config.feed.shares lacks b"), ("abc", "source in config.feed.shares 'c'")],
+)
+def test_shares_name_every_source_and_no_other(named, told):
     plan, split = Plan(16, 10, 10, 2.0), make_split(20)
     train, shares = {"a": split, "b": split}, dict.fromkeys(named, 1.0)
-    with pytest.raises(Mistake, match=f"or missing source .* '{wrong}'"):
+    with pytest.raises(Mistake, match=told):
         make_feed(train, plan, 0, make_mesh(), name="resident", shares=shares)
+
+
+def test_an_epoch_of_many_groups_is_drawn_once(monkeypatch):
+    drawn, draw = [], pipeline.epoch_order
+    monkeypatch.setattr(
+        pipeline, "epoch_order", lambda *key: drawn.append(key) or draw(*key)
+    )
+    groups = list(np.arange(400).reshape(40, 10))
+    order = Order(0, groups, [1] * 40)
+    for step in range(20):  # two epochs
+        order(step)
+    assert len(drawn) == len(set(drawn)) == 80
 
 
 def labelled(*counts: int, unknown: int = 0) -> Split:

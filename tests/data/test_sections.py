@@ -243,3 +243,11 @@ def test_what_data_names_is_a_section_of_sources():
     assert sections.sources_of([]) == {}
     with pytest.raises(Mistake, match="unknown source in SOURCE=PATH 'ferr'"):
         sections.sources_of(["ferr=a.csv"])
+
+
+def test_a_task_that_would_learn_nothing_is_a_mistake(folder):
+    train, _ = load({"fer2013": {"path": str(folder / "course.csv")}})
+    with pytest.raises(Mistake, match="config.tasks.keypoints: no source has a label"):
+        sections.check_labels(BOTH, train)
+    taught = make_tasks({"emotion": {}, "keypoints": {"teachers": "runs/points"}})
+    sections.check_labels(taught, train)

@@ -9,14 +9,14 @@ import jax
 import pytest
 from jax._src import compilation_cache
 
-from emotion_jax import platform
-from emotion_jax.platform import compiler_options, drop_damaged, is_whole
+from emotion_jax import compiler
+from emotion_jax.compiler import compiler_options, drop_damaged, is_whole
 
 ROOT = Path(__file__).parent.parent
 CODE = """
 import jax
-from emotion_jax import platform
-platform.keep_compiled()
+from emotion_jax import compiler
+compiler.keep_compiled()
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.jit(lambda x: x + 1)(1)
 print(jax.config.jax_compilation_cache_dir)
@@ -66,7 +66,7 @@ def test_only_new_programs_are_looked_at(tmp_path, monkeypatch):
     place.mkdir()
     whole = compilation_cache.compress_executable(b"a program")
     looked = []
-    monkeypatch.setattr(platform, "is_whole", lambda b: looked.append(b) or is_whole(b))
+    monkeypatch.setattr(compiler, "is_whole", lambda b: looked.append(b) or is_whole(b))
     for name, text in (("a", whole), ("b", whole[:-3]), ("c", b"")):
         (place / f"{name}-cache").write_bytes(text)
     drop_damaged(place)
