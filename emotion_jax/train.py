@@ -70,20 +70,21 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     network = new_network(tasks, config.model)
     teach = distill.load(tasks, mesh)
     train, val = build(config, "data", load_train_and_val, tasks)
-    if not network.simclr:
-        check_labels(tasks, train)
-    tasks, side = with_counts(tasks, train.values()), config.data.side
     plan = build(config, "train", make_plan, train, config.stop_at)
     if network.simclr:
         network.simclr.check(config.augment, plan.batch_size)
+    else:
+        check_labels(tasks, train)
     optimizer = build(config, "optim", make_optimizer, plan)
     feed = build(config, "feed", make_feed, train, plan, config.seed, mesh)
+    tasks = with_counts(tasks, train.values(), feed.order.per_step)
     evaluator = Evaluator(tasks, config.model, mesh)
     validation = build(config, "eval", Validation, evaluator, val, plan)
     checkpoints = build(config, "checkpoint", Checkpoints, workdir, plan, home.shared)
     validation.check_headline(checkpoints.best)
     log = build(config, "log", logs.RunLog, workdir, plan)
     profile = build(config, "profile", probe.Profile, workdir, plan.total)
+    side = config.data.side
     init = step.make_init(network, optimizer, config.seed, side)
     like = abstract(init, mesh, config.fsdp)
 

@@ -55,7 +55,7 @@ class Trial:
         train = {train.source: train} if isinstance(train, Split) else train
         self.mesh = mesh or sharding.make_mesh()
         side = next(iter(train.values())).faces["image"].shape[1]
-        self.tasks = with_counts(make_tasks(config.tasks), train.values())
+        self.tasks = make_tasks(config.tasks)
         self.teach = distill.load(self.tasks, self.mesh)
         augment = make_augment(self.tasks, config.augment)
         self.network = new_network(self.tasks, config.model)
@@ -66,6 +66,8 @@ class Trial:
         self.feed = build(
             config, "feed", make_feed, train, self.plan, config.seed, self.mesh
         )
+        per_step = self.tables.order.per_step
+        self.tasks = with_counts(self.tasks, train.values(), per_step)
         whole = sharding.whole(self.mesh)
         self.shape = (1, side, side, 1)
         self.draw = jax.jit(self.network.init)

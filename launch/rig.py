@@ -55,7 +55,8 @@ class Rig:
     def __init__(self, config: ConfigDict, mesh: Mesh, batch_size: int, faces: int):
         tasks, self.side, self.mesh = make_tasks(config.tasks), config.data.side, mesh
         self.config, self.split = config, noise(tasks, self.side, faces)
-        self.tasks, self.batch_size = with_counts(tasks, [self.split]), batch_size
+        self.tasks = with_counts(tasks, [self.split], np.ones(faces))
+        self.batch_size = batch_size
         plan = Plan(batch_size, 10_000, 10_000, epoch=faces / batch_size)
         self.network = build(config, "model", make_network, self.tasks)
         self.optimizer = build(config, "optim", make_optimizer, plan)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tiny
 
-from emotion_jax import tasks
+from emotion_jax import losses, tasks
 from emotion_jax.data.table import POINTS, SEVEN
 from emotion_jax.errors import Mistake
 from emotion_jax.models import make_network
@@ -177,13 +177,27 @@ def test_counts_are_of_the_known_faces_of_all_splits():
     }
     emotion = Emotion(("a", "b", "c"), weight=2.0, class_weights="inverse")
     before = {"emotion": emotion, "keypoints": Keypoints()}
-    after = tasks.with_counts(before, splits.values())
-    # 2 + 1.3, 1 + 0.7 and none: 3, 2 and 0 faces, which weigh 1 on average.
-    assert after["emotion"].class_weights == pytest.approx((5 / 6, 5 / 4, 0))
+    after = tasks.with_counts(before, splits.values(), np.full(10, 0.4))
+    # 2 + 1.3, 1 + 0.7 and no faces, which weigh 1 on average.
+    assert after["emotion"].class_weights == pytest.approx((5 / 6.6, 5 / 3.4, 0))
     assert after["emotion"].weight == 2.0 and emotion.class_weights == "inverse"
     assert after["keypoints"] == before["keypoints"]
-    none = tasks.with_counts(before, [splits["no label"]])
+    none = tasks.with_counts(before, [splits["no label"]], np.full(4, 0.4))
     assert none["emotion"].class_weights == ""  # there is nothing to weigh
+
+
+@pytest.mark.parametrize("kind", ["inverse", "effective"])
+def test_a_face_counts_as_often_as_batches_have_it(kind):
+    label, n = np.eye(2, dtype=np.float32), 1000
+    first = split({"emotion": label[[0, 0] * n]}, {"emotion": np.ones(2 * n, bool)})
+    known = {"emotion": np.array([False, True, True, True, True] * n)}
+    second = split({"emotion": label[[0, 0, 1, 1, 1] * n]}, known)
+    before = {"emotion": Emotion(("a", "b"), class_weights=kind)}
+    per_step = np.array([0.02] * 2 * n + [0.005] * 5 * n)
+    found = tasks.with_counts(before, [first, second], per_step)["emotion"]
+    # 45 and 15 of a step's 60 known labels; in all there are 6,000.
+    expected = losses.class_weights(kind, np.array([4500.0, 1500.0]))
+    np.testing.assert_allclose(found.class_weights, expected, rtol=1e-5)
 
 
 LEARNED = tasks.make_tasks(

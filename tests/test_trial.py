@@ -7,24 +7,42 @@ import tiny
 
 from emotion_jax import checkpoint
 from emotion_jax.data.sections import load_train_and_val
+from emotion_jax.data.write_csv import write_csv
 from emotion_jax.sharding import make_mesh
 from emotion_jax.tasks import make_tasks
 from emotion_jax.train import train_and_evaluate
 from emotion_jax.trial import Trial
 
-CONFIG = tiny.config(**{"train.steps": 4})
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """Two sources, the second of few classes: three quarters of a batch."""
+    folder = tmp_path_factory.mktemp("faces")
+    write_csv(folder, faces=150, seed=1)
+    head, *rows = (folder / "icml_face_data.csv").read_text().splitlines()
+    file = folder / "two.csv"
+    file.write_text("\n".join([head, *(row for row in rows if row[0] in "03")]))
+    made = tiny.config(**{"train.steps": 4})
+    made.data.sources.fer2013 = {"path": str(file)}
+    made.feed.shares = {"synthetic": 0.25, "fer2013": 0.75}
+    made.tasks.emotion.class_weights = "inverse"
+    return made
 
 
 @pytest.fixture(scope="module")
-def trial():
-    train, _ = load_train_and_val(make_tasks(CONFIG.tasks), **CONFIG.data)
-    return Trial(CONFIG, train["synthetic"])
+def train(config):
+    return load_train_and_val(make_tasks(config.tasks), **config.data)[0]
 
 
-def test_a_trial_is_the_run_of_its_config(trial, tmp_path):
-    train_and_evaluate(CONFIG, tmp_path)
+@pytest.fixture(scope="module")
+def trial(config, train):
+    return Trial(config, train)
+
+
+def test_a_trial_is_the_run_of_its_config(config, trial, tmp_path):
+    train_and_evaluate(config, tmp_path)
     _, _, expected = checkpoint.read(str(tmp_path / "checkpoints" / "4"), make_mesh())
-    found = trial.run(CONFIG.seed).variables
+    found = trial.run(config.seed).variables
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
         found,
@@ -46,6 +64,13 @@ def test_a_seed_draws_the_parameters_and_the_order_of_the_faces(trial):
     assert not np.array_equal(*rows)
     kernels = [trial.first(seed).params["trunk"]["stem"]["kernel"] for seed in (1, 2)]
     assert not np.array_equal(*kernels)
+
+
+def test_weights_level_the_classes_that_batches_have(train, trial):
+    labels = np.concatenate([s.faces["labels"]["emotion"] for s in train.values()])
+    rows = np.concatenate([trial.tables.order(step)["row"] for step in range(400)])
+    found = labels[rows].mean(0) * trial.tasks["emotion"].class_weights
+    np.testing.assert_allclose(found, 1 / 5, rtol=0.02)
 
 
 def test_a_trial_starts_from_the_checkpoint_that_its_config_names(tmp_path):

@@ -122,6 +122,14 @@ class Order:
             rows, epochs = rows[order], epochs[order]
         return {"row": rows, "epoch": epochs}
 
+    @property
+    def per_step(self) -> Float[np.ndarray, " n"]:
+        """How many times a step takes each row of the table, on average."""
+        times = np.zeros(sum(map(len, self.groups)))
+        for group, count in zip(self.groups, self.counts, strict=True):
+            times[group] = count / len(group)
+        return times
+
 
 class Resident:
     """The tables live on every device; a step only gets its row numbers.

@@ -47,13 +47,24 @@ def total_and_count(
     return jnp.where(mask, values, 0.0).sum(), mask.sum().astype(jnp.float32)
 
 
-def with_counts(tasks: Mapping[str, Task], splits: Iterable) -> dict[str, Task]:
-    """The tasks, told how many faces of each class they are trained on."""
+def with_counts(
+    tasks: Mapping[str, Task], splits: Iterable, per_step: Float[np.ndarray, " n"]
+) -> dict[str, Task]:
+    """The tasks, told how many faces of each class they are trained on.
 
-    def count(name: str) -> tuple[int, ...]:
+    A face counts as often as batches have it, which is once on average over those with
+    a label: what the batches hold follows the feed's shares, not the files' sizes.
+
+    Args:
+      per_step: how many times a step takes each of the n faces of all splits.
+    """
+
+    def count(name: str) -> list[float]:
         faces = [split.faces for split in splits]
-        known = [f["labels"][name][f["known"][name]] for f in faces]
-        return tuple(np.concatenate(known).sum(0).round().astype(int).tolist())
+        known = np.concatenate([f["known"][name] for f in faces])
+        label = np.concatenate([f["labels"][name] for f in faces])[known]
+        times = per_step[known]
+        return ((times * len(times) / times.sum()) @ label).tolist()
 
     made = dict(tasks)
     for name, task in tasks.items():

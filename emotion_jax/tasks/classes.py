@@ -57,7 +57,7 @@ class Classes(Task):
                 f"{len(self.names)} classes, at least 0 each; got {tuple(given)}"
             )
 
-    def counted(self, counts: Sequence[int]) -> "Classes":
+    def counted(self, counts: Sequence[float]) -> "Classes":
         """The same task, its class weights as numbers for these training faces."""
         weights = ""
         if self.class_weights and any(counts):

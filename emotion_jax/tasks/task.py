@@ -72,7 +72,7 @@ class Task(abc.ABC):
         one = isinstance(self.teachers, str) and self.teachers
         return (self.teachers,) if one else tuple(self.teachers)
 
-    def counted(self, counts: Sequence[int]) -> "Task":
+    def counted(self, counts: Sequence[float]) -> "Task":
         """The same task, told how many faces of each class it is trained on."""
         return self
 

@@ -131,6 +131,13 @@ def test_a_batch_holds_the_rows_of_its_step():
         np.testing.assert_array_equal(batch["epoch"], order(step)["epoch"])
 
 
+def test_each_row_is_taken_as_often_as_its_group_has_places_for_it():
+    groups = [np.array([0, 3, 4, 7]), np.array([1, 2]), np.array([5, 6, 8])]
+    order = Order(3, groups, [6, 1, 1], shuffled=True)
+    rows = np.concatenate([order(step)["row"] for step in range(6)])
+    np.testing.assert_allclose(6 * order.per_step, np.bincount(rows))
+
+
 def test_a_batch_that_does_not_split_over_the_devices_is_told():
     split = make_split(20)
     with pytest.raises(Mistake, match="batch_size is 12.*over 8 devices"):
