@@ -97,8 +97,8 @@ class Evaluator:
         answers = []
         for name, task in self.tasks.items():
             if task.kind == "classes":
-                output, label, known, _, classes, _ = arguments(name, outputs, split)
-                answers.append(task.answers(output, label, known, classes))
+                output, label, known, _, offered, _ = arguments(name, outputs, split)
+                answers.append(task.answers(output, label, known, offered))
         return fit_temperature(answers)
 
 
@@ -112,7 +112,7 @@ def arguments(
         faces["labels"][name][rows],
         faces["known"][name][rows],
         faces["image"].shape[2],
-        split.names[name],
+        split.offered[name][rows],
         {key: column[rows] for key, column in split.extra.items()},
     )
 

@@ -27,10 +27,10 @@ from emotion_jax.tasks import make_tasks, with_counts
 def noise(tasks: dict, side: int, count: int) -> Split:
     """Faces of noise, all of whose labels are known."""
     rng = np.random.default_rng(0)
-    labels, known, names = {}, {}, {}
+    labels, known, offered = {}, {}, {}
     for name, task in tasks.items():
-        names[name] = task.names
         size = len(task.names)
+        offered[name] = np.ones((count, size), bool)
         if task.kind == "classes":
             labels[name] = np.eye(size, dtype=np.float32)[rng.integers(0, size, count)]
             known[name] = np.ones(count, bool)
@@ -39,7 +39,7 @@ def noise(tasks: dict, side: int, count: int) -> Split:
             known[name] = np.ones((count, size), bool)
     image = rng.integers(0, 256, (count, side, side, 1), np.uint8)
     faces = {"image": image, "labels": labels, "known": known}
-    return Split("noise", "", "train", faces, np.arange(count), names, {})
+    return Split("noise", "", "train", faces, np.arange(count), offered, {})
 
 
 def result_file(kind: str, config: str, overrides: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import pytest
 import tiny
 
 from emotion_jax.data.prepare import prepare
-from emotion_jax.data.table import FIVE, Raw, Split
+from emotion_jax.data.table import FIVE, SEVEN, Raw, Split
 from emotion_jax.evaluate import load_splits
 from emotion_jax.evaluator import Evaluator, Validation, restore
 from emotion_jax.plan import Plan
@@ -52,11 +52,11 @@ def test_one_temperature_serves_all_tasks_of_classes():
     evaluator = Evaluator({"emotion": task}, tiny.MODEL, make_mesh())
     evaluator.tasks = {"first": task, "second": task}
     table = tiny.faces(40)
-    names = dict.fromkeys(evaluator.tasks, FIVE)
+    offered = tiny.offered(40, dict.fromkeys(evaluator.tasks, 5))
     faces = {"image": table["image"]}
     for field in ("labels", "known"):
         faces[field] = {name: table[field]["emotion"] for name in evaluator.tasks}
-    split = Split("folder", "", "val", faces, np.arange(40), names, {})
+    split = Split("folder", "", "val", faces, np.arange(40), offered, {})
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(40, 5)) + table["labels"]["emotion"]
     outputs = {"first": logits, "second": 3 * logits}
@@ -70,28 +70,59 @@ def test_one_temperature_serves_all_tasks_of_classes():
     assert evaluator.report(outputs, split, found)["second/temperature"] == found
 
 
-def test_a_seven_class_model_is_renormalised_on_five_classes():
-    tasks = make_tasks({"emotion": {"classes": 7}})
-    labels = np.eye(5, dtype=np.float32)
+@pytest.fixture
+def seven():
+    """An evaluator of seven classes, without a network."""
+    return Evaluator(make_tasks({"emotion": {"classes": 7}}), tiny.MODEL, make_mesh())
+
+
+def split_of(names, n: int, evaluator: Evaluator) -> Split:
+    """As many faces of a source with these classes."""
+    labels = np.eye(len(names), dtype=np.float32)[np.arange(n) % len(names)]
     raw = Raw(
         "fer2013",
         "",
-        np.zeros((5, 24, 24, 1), np.uint8),
+        np.zeros((n, 24, 24, 1), np.uint8),
         {"emotion": labels},
-        {"emotion": np.ones(5, bool)},
-        {"emotion": FIVE},
+        {"emotion": np.ones(n, bool)},
+        {"emotion": names},
     )
-    split = prepare(raw, "all", tasks, 24)
-    evaluator = Evaluator(tasks, tiny.MODEL, make_mesh())
+    return prepare(raw, "all", evaluator.tasks, 24)
+
+
+def test_a_seven_class_model_is_renormalised_on_five_classes(seven):
+    split = split_of(FIVE, 5, seven)
     logits = np.zeros((5, 7), np.float32)
     logits[:, 2] = logits[:, 6] = 9.0  # fear and neutral: not in this file
     logits[:, 3] = 1.0
-    found = evaluator.report({"emotion": logits}, split)
+    found = seven.report({"emotion": logits}, split)
     assert found["emotion/accuracy"] == 0.2  # all are taken for happy
     top = np.e / (np.e + 4)
     np.testing.assert_allclose(found["emotion/ece"], top - 0.2)
     assert found["emotion/recall/happy"] == 1.0
     assert found["emotion/recall/fear"] is None
+
+
+def test_beside_seven_classes_faces_of_five_are_judged_as_alone(seven, monkeypatch):
+    """In a run on both sources, by which its best step and temperature are chosen."""
+    splits = {name: split_of(c, 60, seven) for name, c in (("a", FIVE), ("b", SEVEN))}
+    outputs, rng = {}, np.random.default_rng(0)
+    for name, split in splits.items():
+        noise = rng.normal(size=(60, 7)).astype(np.float32)
+        outputs[name] = {"emotion": noise + split.faces["labels"]["emotion"]}
+    both = {"emotion": np.concatenate([each["emotion"] for each in outputs.values()])}
+    monkeypatch.setattr(seven, "run", lambda variables, image: both)
+    validation = Validation(seven, splits, Plan(16, 10, 10, 3.0), every=4)
+    found, temperature = validation.numbers({})
+
+    def alone(key: str, factor: float = 1.0) -> float:
+        hot = factor * temperature
+        each = [seven.report(outputs[name], splits[name], hot) for name in splits]
+        return np.mean([numbers[f"emotion/{key}"] for numbers in each])
+
+    for key in ("accuracy", "top2", "nll", "nll@raw"):
+        assert found[f"emotion/{key}"] == pytest.approx(alone(key))
+    assert alone("nll") < min(alone("nll", 0.95), alone("nll", 1.05))
 
 
 def test_tta_of_a_mirrored_face_is_the_mirrored_answer(whole):

@@ -7,15 +7,19 @@ from emotion_jax.data.table import FIVE, SEVEN
 from emotion_jax.tasks import Emotion, Keypoints
 
 
+def all_five(n: int) -> np.ndarray:
+    return np.ones((n, 5), bool)
+
+
 def test_seven_classes_on_data_of_five_are_renormalised_over_the_five():
     rng = np.random.default_rng(0)
     n, task = 60, Emotion(classes=7)
     logits = rng.normal(size=(n, 7)).astype(np.float32)
     five = [SEVEN.index(name) for name in FIVE]
     truth = rng.choice(five, n)
-    known = rng.random(n) < 0.9
+    known, offered = rng.random(n) < 0.9, np.tile(np.isin(SEVEN, FIVE), (n, 1))
     found = task.report(
-        logits, np.eye(7, dtype=np.float32)[truth], known, 48, FIVE, {}, 2.0
+        logits, np.eye(7, dtype=np.float32)[truth], known, 48, offered, {}, 2.0
     )
     p = np.exp(logits[known] / 2.0)
     p[:, [2, 6]] = 0  # fear and neutral
@@ -32,7 +36,7 @@ def test_temperature_changes_the_confidence_and_not_the_choice():
     rng = np.random.default_rng(3)
     logits = rng.normal(size=(50, 5)).astype(np.float32)
     label = np.eye(5, dtype=np.float32)[rng.integers(0, 5, 50)]
-    args = logits, label, np.ones(50, bool), 48, FIVE, {}
+    args = logits, label, np.ones(50, bool), 48, all_five(50), {}
     plain, hot = Emotion().report(*args), Emotion().report(*args, temperature=4.0)
     assert hot["accuracy"] == plain["accuracy"] and hot["ece"] != plain["ece"]
     assert hot["ece@raw"] == pytest.approx(plain["ece"], rel=1e-5)
@@ -44,7 +48,7 @@ def test_temperature_changes_the_confidence_and_not_the_choice():
 def test_who_is_surest_is_asked_after_temperature():
     logits = np.array([[2.0, 1.9, -9, -9, -9], [1.0, 0, 0, 0, 0]], np.float32)
     label = np.eye(5, dtype=np.float32)[[1, 0]]  # the first is wrong
-    args = logits, label, np.ones(2, bool), 48, FIVE, {}
+    args = logits, label, np.ones(2, bool), 48, all_five(2), {}
     for temperature, accuracy in [(1.0, 0.0), (0.2, 1.0)]:
         found = Emotion().details(*args, temperature)
         assert found["accuracy@coverage_50"] == accuracy
@@ -54,7 +58,7 @@ def test_twins_of_training_faces_are_left_out_of_a_number_of_its_own():
     logits = np.eye(5, dtype=np.float32)[[0, 1, 2, 3]]
     label = np.eye(5, dtype=np.float32)[[0, 1, 2, 4]]
     known = np.array([True, True, False, True])
-    args = logits, label, known, 48, FIVE
+    args = logits, label, known, 48, all_five(4)
     found = Emotion().report(*args, {"twin": np.array([True, False, False, False])})
     assert (found["n"], found["n@notwins"]) == (3, 2)
     assert found["accuracy"] == 2 / 3 and found["accuracy@notwins"] == 0.5
@@ -67,7 +71,7 @@ def test_known_intensity_gives_the_accuracy_by_thirds():
     label = np.eye(5, dtype=np.float32)[[0, 1, 2, 4]]
     known = np.array([True, True, False, True])
     extra = {"intensity": np.array([0.9, 0.5, 0.0, 0.1])}
-    found = Emotion().report(logits, label, known, 48, FIVE, extra)
+    found = Emotion().report(logits, label, known, 48, all_five(4), extra)
     thirds = [found[f"accuracy@{name}"] for name in ("weak", "medium", "strong")]
     assert thirds == [0.0, 1.0, 1.0]
 
@@ -80,10 +84,10 @@ def test_points_are_reported_in_the_96_pixel_frame():
     known[1, 0] = False  # face 1 lacks an eye centre: no ruler there
     output = label + np.array([1.5, 0], np.float32)
     output[1] += 100 * ~known[1, :, None]
-    found = Keypoints().report(output, label, known, 48, (), {})
+    found = Keypoints().report(output, label, known, 48, np.ones((2, 15), bool), {})
     assert found["n"] == 2
     assert found["rmse_px"] == pytest.approx(3 / np.sqrt(2))
     assert found["nme"] == pytest.approx(3 / 30) and found["pck_10"] == 1.0
     output[1, 5] += 50
-    again = Keypoints().report(output, label, known, 48, (), {})
+    again = Keypoints().report(output, label, known, 48, np.ones((2, 15), bool), {})
     assert again["rmse_px"] > 3 and again["nme"] == found["nme"]

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,7 +25,7 @@ from emotion_jax.tasks.classes import Classes
 from emotion_jax.tasks.points import Points
 from emotion_jax.workdir import to_dict
 
-NAMES = {"emotion": FIVE, "keypoints": POINTS}
+SIZES = {"emotion": len(FIVE), "keypoints": len(POINTS)}
 TASKS = {"emotion": {"label_smoothing": 0.1}, "keypoints": {}}
 MODEL = {"name": "resnet", "blocks": (1,), "width": 8, "stem_stride": 4}
 AUGMENT = {"flip": {}, "rotate": {}, "zoom": {}, "translate": {}, "erase": {}}
@@ -73,6 +74,11 @@ def faces(n: int = 40, side: int = 24, seed: int = 0) -> dict:
         "labels": {"emotion": labels, "keypoints": points},
         "known": {"emotion": emotion, "keypoints": known},
     }
+
+
+def offered(n: int, sizes: Mapping[str, int] = SIZES) -> dict:
+    """Whatever a task may name, the source of these faces labels it."""
+    return {name: np.ones((n, size), bool) for name, size in sizes.items()}
 
 
 def make_step(

@@ -28,16 +28,15 @@ def concatenate(splits: list[Split]) -> Split:
     if len(splits) == 1:
         return splits[0]
     extra = set.intersection(*(set(s.extra) for s in splits))
+    columns = [(s.faces, s.rows, s.offered) for s in splits]
+    faces, rows, offered = jax.tree.map(lambda *x: np.concatenate(x), *columns)
     return Split(
         source="+".join(s.source for s in splits),
         path="",
         name="+".join(dict.fromkeys(s.name for s in splits)),
-        faces=jax.tree.map(lambda *x: np.concatenate(x), *(s.faces for s in splits)),
-        rows=np.concatenate([s.rows for s in splits]),
-        names={
-            task: tuple(dict.fromkeys(n for s in splits for n in s.names[task]))
-            for task in splits[0].names
-        },
+        faces=faces,
+        rows=rows,
+        offered=offered,
         extra={k: np.concatenate([s.extra[k] for s in splits]) for k in sorted(extra)},
     )
 

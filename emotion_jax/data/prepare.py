@@ -62,17 +62,17 @@ def prepare(
         labels={name: value[useful] for name, value in labels.items()},
         known={name: value[useful] for name, value in known.items()},
     )
-    names = {task: raw.names.get(task, ()) for task in tasks}
+    offered = {
+        name: np.isin(task.names, raw.names.get(name, task.names))
+        for name, task in tasks.items()
+    }
     return Split(
         source=raw.source,
         path=raw.path,
         name=split,
         faces=faces,
         rows=rows,
-        names={
-            task: tuple(name for name in tasks[task].names if name in there)
-            for task, there in names.items()
-        },
+        offered={name: np.tile(mask, (len(rows), 1)) for name, mask in offered.items()},
         extra={name: value[rows] for name, value in extra.items()},
         labels=raw.trained_as if trained else "original",
         twins=0 if dedupe else int(leaks.sum()),

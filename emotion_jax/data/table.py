@@ -82,7 +82,7 @@ class Split:
     name: str  # the split's name, as asked for
     faces: Faces
     rows: np.ndarray  # int64[n], each face's row in the source, from 0
-    names: dict[str, tuple[str, ...]]  # by task, those that the source has too
+    offered: dict[str, np.ndarray]  # bool[n k] by task: names that its source has
     extra: dict[str, np.ndarray]
     labels: str = "original"  # what its labels are called
     twins: int = 0  # faces of this split that a held-out split has too
@@ -93,5 +93,6 @@ class Split:
 
     def take(self, rows: np.ndarray) -> "Split":
         """The faces at these places of the split, in this order."""
-        faces, extra = jax.tree.map(lambda x: x[rows], (self.faces, self.extra))
-        return dataclasses.replace(self, faces=faces, extra=extra, rows=self.rows[rows])
+        columns = {"faces": self.faces, "rows": self.rows, "offered": self.offered}
+        columns = jax.tree.map(lambda x: x[rows], columns | {"extra": self.extra})
+        return dataclasses.replace(self, **columns)

@@ -29,7 +29,7 @@ class Answers:
 
     @functools.cached_property
     def logits(self) -> Float[np.ndarray, "m k"]:
-        """The logits of the classes that the data has; -inf for others."""
+        """The logits of the classes that the face's source has; -inf for others."""
         return self.answers[0]
 
     @functools.cached_property
@@ -41,9 +41,8 @@ class Answers:
     def answers(self) -> tuple:
         """Logits and labels, as the task gives them."""
         faces, name = self.split.faces, self.name
-        known = faces["known"][name]
-        classes = self.split.names[name]
-        return self.task.answers(self.output, faces["labels"][name], known, classes)
+        label, known = faces["labels"][name], faces["known"][name]
+        return self.task.answers(self.output, label, known, self.split.offered[name])
 
     @functools.cached_property
     def probability(self) -> Float[np.ndarray, "m k"]:

@@ -41,8 +41,8 @@ def draw(
                 axis.plot(*label[known].T, "o", color="#35c759", markersize=2.4)
                 axis.plot(*output.T, "+", color="#ff3b30", markersize=3.6)
             else:
-                seen = output[None], label[None], np.ones(1, bool)
-                logits, _ = task.answers(*seen, split.names[name] or task.names)
+                one, offered = np.ones(1, bool), split.offered[name][i]
+                logits, _ = task.answers(output[None], label[None], one, offered[None])
                 shares = softmax(logits / temperature)[0]
                 guess = shares.argmax()
                 said.append(f"{task.names[guess]} {shares[guess]:.0%}")

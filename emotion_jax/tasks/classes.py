@@ -100,12 +100,12 @@ class Classes(Task):
         label: Float[np.ndarray, "n k"],
         known: Bool[np.ndarray, " n"],
         side: int,
-        classes: tuple[str, ...],
+        offered: Bool[np.ndarray, "n k"],
         extra: Mapping[str, np.ndarray],
         temperature: float = 1.0,
     ) -> scores.Numbers:
         """Every number of a classification, after temperature; @raw is before it."""
-        logits, truth = self.answers(output, label, known, classes)
+        logits, truth = self.answers(output, label, known, offered)
         found = scores.classification(logits / temperature, truth, self.names)
         raw = scores.classification(logits, truth, self.names)
         found |= {f"{key}@raw": raw[key] for key in ("ece", "nll")}
@@ -120,10 +120,10 @@ class Classes(Task):
         return found
 
     def details(
-        self, output, label, known, side: int, classes, extra, temperature: float
+        self, output, label, known, side: int, offered, extra, temperature: float
     ) -> scores.Numbers:
         """What a report has in addition: curves' areas, coverage, every confusion."""
-        logits, truth = self.answers(output, label, known, classes)
+        logits, truth = self.answers(output, label, known, offered)
         return scores.choices(logits / temperature, truth, self.names)
 
     def answers(
@@ -131,11 +131,12 @@ class Classes(Task):
         output: Float[np.ndarray, "n k"],
         label: Float[np.ndarray, "n k"],
         known: Bool[np.ndarray, " n"],
-        classes: tuple[str, ...],
+        offered: Bool[np.ndarray, "n k"],
     ) -> tuple[Float[np.ndarray, "m k"], Int[np.ndarray, " m"]]:
         """Logits and true class of the faces whose class is known.
 
-        A model with more classes than the data is renormalised over the data's.
+        A model with more classes than a face's source is renormalised over those that
+        the source offers.
         """
-        present = np.isin(self.names, classes)
-        return np.where(present, output[known], -np.inf), label[known].argmax(-1)
+        logits = np.where(offered[known], output[known], -np.inf)
+        return logits, label[known].argmax(-1)

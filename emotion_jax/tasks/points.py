@@ -84,7 +84,7 @@ class Points(Task):
         label: Float[np.ndarray, "n p 2"],
         known: Bool[np.ndarray, "n p"],
         side: int,
-        classes: tuple[str, ...],
+        offered: Bool[np.ndarray, "n p"],
         extra: Mapping[str, np.ndarray],
         temperature: float = 1.0,
     ) -> scores.Numbers:

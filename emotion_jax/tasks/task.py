@@ -103,19 +103,19 @@ class Task(abc.ABC):
         label: Float[np.ndarray, "n ..."],
         known: Bool[np.ndarray, "n ..."],
         side: int,
-        classes: tuple[str, ...],
+        offered: Bool[np.ndarray, "n _"],
         extra: Mapping[str, np.ndarray],
         temperature: float = 1.0,
     ) -> Numbers:
         """Every number that training logs, for all faces of a split.
 
         Args:
-          classes: those that the split has.
+          offered: the task's names that each face's source labels.
           extra: the split's further columns.
         """
 
     def details(
-        self, output, label, known, side: int, classes, extra, temperature: float
+        self, output, label, known, side: int, offered, extra, temperature: float
     ) -> Numbers:
         """What a report has in addition, and training does not log."""
         return {}

@@ -17,6 +17,7 @@ from emotion_jax.data.pipeline import (
     batch_indices,
     concatenate,
     make_feed,
+    take,
 )
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
@@ -181,7 +182,7 @@ def labelled(*counts: int, unknown: int = 0) -> Split:
         },
         "known": {"emotion": known, "keypoints": np.ones((n, 15), bool)},
     }
-    return Split("synthetic", "", "train", faces, np.arange(n), tiny.NAMES, {})
+    return Split("synthetic", "", "train", faces, np.arange(n), tiny.offered(n), {})
 
 
 def drawn(train, batch_size, balance, shares, steps) -> list[list[list[int]]]:
@@ -292,20 +293,20 @@ def test_a_class_too_rare_for_the_batch_is_told():
 
 
 def make_split(n: int, **extra) -> Split:
-    rows, names = np.arange(n), {"emotion": ("anger",)}
-    return Split("synthetic", "", "val", tiny.faces(n), rows, names, extra)
+    rows, offered = np.arange(n), tiny.offered(n)
+    return Split("synthetic", "", "val", tiny.faces(n), rows, offered, extra)
 
 
 def test_concatenation_tells_what_it_is_of():
     a, b = make_split(3), make_split(2)
-    names = {"emotion": ("sad", "anger")}
+    rows, some = np.array([7, 4]), {"emotion": np.eye(2, 5, dtype=bool)}
     b = dataclasses.replace(
-        b, source="folder", name="all", rows=np.array([7, 4]), names=names
+        b, source="folder", name="all", rows=rows, offered=b.offered | some
     )
     both = concatenate([a, b])
     assert (both.source, both.name) == ("synthetic+folder", "val+all")
     assert both.rows.tolist() == [0, 1, 2, 7, 4]
-    assert both.names == {"emotion": ("anger", "sad")}
+    assert both.offered["emotion"].sum(1).tolist() == [5, 5, 5, 1, 1]
     assert concatenate([a, a]).name == "val"
 
 
@@ -319,3 +320,14 @@ def test_concatenation_keeps_every_face_and_shared_columns():
     np.testing.assert_array_equal(
         both.faces["labels"]["keypoints"][3:], b.faces["labels"]["keypoints"]
     )
+
+
+def test_what_is_taken_of_a_concatenation_is_as_it_was():
+    a, b = make_split(3, person=np.array(["x", "y", "z"])), make_split(2)
+    some = {"emotion": np.eye(2, 5, dtype=bool)}
+    extra = {"person": np.array(["x", "w"])}
+    b = dataclasses.replace(b, offered=b.offered | some, extra=extra)
+    found = take(concatenate([a, b]), np.array([4, 3]))
+    for field in ("faces", "rows", "offered", "extra"):
+        expected = jax.tree.map(lambda column: column[::-1], getattr(b, field))
+        jax.tree.map(np.testing.assert_array_equal, getattr(found, field), expected)

@@ -294,7 +294,7 @@ def test_seven_classes_for_a_model_of_five():
     assert split.faces["labels"]["emotion"].argmax(axis=1).tolist() == [0, 1, 3, 2, 4]
     assert split.faces["labels"]["emotion"].sum(axis=1).tolist() == [1] * 5
     assert split.faces["known"]["emotion"].all()
-    assert split.names["emotion"] == FIVE and split.name == "all" and len(split) == 5
+    assert split.offered["emotion"].all() and split.name == "all" and len(split) == 5
     assert split.extra["intensity"].tolist() == [0, 0.1, 0.3, 0.4, 0.5]
     assert (split.faces["image"] == raw.image[split.rows]).all()
 
@@ -322,7 +322,7 @@ def test_who_is_shown_goes_with_the_face():
 def test_five_classes_for_a_model_of_seven():
     split = prepare.prepare(make_raw(5, classes=FIVE), "all", {"emotion": EMOTION7}, 4)
     assert split.faces["labels"]["emotion"].argmax(axis=1).tolist() == [0, 1, 4, 3, 5]
-    assert split.names["emotion"] == ("anger", "disgust", "happy", "sad", "surprise")
+    assert split.offered["emotion"].tolist() == [[1, 1, 0, 1, 1, 1, 0]] * 5
 
 
 def test_soft_labels_are_renormalised_over_what_the_model_knows():
@@ -369,9 +369,7 @@ def test_points_move_with_the_resize():
     labels = split.faces["labels"]["keypoints"]
     assert labels[0, :3].tolist() == [[0.5, 0.5], [3.5, 6.5], [0, 0]]
     assert split.faces["known"]["keypoints"][0].tolist() == [True] * 2 + [False] * 13
-    assert split.faces["image"].shape == (1, 8, 8, 1) and split.names == {
-        "keypoints": POINTS
-    }
+    assert split.faces["image"].shape == (1, 8, 8, 1)
     same = prepare.prepare(raw, "all", {"keypoints": KEYPOINTS}, 4)
     assert (same.faces["labels"]["keypoints"] == point[:1]).all()
 
@@ -399,7 +397,9 @@ def test_a_bright_pixel_stays_under_its_point():
 
 def test_a_task_that_the_source_does_not_know_is_zeros():
     tasks = {"emotion": EMOTION, "keypoints": KEYPOINTS}
-    faces = prepare.prepare(make_raw(5, classes=FIVE), "all", tasks, 4).faces
+    split = prepare.prepare(make_raw(5, classes=FIVE), "all", tasks, 4)
+    assert split.offered["keypoints"].all()  # it rules out none of its points
+    faces = split.faces
     assert faces["labels"]["keypoints"].shape == (5, 15, 2)
     assert not faces["labels"]["keypoints"].any()
     assert faces["labels"]["keypoints"].dtype == np.float32

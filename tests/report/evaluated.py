@@ -8,7 +8,7 @@ import numpy as np
 import tiny
 
 from emotion_jax.checkpoint import Meta
-from emotion_jax.data.table import FIVE, POINTS, Split
+from emotion_jax.data.table import FIVE, Split
 from emotion_jax.evaluate import write
 from emotion_jax.evaluator import Evaluator, Restored
 from emotion_jax.sharding import make_mesh
@@ -33,8 +33,8 @@ def restored(sections, temperature=1.5) -> Restored:
 
 def split_of(faces: dict, classes=FIVE, **extra) -> Split:
     rows = np.arange(len(faces["image"]))
-    names = {"emotion": classes, "keypoints": POINTS}
-    return Split("folder", "of/<b>&x.csv", "all", faces, rows, names, extra)
+    offered = tiny.offered(len(rows), tiny.SIZES | {"emotion": len(classes)})
+    return Split("folder", "of/<b>&x.csv", "all", faces, rows, offered, extra)
 
 
 def answers(faces: dict, seed=1) -> dict:

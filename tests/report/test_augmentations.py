@@ -40,7 +40,8 @@ def test_a_draw_moves_the_points_with_the_pixels():
 
 def test_a_configs_sheet_has_the_faces_and_their_draws_below(tmp_path, monkeypatch):
     monkeypatch.setattr(augmentations, "SAMPLES", 2)
-    split = Split("keypoints", "", "all", three(), np.array([4, 5, 9]), tiny.NAMES, {})
+    rows, offered = np.array([4, 5, 9]), tiny.offered(3)
+    split = Split("keypoints", "", "all", three(), rows, offered, {})
     augmentations.draw_faces(tmp_path / "a.png", split, TASKS, {"flip": {}})
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == (4 + 3 * 116, 4 + 3 * 116 + 18)

@@ -35,9 +35,9 @@ def answers_of(*logits: float) -> Answers:
     image = np.zeros((n, 16, 16, 1), np.uint8)
     image += np.arange(n, dtype=np.uint8)[:, None, None, None]
     labels = np.float32([[1, 0]] * n)
-    names = {"emotion": ("a", "b")}
+    offered = {"emotion": np.ones((n, 2), bool)}
     faces = {"image": image, "labels": {"emotion": labels}, "known": {"emotion": known}}
-    split = Split("folder", "a", "all", faces, np.arange(n), names, {})
+    split = Split("folder", "a", "all", faces, np.arange(n), offered, {})
     task = make_tasks({"emotion": {"classes": ("a", "b")}})["emotion"]
     return Answers("emotion", task, split, output, 1.0)
 

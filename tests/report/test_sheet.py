@@ -6,7 +6,7 @@ import tiny
 from matplotlib.figure import Figure
 from PIL import Image
 
-from emotion_jax.data.table import FIVE, Split
+from emotion_jax.data.table import FIVE, SEVEN, Split
 from emotion_jax.report import sheet
 from emotion_jax.tasks import TASKS, make_tasks
 
@@ -15,7 +15,7 @@ def draw(path, n, tasks, points_at=None):
     """Draws n faces of one gray; returns the picture's pixels."""
     faces = tiny.faces(n)
     faces["image"][:] = 128
-    split = Split("synthetic", "", "val", faces, np.arange(n), tiny.NAMES, {})
+    split = Split("synthetic", "", "val", faces, np.arange(n), tiny.offered(n), {})
     outputs = {
         "emotion": faces["labels"]["emotion"] * 3,
         "keypoints": faces["labels"]["keypoints"],
@@ -73,7 +73,7 @@ def titles(monkeypatch):
     "classes, title",
     [
         (FIVE, "happy 40%"),  # e / (e + 4): fear is none of the file's classes
-        ((), "fear 92%"),  # a file of points alone: e^4.5 / (e^4.5 + e + 5)
+        (SEVEN, "fear 92%"),  # e^4.5 / (e^4.5 + e + 5)
     ],
 )
 def test_shares_are_after_temperature_and_of_the_files_classes(
@@ -81,8 +81,9 @@ def test_shares_are_after_temperature_and_of_the_files_classes(
 ):
     faces, happy = tiny.faces(2), np.eye(7, dtype=np.float32)[[3, 3]]
     faces["labels"]["emotion"] = happy
-    faces["known"]["emotion"] = np.array([bool(classes), False])
-    split = Split("folder", "", "all", faces, np.arange(2), {"emotion": classes}, {})
+    faces["known"]["emotion"] = np.array([classes == FIVE, False])
+    offered = {"emotion": np.tile(np.isin(SEVEN, classes), (2, 1))}
+    split = Split("folder", "", "all", faces, np.arange(2), offered, {})
     outputs = {"emotion": 2 * happy + 9 * np.eye(7, dtype=np.float32)[[2, 2]]}
     tasks = make_tasks({"emotion": {"classes": 7}})
     sheet.draw(tmp_path / "faces.png", split, outputs, tasks, temperature=2.0)
@@ -95,8 +96,8 @@ def test_every_class_task_is_told(tmp_path, titles, monkeypatch):
     faces, tasks = tiny.faces(1), {"emotion": {"classes": names}, "gender": {}}
     faces["labels"] = {"emotion": eye[:1], "gender": eye[:1]}
     faces["known"] = {name: np.ones(1, bool) for name in tasks}
-    both = dict.fromkeys(tasks, names)
-    split = Split("folder", "", "all", faces, np.arange(1), both, {})
+    offered = tiny.offered(1, dict.fromkeys(tasks, 2))
+    split = Split("folder", "", "all", faces, np.arange(1), offered, {})
     outputs = {"emotion": eye[1:] * 99, "gender": eye[:1] * 99}
     sheet.draw(tmp_path / "faces.png", split, outputs, make_tasks(tasks))
     assert titles[0] == "man 100%\nnot woman\nwoman 100%"
@@ -105,7 +106,8 @@ def test_every_class_task_is_told(tmp_path, titles, monkeypatch):
 def test_a_class_may_be_called_anything(tmp_path, titles):
     faces, names = tiny.faces(1), ("$5_$", "calm")
     faces["labels"]["emotion"] = np.eye(2, dtype=np.float32)[:1]
-    split = Split("folder", "", "all", faces, np.arange(1), {"emotion": names}, {})
+    offered = tiny.offered(1, {"emotion": 2})
+    split = Split("folder", "", "all", faces, np.arange(1), offered, {})
     outputs = {"emotion": np.array([[99, 0]], np.float32)}
     tasks = make_tasks({"emotion": {"classes": names}})
     sheet.draw(tmp_path / "faces.png", split, outputs, tasks)
