@@ -84,3 +84,40 @@ def whole(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "whole"
     train_and_evaluate(tiny.config(), workdir)
     return workdir
+
+
+@pytest.fixture(scope="session")
+def nets(tmp_path_factory):
+    """Untrained: one of both tasks, and two specialists of other sides."""
+    import tiny
+
+    root = tmp_path_factory.mktemp("nets")
+    return {
+        "both": str(tiny.untrained(root / "both")),
+        "emotion": str(tiny.untrained(root / "e", {"emotion": {}}, 16)),
+        "points": str(tiny.untrained(root / "k", {"keypoints": {}}, 20)),
+    }
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory):
+    """The files of write_csv: 12 synthetic faces."""
+    from emotion_jax.data.write_csv import write_csv
+
+    folder = tmp_path_factory.mktemp("faces")
+    write_csv(folder, faces=12)
+    return folder
+
+
+@pytest.fixture
+def contest(tmp_path, faces):
+    """Kaggle's test.csv of the first two faces, ids 5 and 9, and a lookup table."""
+    lines = (faces / "keypoints.csv").read_text().splitlines()[1:3]
+    pixels = [line.split(",")[-1] for line in lines]
+    rows = [f"{n},{row}" for n, row in zip((5, 9), pixels, strict=True)]
+    (tmp_path / "test.csv").write_text("\n".join(["ImageId,Image", *rows]))
+    (tmp_path / "ask.csv").write_text(
+        "RowId,ImageId,FeatureName,Location\n"
+        "1,9,nose_tip_y,\n2,5,left_eye_center_x,\n3,9,nose_tip_x,\n"
+    )
+    return tmp_path

@@ -1,6 +1,5 @@
 """Laws of predict: the evaluator's own outputs, by photo and row; bad inputs told."""
 
-import csv
 import dataclasses
 import json
 import shutil
@@ -12,39 +11,19 @@ import numpy as np
 import pytest
 import tiny
 from PIL import Image
+from predicting import predicted
 
 from emotion_jax import evaluate, predict
 from emotion_jax.cli import run
 from emotion_jax.data import keypoints
 from emotion_jax.data.table import FIVE, POINTS
-from emotion_jax.data.write_csv import write_csv
 from emotion_jax.evaluator import restore
 from emotion_jax.inference import Answer, Predictions
-from emotion_jax.photo.detect import Found
 from emotion_jax.photo.inputs import Crop
 from emotion_jax.tasks import TASKS
 
 COORDINATES = list(keypoints.COORDINATES)
 BOX = ["image", "face_x", "face_y", "face_width", "face_height"]
-
-
-@pytest.fixture(scope="module")
-def nets(tmp_path_factory):
-    """Untrained: one of both tasks, and two specialists of other sides."""
-    root = tmp_path_factory.mktemp("nets")
-    return {
-        "both": str(tiny.untrained(root / "both")),
-        "emotion": str(tiny.untrained(root / "e", {"emotion": {}}, 16)),
-        "points": str(tiny.untrained(root / "k", {"keypoints": {}}, 20)),
-    }
-
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory):
-    """The files of write_csv: 12 synthetic faces."""
-    folder = tmp_path_factory.mktemp("faces")
-    write_csv(folder, faces=12)
-    return folder
 
 
 @pytest.fixture
@@ -56,16 +35,6 @@ def photos(tmp_path):
         noise = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
         Image.fromarray(noise).save(folder / name)
     return folder
-
-
-def predicted(out: Path, *args) -> list[dict]:
-    assert run(predict.main, [*map(str, args), "--out", str(out)]) == 0
-    return rows_of(out / "predictions.csv")
-
-
-def rows_of(file: Path) -> list[dict]:
-    with open(file) as opened:
-        return list(csv.DictReader(opened))
 
 
 def numbers(rows: list[dict], names) -> np.ndarray:
@@ -380,137 +349,6 @@ def test_an_input_without_a_name_is_a_mistake(nets, tmp_path, capsys):
     out = str(tmp_path / "out")
     assert run(predict.main, ["", "--checkpoint", nets["both"], "--out", out]) == 2
     assert "a photo, folder or CSV is empty" in capsys.readouterr().err
-
-
-# What the lookup table asks for: of which row, and which coordinate.
-ASKED = [(1, "nose_tip_y"), (0, "left_eye_center_x"), (1, "nose_tip_x")]
-
-
-@pytest.fixture
-def contest(tmp_path, faces):
-    """Kaggle's test.csv of the first two faces, ids 5 and 9, and a lookup table."""
-    lines = (faces / "keypoints.csv").read_text().splitlines()[1:3]
-    pixels = [line.split(",")[-1] for line in lines]
-    rows = [f"{n},{row}" for n, row in zip((5, 9), pixels, strict=True)]
-    (tmp_path / "test.csv").write_text("\n".join(["ImageId,Image", *rows]))
-    (tmp_path / "ask.csv").write_text(
-        "RowId,ImageId,FeatureName,Location\n"
-        "1,9,nose_tip_y,\n2,5,left_eye_center_x,\n3,9,nose_tip_x,\n"
-    )
-    return tmp_path
-
-
-def submitted(contest, *args) -> list[float]:
-    """Each row's Location."""
-    table = contest / "ask.csv"
-    predicted(contest / "out", contest / "test.csv", "--submission", table, *args)
-    answers = rows_of(contest / "out" / "submission.csv")
-    assert [answer["RowId"] for answer in answers] == ["1", "2", "3"]
-    return [float(answer["Location"]) for answer in answers]
-
-
-def test_a_submission_answers_each_row_of_the_lookup_table(nets, contest):
-    found = submitted(contest, "--checkpoint", nets["points"])
-    rows = rows_of(contest / "out" / "predictions.csv")
-    assert [row["image"].split(":")[-1] for row in rows] == ["5", "9"]
-    expected = [np.clip(float(rows[i][name]), 0, 96) for i, name in ASKED]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-def test_an_answer_lies_in_the_image_wherever_its_face_lies(nets, contest):
-    found = submitted(contest, "--checkpoint", nets["points"], "--faces=60,50,20,20")
-    rows = rows_of(contest / "out" / "predictions.csv")
-    expected = [float(rows[i][name]) for i, name in ASKED]
-    assert 20 < min(expected) and max(expected) < 96
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-@pytest.fixture
-def detected(monkeypatch):
-    """What the detector finds in each image, to be filled with lists of corners."""
-    found = []
-
-    def find(photo):
-        points = np.zeros((6, 2), np.float32)
-        corners = [np.array(c, np.float32) for c in found.pop(0)]
-        return [Found(c, points, 0.9 - 0.1 * i) for i, c in enumerate(corners)]
-
-    monkeypatch.setattr("emotion_jax.photo.detect.find", find)
-    monkeypatch.setattr("emotion_jax.photo.detect.check", lambda: None)
-    return found
-
-
-SURE, LESS = [[30, 30], [80, 80]], [[10, 10], [40, 40]]
-
-
-def test_the_surest_face_of_an_image_is_the_answer(nets, contest, detected):
-    args = ["--checkpoint", nets["points"], "--faces", "detect"]
-    detected += [[SURE], [SURE]]
-    expected = submitted(contest, *args)
-    detected += [[SURE, LESS], [SURE, LESS]]
-    assert submitted(contest, *args) == expected
-
-
-def test_an_image_without_a_face_is_told_before_anything_is_written(
-    nets, contest, detected, capsys
-):
-    detected += [[SURE], []]
-    args = [contest / "test.csv", "--checkpoint", nets["points"], "--faces", "detect"]
-    args += ["--submission", contest / "ask.csv", "--out", contest / "out"]
-    assert run(predict.main, list(map(str, args))) == 2
-    sentence = "asks for ImageId 9, which has no prediction (no face found); --faces wh"
-    assert sentence in capsys.readouterr().err and not (contest / "out").exists()
-
-
-@pytest.mark.parametrize("same", [False, True])
-def test_an_image_of_two_rows_is_told_before_anything_is_written(
-    nets, contest, capsys, same
-):
-    files = [contest / "test.csv", contest / "more.csv"]
-    head, *rows = files[0].read_text().splitlines()
-    if same:
-        files[0].write_text("\n".join([head, *rows, rows[0]]))
-        there = f"{files[0]}, row 1, and {files[0]}, row 3,"
-    else:
-        files[1].write_text("\n".join([head, rows[0]]))
-        there = f"{files[0]}, row 1, and {files[1]}, row 1,"
-    args = [*files[: 2 - same], "--checkpoint", nets["points"]]
-    args += ["--submission", contest / "ask.csv", "--out", contest / "out"]
-    assert run(predict.main, list(map(str, args))) == 2
-    sentence = f"asks for ImageId 5, which both {there} have"
-    assert sentence in capsys.readouterr().err and not (contest / "out").exists()
-
-
-@pytest.mark.parametrize(
-    "net, sentence",
-    [("points", "rows below the header"), ("emotion", "no --checkpoint given was")],
-)
-def test_a_lookup_table_without_rows_is_told(nets, contest, net, sentence, capsys):
-    (contest / "ask.csv").write_text("RowId,ImageId,FeatureName,Location\n")
-    args = [contest / "test.csv", "--checkpoint", nets[net], "--out", contest / "out"]
-    args += ["--submission", contest / "ask.csv"]
-    assert run(predict.main, list(map(str, args))) == 2
-    assert sentence in capsys.readouterr().err and not (contest / "out").exists()
-
-
-@pytest.mark.parametrize(
-    "net, old, new, sentence",
-    [
-        ("points", "1,9,", "1,8,", "asks for ImageId 8, which none of the CSVs"),
-        ("points", "nose_tip_x", "nose_tip_z", "line 4: the network knows no"),
-        ("points", "FeatureName", "Feature", "got no FeatureName"),
-        ("emotion", "", "", "asks for keypoints, which no --checkpoint given was"),
-    ],
-)
-def test_a_lookup_table_that_cannot_be_answered_is_told(
-    nets, contest, net, old, new, sentence, capsys
-):
-    ask = contest / "ask.csv"
-    ask.write_text(ask.read_text().replace(old, new))
-    args = [str(contest / "test.csv"), "--checkpoint", nets[net], "--submission"]
-    args += [str(ask), "--out", str(contest / "out")]
-    assert run(predict.main, args) == 2
-    assert sentence in capsys.readouterr().err and not (contest / "out").exists()
 
 
 def test_of_many_failures_ten_are_named_and_the_others_counted():

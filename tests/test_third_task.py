@@ -1,6 +1,5 @@
 """README's promise: a task is a subclass of Classes or Points, and a line in TASKS."""
 
-import csv
 import dataclasses
 import json
 
@@ -9,8 +8,9 @@ import onnx
 import pytest
 import tiny
 from PIL import Image
+from predicting import predicted
 
-from emotion_jax import data, evaluate, explore, export, predict, tasks, train
+from emotion_jax import data, evaluate, explore, export, tasks, train
 from emotion_jax.cli import run
 from emotion_jax.data import synthetic
 from emotion_jax.data.table import FIVE
@@ -64,10 +64,7 @@ def test_it_is_trained_and_evaluated(four, tmp_path):
 def test_it_is_predicted_by_its_name(four, tmp_path):
     Image.fromarray(synthetic.read(faces=10).image[0, ..., 0]).save(tmp_path / "a.png")
     out = tmp_path / "out"
-    args = ["--checkpoint", four, "--faces", "whole", "--out", str(out)]
-    assert run(predict.main, [*args, str(tmp_path / "a.png")]) == 0
-    with open(out / "predictions.csv") as file:
-        (row,) = csv.DictReader(file)
+    (row,) = predicted(out, tmp_path / "a.png", "--checkpoint", four, "--faces=whole")
     assert row["gender"] in tiny.Gender.names and row["emotion"]
     shares = [float(row[f"p_gender_{name}"]) for name in tiny.Gender.names]
     assert sum(shares) == pytest.approx(1, abs=1e-3)

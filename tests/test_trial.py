@@ -68,7 +68,7 @@ def test_a_seed_draws_the_parameters_and_the_order_of_the_faces(trial):
 
 def test_weights_level_the_classes_that_batches_have(train, trial):
     labels = np.concatenate([s.faces["labels"]["emotion"] for s in train.values()])
-    rows = np.concatenate([trial.tables.order(step)["row"] for step in range(400)])
+    rows = np.concatenate([trial.feed.order(step)["row"] for step in range(400)])
     found = labels[rows].mean(0) * trial.tasks["emotion"].class_weights
     np.testing.assert_allclose(found, 1 / 5, rtol=0.02)
 

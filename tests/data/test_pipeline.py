@@ -17,7 +17,6 @@ from emotion_jax.data.pipeline import (
     batch_indices,
     concatenate,
     make_feed,
-    take,
 )
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
@@ -327,7 +326,7 @@ def test_what_is_taken_of_a_concatenation_is_as_it_was():
     some = {"emotion": np.eye(2, 5, dtype=bool)}
     extra = {"person": np.array(["x", "w"])}
     b = dataclasses.replace(b, offered=b.offered | some, extra=extra)
-    found = take(concatenate([a, b]), np.array([4, 3]))
+    found = concatenate([a, b]).take(np.array([4, 3]))
     for field in ("faces", "rows", "offered", "extra"):
         expected = jax.tree.map(lambda column: column[::-1], getattr(b, field))
         jax.tree.map(np.testing.assert_array_equal, getattr(found, field), expected)
