@@ -37,12 +37,13 @@ class Meta:
     config: dict
     names: dict[str, tuple[str, ...]]  # each task's classes or points
     side: int
-    temperature: float = 1.0  # fitted on val, with this step's parameters
+    # Each class task's, fitted on val with this step's parameters.
+    temperature: Mapping[str, float] = dataclasses.field(default_factory=dict)
     data: tuple[str, ...] = ()  # what it was trained and validated on, in words
     format_version: int = FORMAT_VERSION
 
-    def after(self, temperature: float) -> "Meta":
-        """A copy with this temperature."""
+    def after(self, temperature: Mapping[str, float]) -> "Meta":
+        """A copy with these temperatures."""
         return dataclasses.replace(self, temperature=temperature)
 
 
@@ -360,7 +361,12 @@ def as_meta(fields: dict, folder: Path) -> Meta:
             f"emotion_jax reads up to {FORMAT_VERSION}: upgrade it"
         )
     fields["names"] = {task: tuple(names) for task, names in fields["names"].items()}
-    fields["data"] = tuple(fields.get("data", ()))  # older checkpoints lack it
+    # Older checkpoints lack these, or have one temperature for all tasks.
+    fields["data"] = tuple(fields.get("data", ()))
+    fitted = fields.get("temperature", {})
+    if not isinstance(fitted, dict):
+        fitted = dict.fromkeys(fields["names"], fitted)
+    fields["temperature"] = dict.fromkeys(fields["names"], 1.0) | fitted
     return Meta(**fields)
 
 

@@ -50,7 +50,7 @@ class Teacher:
         answer = answer[self.name][:, jnp.array(self.places)]
         if self.kind == "points":
             return (answer + 0.5) * (side / self.side) - 0.5
-        return answer / self.temperature
+        return answer / self.temperature[self.name]
 
 
 def load(tasks: Mapping[str, Task], mesh: Mesh) -> Partial:

@@ -36,9 +36,10 @@ class Evaluator:
         model: Mapping,
         mesh: Mesh,
         batch_size: int = 512,
-        temperature: float = 1.0,
+        temperature: Mapping[str, float] = {},
     ):
-        self.tasks, self.mesh, self.temperature = tasks, mesh, temperature
+        self.tasks, self.mesh = tasks, mesh
+        self.temperature = {**dict.fromkeys(tasks, 1.0), **temperature}
         self.batch_size = -(-batch_size // mesh.size) * mesh.size
         self.network = make_network(tasks, **{**model, "dtype": "float32"})
         self.eval_step = make_eval_step(self.network, mesh)
@@ -67,12 +68,12 @@ class Evaluator:
         return views.average(partial(self.run, variables), self.tasks, image, off)
 
     def report(
-        self, outputs: Outputs, split: Split, temperature: float | None = None
+        self, outputs: Outputs, split: Split, temperature: Mapping[str, float] = {}
     ) -> Numbers:
         """Every number that training logs, by `task/name`."""
-        found, temperature = {}, temperature or self.temperature
+        found, temperature = {}, {**self.temperature, **temperature}
         for name, task in self.tasks.items():
-            numbers = task.report(*arguments(name, outputs, split), temperature)
+            numbers = task.report(*arguments(name, outputs, split), temperature[name])
             found |= {f"{name}/{key}": value for key, value in numbers.items()}
         return found
 
@@ -83,23 +84,24 @@ class Evaluator:
 
             def numbers(rows, name=name, task=task) -> Numbers:
                 args = arguments(name, outputs, split, rows)
-                return task.report(*args, self.temperature)
+                return task.report(*args, self.temperature[name])
 
             known = split.faces["known"][name].reshape(len(split), -1).any(-1)
-            args = *arguments(name, outputs, split), self.temperature
+            args = *arguments(name, outputs, split), self.temperature[name]
             mine = task.details(*args)
             mine |= intervals(numbers, np.flatnonzero(known), person)
             found |= {f"{name}/{key}": value for key, value in mine.items()}
         return found
 
-    def fit_temperature(self, outputs: Outputs, split: Split) -> float:
-        """One for all class tasks, fitted on their faces in this split; 1 if none."""
-        answers = []
+    def fit_temperature(self, outputs: Outputs, split: Split) -> dict[str, float]:
+        """Each class task's, fitted on its faces in this split."""
+        found = {}
         for name, task in self.tasks.items():
             if task.kind == "classes":
                 output, label, known, _, offered, _ = arguments(name, outputs, split)
-                answers.append(task.answers(output, label, known, offered))
-        return fit_temperature(answers)
+                answers = task.answers(output, label, known, offered)
+                found[name] = fit_temperature(*answers)
+        return found
 
 
 def arguments(
@@ -139,8 +141,8 @@ class Validation:
         """Whether to evaluate: at its cadence, and at the end of the run."""
         return step % self.every == 0 or step == self.last
 
-    def numbers(self, variables: dict) -> tuple[Numbers, float]:
-        """Numbers on `val` after the temperature fitted there, and that temperature.
+    def numbers(self, variables: dict) -> tuple[Numbers, dict[str, float]]:
+        """Numbers on `val` after the temperatures fitted there, and these.
 
         So calibration looks a little better here than elsewhere; @raw is before it.
         """

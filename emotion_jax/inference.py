@@ -140,7 +140,8 @@ class Model:
         for name, task in restored.tasks.items():
             values = outputs[name]
             if task.kind == "classes":
-                values = softmax(values / restored.meta.temperature).astype(np.float32)
+                values = softmax(values / restored.meta.temperature[name])
+                values = values.astype(np.float32)
             else:
                 values = (values + 0.5) * scale - 0.5
             answers[name] = Answer(task.kind, task.names, values)

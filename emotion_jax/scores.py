@@ -1,7 +1,5 @@
 """The numbers of a report, from arrays: NumPy and scikit-learn, float64, no JAX."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -167,26 +165,19 @@ def choices(
 
 
 def fit_temperature(
-    answers: Sequence[tuple[Float[np.ndarray, "_ _"], Int[np.ndarray, " _"]]],
+    logits: Float[np.ndarray, "n k"], truth: Int[np.ndarray, " n"]
 ) -> float:
-    """The divisor of logits that minimises NLL (Guo et al. 2017, 4.2); 1 without faces.
-
-    Args:
-      answers: for each class task, its faces' logits and their true classes.
-    """
+    """The divisor of logits that minimises NLL (Guo et al. 2017, 4.2); 1 if no face."""
     from scipy.optimize import minimize_scalar  # scipy takes a while to import
     from scipy.special import logsumexp
 
-    answers = [(z.astype(np.float64), true[:, None]) for z, true in answers if len(z)]
-    if not answers:
+    if not len(logits):
         return 1.0
+    logits, truth = logits.astype(np.float64), truth[:, None]
 
     def nll(log_temperature: float) -> float:
-        scaled = [(z / np.exp(log_temperature), true) for z, true in answers]
-        return sum(
-            logsumexp(z, axis=-1).sum() - np.take_along_axis(z, true, -1).sum()
-            for z, true in scaled
-        )
+        z = logits / np.exp(log_temperature)
+        return logsumexp(z, axis=-1).sum() - np.take_along_axis(z, truth, -1).sum()
 
     ends = np.log([COLDEST, HOTTEST])
     found = minimize_scalar(nll, bounds=ends, method="bounded", options={"xatol": 1e-8})

@@ -113,10 +113,10 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
             if not (validation.due(now) or checkpoints.due(now) or stop):
                 continue
             log.flush()  # raises on a loss that is not finite, before it is saved
-            # Not at a signal, which leaves no time: the last temperature stays.
+            # Not at a signal, which leaves no time: the last temperatures stay.
             if validation.due(now) or now == plan.stop:
-                values, temperature = validation.numbers(state.variables())
-                meta = meta.after(temperature)
+                values, temperatures = validation.numbers(state.variables())
+                meta = meta.after(temperatures)
             if due := validation.due(now):
                 log.evaluation(now, values)
             checkpoints.save(state, meta, values if due else None)

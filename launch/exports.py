@@ -77,7 +77,7 @@ def tempered(outputs: Outputs, restored: Restored) -> Outputs:
     for name, task in restored.tasks.items():
         if task.kind == "classes":
             answers[f"{name}_logits"] = outputs[name]
-            answers[name] = softmax(outputs[name] / restored.meta.temperature)
+            answers[name] = softmax(outputs[name] / restored.meta.temperature[name])
     return answers
 
 

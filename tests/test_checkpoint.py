@@ -147,24 +147,29 @@ def test_a_checkpoint_says_what_it_is(tmp_path):
     save(tmp_path, {3: None})
     found = checkpoint.load_meta(checkpoint.candidates(str(tmp_path))[0])
     assert found == Meta({"seed": 0, "b": [1, 2]}, {"emotion": ("sad", "happy")}, 24)
-    assert found.temperature == 1.0 and found.format_version == 1
-    assert found.after(1.5) == dataclasses.replace(found, temperature=1.5)
+    assert found.temperature == {} and found.format_version == 1
+    fitted = {"emotion": 1.5}
+    assert found.after(fitted) == dataclasses.replace(found, temperature=fitted)
 
 
-def test_the_temperature_and_the_data_come_back_and_older_ones_have_none(tmp_path):
-    meta = dataclasses.replace(META, temperature=0.1 + 0.2, data=("train: a", "b"))
+def test_the_temperatures_and_the_data_come_back_and_older_ones_are_read(tmp_path):
+    fitted = {"emotion": 0.1 + 0.2}
+    meta = dataclasses.replace(META, temperature=fitted, data=("train: a", "b"))
     keep = {"every": 3, "keep": 2, "best": "emotion/accuracy"}
     with Checkpoints(tmp_path, PLAN, **keep) as made:
         made.save(state(3), meta, None)
     folder = tmp_path / "checkpoints" / "3"
     found = checkpoint.load_meta(folder)
-    assert (found.temperature, found.data) == (0.1 + 0.2, ("train: a", "b"))
+    assert (found.temperature, found.data) == (fitted, ("train: a", "b"))
     file = folder / "meta" / "metadata"
     fields = json.loads(file.read_text())
+    fields["temperature"] = 1.5  # one for all tasks
+    file.write_text(json.dumps(fields))
+    assert checkpoint.load_meta(folder).temperature == {"emotion": 1.5}
     del fields["data"], fields["temperature"]
     file.write_text(json.dumps(fields))
     found = checkpoint.load_meta(folder)
-    assert (found.temperature, found.data) == (1.0, ())
+    assert (found.temperature, found.data) == ({"emotion": 1.0}, ())
 
 
 def test_a_newer_format_is_a_mistake(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Laws of the Evaluator: each face once, one temperature, what mirroring changes."""
+"""Laws of the Evaluator: each face once, temperatures, what mirroring changes."""
 
 import jax
 import numpy as np
@@ -47,7 +47,7 @@ def test_a_run_is_evaluated_at_its_cadence_and_at_its_end(whole):
     assert [step for step in range(1, 11) if validation.due(step)] == [4, 8, 10]
 
 
-def test_one_temperature_serves_all_tasks_of_classes():
+def test_each_task_of_classes_has_a_temperature_of_its_own():
     task = make_tasks({"emotion": {}})["emotion"]
     evaluator = Evaluator({"emotion": task}, tiny.MODEL, make_mesh())
     evaluator.tasks = {"first": task, "second": task}
@@ -60,14 +60,12 @@ def test_one_temperature_serves_all_tasks_of_classes():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(40, 5)) + table["labels"]["emotion"]
     outputs = {"first": logits, "second": 3 * logits}
-    found = evaluator.fit_temperature(outputs, split)
-    alone = [
-        evaluator.fit_temperature(dict.fromkeys(outputs, output), split)
-        for output in outputs.values()
-    ]
-    assert alone[1] == pytest.approx(3 * alone[0], rel=1e-4)
-    assert alone[0] < found < alone[1]
-    assert evaluator.report(outputs, split, found)["second/temperature"] == found
+    fitted = evaluator.fit_temperature(outputs, split)
+    assert fitted["second"] == pytest.approx(3 * fitted["first"], rel=1e-4)
+    found = evaluator.report(outputs, split, fitted)
+    assert found["first/temperature"] == fitted["first"] != fitted["second"]
+    assert found["first/nll"] == pytest.approx(found["second/nll"])
+    assert found["first/nll@raw"] < found["second/nll@raw"]
 
 
 @pytest.fixture

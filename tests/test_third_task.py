@@ -55,6 +55,7 @@ def test_it_is_trained_and_evaluated(four, tmp_path):
     found = tiny.metrics_of(tmp_path)
     assert found["gender/n"] == found["ears/n"] == found["emotion/n"] == 6
     assert 0 <= found["gender/recall/man"] <= 1
+    assert found["gender/temperature"] != found["emotion/temperature"]
     assert found["ears/rmse_px/left_ear"] > 0
     assert found["ears/nme"] < found["keypoints/nme"]  # in a longer unit
     page = (tmp_path / "report.html").read_text()
@@ -86,4 +87,5 @@ def test_it_is_exported(four, tmp_path):
     told = {entry.key: entry.value for entry in model.metadata_props}
     names = {"emotion": list(FIVE), "gender": list(tiny.Gender.names)}
     assert json.loads(told["classes"]) == names
+    assert json.loads(told["temperature"]).keys() == names.keys()
     assert {out.name for out in model.graph.output} >= {"gender", "ears", "keypoints"}

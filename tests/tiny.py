@@ -150,7 +150,7 @@ def untrained(workdir: Path, tasks: dict = TASKS, side: int = 24) -> Path:
         lambda path, x: jax.device_put(draw(path, x).astype(x.dtype), x.sharding), like
     )
     names = {name: task.names for name, task in tasks.items()}
-    meta = checkpoint.Meta(to_dict(made), names, side, temperature=1.5)
+    meta = checkpoint.Meta(to_dict(made), names, side, dict.fromkeys(names, 1.5))
     with checkpoint.Checkpoints(
         workdir, plan, every=1, keep=1, best="emotion/accuracy"
     ) as checkpoints:

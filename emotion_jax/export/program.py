@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -41,34 +41,41 @@ class Program:
         return jaxpr, {name: answers[name].shape for name in sorted(answers)}
 
 
-def names(restored: Restored, kind: str) -> str:
-    """The names of the task of a kind as a JSON list; of several, a list by task."""
-    found = {n: t.names for n, t in restored.tasks.items() if t.kind == kind}
-    return json.dumps(found if len(found) > 1 else next(iter(found.values()), ()))
+def names(restored: Restored, kind: str) -> dict[str, tuple[str, ...]]:
+    """The names of the classes or points of each task of a kind."""
+    return {n: task.names for n, task in restored.tasks.items() if task.kind == kind}
+
+
+def told(by_task: Mapping[str, Any], none: Any) -> str:
+    """JSON of what the only task has; of several, by task; of none, `none`."""
+    found = by_task if len(by_task) > 1 else next(iter(by_task.values()), none)
+    return json.dumps(found)
 
 
 def make_program(restored: Restored) -> Program:
     """The restored network in float32, from raw gray levels to probabilities."""
     network, meta = restored.evaluator.network, restored.meta
     variables = jax.device_get(restored.variables)
-    kinds = {name: task.kind for name, task in restored.tasks.items()}
+    classes, points = (names(restored, kind) for kind in ("classes", "points"))
+    temperature = {name: meta.temperature[name] for name in classes}
 
     def forward(image: UInt8[Array, "n h w 1"]) -> dict:
         answers = {}
         for name, output in step.forward(network, variables, image).items():
-            if kinds[name] == "classes":
-                answers[name] = jax.nn.softmax(output / meta.temperature)
+            if name in classes:
+                answers[name] = jax.nn.softmax(output / temperature[name])
                 answers[f"{name}_logits"] = output
             else:
                 answers[name] = output
         return answers
 
-    metadata = {kind: names(restored, kind) for kind in ("classes", "points")} | {
+    metadata = {
+        "classes": told(classes, []),
+        "points": told(points, []),
         "side": str(meta.side),
-        "temperature": str(meta.temperature),
+        "temperature": told(temperature, 1.0),
         "format_version": str(meta.format_version),
         "preprocessing": PREPROCESSING.format(side=meta.side),
         "emotion_jax": __version__,
     }
-    points = tuple(name for name, kind in kinds.items() if kind == "points")
-    return Program(forward, meta.side, points, metadata)
+    return Program(forward, meta.side, tuple(points), metadata)

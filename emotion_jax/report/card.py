@@ -71,8 +71,8 @@ def card(restored: Restored, found: Results) -> str:
         "Recipe": [f"Seed {config['seed']}{start}.", "\n".join(recipe)],
         "Results": [part for one in found for part in measured(tasks, *one)],
         "Calibration": [
-            (UNCALIBRATED if meta.temperature == 1 else CALIBRATED).format(
-                temperature=written(f"{name}/temperature", meta.temperature),
+            (UNCALIBRATED if meta.temperature[name] == 1 else CALIBRATED).format(
+                temperature=written(f"{name}/temperature", meta.temperature[name]),
                 after=written(f"{name}/ece", numbers[f"{name}/ece"]),
                 before=written(f"{name}/ece", numbers[f"{name}/ece@raw"]),
                 where=plain(describe(split)),

@@ -32,7 +32,7 @@ def page(
         if not told.value("n"):
             continue
         if task.kind == "classes":
-            temperature = restored.meta.temperature
+            temperature = restored.meta.temperature[name]
             answers = Answers(name, task, split, outputs[name], temperature)
             network, variables = restored.evaluator.network, restored.variables
             parts |= classes.parts(folder, answers, told, network, variables)

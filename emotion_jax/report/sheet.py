@@ -19,7 +19,7 @@ def draw(
     split: Split,
     outputs: Mapping,
     tasks: Mapping[str, Task],
-    temperature: float = 1.0,
+    temperature: Mapping[str, float] = {},
 ) -> None:
     """Draws evenly spaced faces of a split: true points, predicted points, classes."""
     from matplotlib.figure import Figure  # import it only when drawing
@@ -43,7 +43,7 @@ def draw(
             else:
                 one, offered = np.ones(1, bool), split.offered[name][i]
                 logits, _ = task.answers(output[None], label[None], one, offered[None])
-                shares = softmax(logits / temperature)[0]
+                shares = softmax(logits / temperature.get(name, 1.0))[0]
                 guess = shares.argmax()
                 said.append(f"{task.names[guess]} {shares[guess]:.0%}")
                 if known and guess != label.argmax():

@@ -65,7 +65,7 @@ def make(name: str) -> Restored:
         variables = variables | {"batch_stats": stats}
     names = {task: made.names for task, made in tasks.items()}
     config = {"data": {"side": side, "sources": {"synthetic": {"faces": 60}}}}
-    meta = Meta(config, names, side, temperature=1.5)
+    meta = Meta(config, names, side, dict.fromkeys(names, 1.5))
     return Restored(Path(name), meta, tasks, variables, evaluator)
 
 

@@ -20,13 +20,13 @@ DATA = ("train: faces|<i>.csv, split train, 32 faces", "val: faces, split val, 4
 
 def restored(sections, temperature=1.5) -> Restored:
     """A checkpoint of random numbers that knows these tasks."""
-    tasks = make_tasks(sections)
+    tasks, fitted = make_tasks(sections), dict.fromkeys(sections, temperature)
     made = tiny.config()
     made.tasks = sections
-    evaluator = Evaluator(tasks, tiny.MODEL, make_mesh(), temperature=temperature)
+    evaluator = Evaluator(tasks, tiny.MODEL, make_mesh(), temperature=fitted)
     variables = by_hand.variables(evaluator.network, jnp.zeros((1, 24, 24, 1)))
     names = {name: task.names for name, task in tasks.items()}
-    meta = Meta(to_dict(made), names, 24, temperature, data=DATA)
+    meta = Meta(to_dict(made), names, 24, fitted, data=DATA)
     folder = Path("runs/tiny/checkpoints/8")
     return Restored(folder, meta, tasks, variables, evaluator)
 

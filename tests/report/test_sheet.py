@@ -86,7 +86,7 @@ def test_shares_are_after_temperature_and_of_the_files_classes(
     split = Split("folder", "", "all", faces, np.arange(2), offered, {})
     outputs = {"emotion": 2 * happy + 9 * np.eye(7, dtype=np.float32)[[2, 2]]}
     tasks = make_tasks({"emotion": {"classes": 7}})
-    sheet.draw(tmp_path / "faces.png", split, outputs, tasks, temperature=2.0)
+    sheet.draw(tmp_path / "faces.png", split, outputs, tasks, {"emotion": 2.0})
     assert titles[:2] == [title, title]
 
 
