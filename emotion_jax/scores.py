@@ -11,7 +11,7 @@ COLDEST, HOTTEST = 0.05, 20.0  # temperatures
 COVERAGES = (50, 80, 90)  # percent of the faces that get an answer
 MOST_CLASSES = 20  # up to which every pair of classes is counted
 
-# The numbers that a person reads first, and what they are called.
+# The numbers that a person reads first, and what they are called; unit is the task's.
 HEADLINES = {
     "accuracy": "accuracy",
     "macro_f1": "macro-F1",
@@ -20,7 +20,7 @@ HEADLINES = {
     "ece": "calibration error",
     "nll": "negative log-likelihood",
     "rmse_px": "RMSE",
-    "nme": "mean error by eye distance",
+    "nme": "mean error by {unit}",
     "pck_10": "points within a tenth of it",
     "failure_10": "faces that fail",
 }
@@ -198,14 +198,14 @@ def by_thirds(
 def points(
     error: Float[np.ndarray, "n p 2"],
     known: Bool[np.ndarray, "n p"],
-    eye_px: Float[np.ndarray, " n"],
+    ruler_px: Float[np.ndarray, " n"],
     names: tuple[str, ...],
 ) -> Numbers:
     """RMSE, bias, normalised mean error and PCK of points; None where none is known.
 
     Args:
       error: differences in pixels of the 96-pixel frame.
-      eye_px: distance between the true eye centres there, NaN where one is unknown.
+      ruler_px: the ruler's true length there, NaN where one of its ends is unknown.
     """
 
     def rmse(mask: np.ndarray) -> float | None:
@@ -217,7 +217,7 @@ def points(
         found[f"rmse_px/{name}"] = rmse(known & (np.arange(len(names)) == i))
     for axis, values in zip("xy", error[known].T):
         found[f"bias_{axis}_px"] = float(values.mean()) if len(values) else None
-    distance = relative(error, known, eye_px)
+    distance = relative(error, known, ruler_px)
     valid = distance[np.isfinite(distance)]
     found["nme"] = float(valid.mean()) if len(valid) else None
     found["pck_10"] = float((valid <= 0.1).mean()) if len(valid) else None
@@ -229,10 +229,10 @@ def points(
 def relative(
     error: Float[np.ndarray, "n p 2"],
     known: Bool[np.ndarray, "n p"],
-    eye_px: Float[np.ndarray, " n"],
+    ruler_px: Float[np.ndarray, " n"],
 ) -> Float[np.ndarray, "n p"]:
-    """Each point's distance from the true one, in eye distances; NaN where unknown."""
-    ruler = np.where(eye_px > 0, eye_px, np.nan)[:, None]
+    """Each point's distance from the true one, by the ruler; NaN where unknown."""
+    ruler = np.where(ruler_px > 0, ruler_px, np.nan)[:, None]
     return np.where(known, np.linalg.norm(error, axis=-1) / ruler, np.nan)
 
 

@@ -226,8 +226,8 @@ def test_points_by_hand():
     # known, error 4 px. Face 2: an eye unknown, so it counts for the RMSE alone.
     error = np.array([[[3.0, 4], [0, -2]], [[0, 4], [99, 99]], [[6, 8], [99, 99]]])
     known = np.array([[True, True], [True, False], [True, False]])
-    eye_px = np.array([20, 40, np.nan])
-    found = scores.points(error, known, eye_px, ("a", "b"))
+    ruler_px = np.array([20, 40, np.nan])
+    found = scores.points(error, known, ruler_px, ("a", "b"))
     assert found["n"] == 3
     assert found["rmse_px"] == pytest.approx(np.sqrt((25 + 4 + 16 + 100) / 8))
     assert found["rmse_px/a"] == pytest.approx(np.sqrt((25 + 16 + 100) / 6))
@@ -244,9 +244,9 @@ def test_a_face_fails_by_the_mean_over_its_known_points():
     # 7.5 %; face 1 knows but the one that is off; of face 2 no eye distance is known.
     error = np.array([[[1.5, 0], [0, 0]], [[0, 1.5], [99, 0]], [[9, 9], [9, 9]]])
     known = np.array([[True, True], [True, False], [True, True]])
-    eye_px = np.array([10.0, 10, np.nan])
-    assert scores.points(error, known, eye_px, ("a", "b"))["failure_10"] == 0.5
-    faces = scores.of_faces(scores.relative(error, known, eye_px))
+    ruler_px = np.array([10.0, 10, np.nan])
+    assert scores.points(error, known, ruler_px, ("a", "b"))["failure_10"] == 0.5
+    faces = scores.of_faces(scores.relative(error, known, ruler_px))
     np.testing.assert_allclose(faces, [0.075, 0.15])
 
 

@@ -16,10 +16,11 @@ from emotion_jax.tasks import Task
 USE = """\
 It is meant for research and teaching, on single faces that are cropped as its training
 faces are, and whose owners agree. It reads what a face shows to those who labelled the
-faces, not what a person feels.
+faces, not what a person {does}.
 """
-BANNED = """\
-It must not be used to judge, select or watch people. In the European Union, Article
+MISUSE = "It must not be used to judge, select or watch people."
+BANNED = f"""\
+{MISUSE} In the European Union, Article
 5(1)(f) of the AI Act (Regulation (EU) 2024/1689) bans systems that infer the emotions
 of people at work and in education, but for medical and safety reasons; elsewhere the
 Act asks that people be told that such a system looks at them.
@@ -29,10 +30,17 @@ LIMITS = """\
   nothing of faces from another source: another camera, light, crop or country.
 - Nobody recorded whose faces the data shows. How the errors spread over age, sex and
   skin color is unknown, and was not measured.
-- Classes are a few posed, acted or found expressions. Real faces mix them, mean other
-  things by them, or show none; the network names one of its classes all the same.
+{classes}\
 - Labels are people's opinions, and some are wrong. A perfect score would be suspicious.
 - The network answers for anything, even where there is no face.
+"""
+EXPRESSIONS = """\
+- Classes are a few posed, acted or found expressions. Real faces mix them, mean other
+  things by them, or show none; the network names one of its classes all the same.
+"""
+CLASSES = """\
+- The classes of {name} are those of its labels. Real faces may be of several, of none,
+  or in between; the network names one of them all the same.
 """
 CALIBRATED = """\
 Probabilities are after the temperature {temperature}, fitted on the faces that training
@@ -66,7 +74,7 @@ def card(restored: Restored, found: Results) -> str:
             f"({plain(restored.title)}). It reads:",
             "\n".join(reads),
         ],
-        "Intended use": [USE, BANNED],
+        "Intended use": use(tasks),
         "Data": ["\n".join(f"- {plain(line)}" for line in data)],
         "Recipe": [f"Seed {config['seed']}{start}.", "\n".join(recipe)],
         "Results": [part for one in found for part in measured(tasks, *one)],
@@ -81,13 +89,30 @@ def card(restored: Restored, found: Results) -> str:
             for name, task in tasks.items()
             if task.kind == "classes" and numbers[f"{name}/n"]
         ],
-        "Limits": [LIMITS],
+        "Limits": [limits(tasks)],
     }
     lines = []
     for number, (title, content) in enumerate(parts.items()):
         if content:
             lines += [f"{'#' * min(number + 1, 2)} {title}", *content]
     return "\n\n".join(line.strip() for line in lines) + "\n"
+
+
+def use(tasks: Mapping[str, Task]) -> list[str]:
+    """What a network with these tasks is for, and what not."""
+    does = sorted({"feels" if task.expressive else "is" for task in tasks.values()})
+    return [USE.format(does=" or ".join(does)), BANNED if "feels" in does else MISUSE]
+
+
+def limits(tasks: Mapping[str, Task]) -> str:
+    """What a network with these tasks does not know."""
+    mine = [EXPRESSIONS] * any(task.expressive for task in tasks.values())
+    mine += [
+        CLASSES.format(name=plain(name))
+        for name, task in tasks.items()
+        if task.kind == "classes" and not task.expressive
+    ]
+    return LIMITS.format(classes="".join(mine))
 
 
 def measured(tasks: Mapping[str, Task], split: Split, found: Numbers) -> list[str]:
@@ -106,7 +131,10 @@ def results(name: str, task: Task, found: Numbers) -> str:
         return [written(key, found[key]) for key in (f"{name}/{k}" for k in keys)]
 
     keys = [key for key in HEADLINES if found.get(f"{name}/{key}") is not None]
-    rows = [[HEADLINES[key], *cells(key, f"{key}@low", f"{key}@high")] for key in keys]
+    rows = [
+        [HEADLINES[k].format(unit=task.unit), *cells(k, f"{k}@low", f"{k}@high")]
+        for k in keys
+    ]
     size = f"{name}, {found[f'{name}/n']:,} faces"
     columns = COLUMNS[task.kind]
     each = [[plain(n), *cells(*(f"{c}/{n}" for c in columns))] for n in task.names]

@@ -130,8 +130,8 @@ def draw_coverage(
         figure.savefig(path)
 
 
-def draw_errors(path: Path, distance: Float[np.ndarray, " n"]) -> None:
-    """Draws the cumulative curve of the faces' mean errors over eye distance."""
+def draw_errors(path: Path, distance: Float[np.ndarray, " n"], unit: str) -> None:
+    """Draws the cumulative curve of the faces' mean errors, which are in this unit."""
     with drawing():
         figure, axis = figure_of(3.2, 1)
         error = 100 * np.sort(distance)
@@ -140,6 +140,6 @@ def draw_errors(path: Path, distance: Float[np.ndarray, " n"]) -> None:
         axis.step([0, *error], [0, *share], where="post", color=PALETTE[0], lw=1.8)
         axis.axvline(10, color=GRAY, ls=":", lw=1)
         axis.set(xlim=(0, most), ylim=(0, 102))
-        axis.set_xlabel("mean error of a face, percent of its eye distance")
+        axis.set_xlabel(f"mean error of a face, percent of its {unit}")
         axis.set_title("percent of faces below this error; right of the line they fail")
         figure.savefig(path)

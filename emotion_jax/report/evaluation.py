@@ -48,15 +48,16 @@ def page(
 def overview(restored: Restored, split: Split, found: Numbers) -> list[Html]:
     """The headline numbers, and how to read the page."""
     cards, unknown = [], []
-    for name in restored.tasks:
+    for name, task in restored.tasks.items():
         told = Told(found, name)
         if not told.value("n"):
             unknown.append(name)
         for key in (key for key in FIRST if key in told.headlines()):
+            what = HEADLINES[key].format(unit=task.unit)
             cards.append(
                 tag(
                     "div",
-                    tag("p", f"{name}: {HEADLINES[key]}", class_="soft"),
+                    tag("p", f"{name}: {what}", class_="soft"),
                     tag("p", told(key), class_="big"),
                     tag("p", told.interval(key), class_="soft"),
                 )

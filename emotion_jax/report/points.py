@@ -30,8 +30,8 @@ def parts(folder: Path, points: Points, told: Told) -> dict:
     faces, name = points.split.faces, points.name
     label, known = faces["labels"][name], faces["known"][name]
     side = faces["image"].shape[2]
-    error, eye_px = points.task.errors(points.output, label, known, side)
-    distance = of_faces(relative(error, known, eye_px))
+    error, ruler_px = points.task.errors(points.output, label, known, side)
+    distance = of_faces(relative(error, known, ruler_px))
     return {
         name: (
             name.capitalize(),
@@ -61,7 +61,7 @@ def overall(
     ]  # fmt: skip
     if not len(distance):
         return found
-    curves.draw_errors(path, distance)
+    curves.draw_errors(path, distance, task.unit)
     start, end = (name.replace("_", " ") for name in task.ruler)
     return [
         *found,

@@ -22,6 +22,7 @@ class Emotion(Classes):
     classes: int | Sequence[str] = 5
 
     section: ClassVar[str] = "emotion"
+    expressive: ClassVar[bool] = True
 
     def __post_init__(self):
         if isinstance(self.classes, int):

@@ -14,3 +14,5 @@ class Keypoints(Points):
     section: ClassVar[str] = "keypoints"
     names: ClassVar[tuple[str, ...]] = POINTS
     ruler: ClassVar[tuple[str, ...]] = ("left_eye_center", "right_eye_center")
+    unit: ClassVar[str] = "eye distance"
+    expressive: ClassVar[bool] = True  # brows and mouth are among them

@@ -51,6 +51,11 @@ class Points(Task):
                 f"got {self.head!r}"
             )
 
+    @property
+    def unit(self) -> str:
+        """What relative errors are divided by: the ruler."""
+        return f"distance from {' to '.join(self.ruler)}".replace("_", " ")
+
     def loss_of(
         self,
         output: Float[Array, "b p ..."],

@@ -28,6 +28,9 @@ class Task(abc.ABC):
         in pixels of the image).
       names: of the classes or points, in the network's order.
       headline: the number that sums the task up in one.
+      expressive: whether it tells of expressions, and so of what people may feel: model
+        cards and pages then say what that is not good for.
+      unit: what relative errors are divided by; "" for classes.
       head: one of HEADS.
       weight: of its loss relative to other tasks'; "learned" weighs by uncertainty.
       teachers: checkpoints to learn from, besides the labels.
@@ -43,6 +46,8 @@ class Task(abc.ABC):
     kind: ClassVar[str]
     names: ClassVar[tuple[str, ...]]
     headline: ClassVar[str]
+    expressive: ClassVar[bool] = False
+    unit: ClassVar[str] = ""
     learn_offset: ClassVar[bool] = False
 
     def __init_subclass__(cls):

@@ -10,6 +10,8 @@ import pytest
 import tiny
 from tiny import metrics_of
 
+from emotion_jax import tasks
+from emotion_jax.data.table import Split
 from emotion_jax.report import card
 from emotion_jax.report.quantities import written
 
@@ -187,6 +189,27 @@ def test_the_card_tells_what_a_run_started_from():
     restored = evaluated.restored({"emotion": {}}, temperature=1.0)
     restored.meta.config["init_from"] = "runs/fer7"
     assert "Seed 0, from the weights of fer7." in card.card(restored, [])
+
+
+def test_what_reads_no_expressions_is_described_without_them(tmp_path, monkeypatch):
+    for name, task in tiny.MORE.items():
+        monkeypatch.setitem(tasks.TASKS, name, task)
+    checkpoint, table = evaluated.restored({"gender": {}, "ears": {}}), tiny.faces(30)
+    gender = np.eye(2, dtype=np.float32)[np.arange(30) % 2]
+    faces = {"image": table["image"]}
+    faces["labels"] = {"gender": gender, "ears": table["labels"]["keypoints"][:, :3]}
+    faces["known"] = {"gender": np.ones(30, bool), "ears": np.ones((30, 3), bool)}
+    names = checkpoint.meta.names
+    split = Split("own", "", "all", faces, np.arange(30), names, {})
+    evaluated.evaluate(tmp_path, checkpoint, split, faces["labels"])
+    text = (tmp_path / "model_card.md").read_text("utf-8")
+    assert "people." in text and "not what a person is." in text
+    assert "The classes of gender are those of its labels." in text
+    assert "| mean error by distance from left ear to right ear |" in text
+    page = re.sub('base64,[^"]+', "", page_of(tmp_path))
+    assert "ears: mean error by distance from left ear to right ear" in page
+    for told in (text, page):
+        assert not re.search(r"(?i)express|emotion(?!_jax)|feel|\beyes?\b", told)
 
 
 def test_the_card_tells_each_class_the_recipe_and_both_calibration_errors():
