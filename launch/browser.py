@@ -53,7 +53,7 @@ READ = """async ([pixels, times]) => {
   }
   const plain = (answer) =>
     Object.fromEntries(Object.entries(answer).map(([name, x]) => [name, [...x]]));
-  return { answers: answers.map(plain), ms };
+  return { answers: answers.map(plain), points: Object.keys(reader.points), ms };
 }"""
 
 
@@ -212,7 +212,7 @@ def read(
         name: np.array([row[name] for row in answer["answers"]], np.float32)
         for name in answer["answers"][0]
     }
-    points = {k: v.reshape(len(v), -1, 2) for k, v in outputs.items() if "key" in k}
+    points = {k: outputs[k].reshape(len(image), -1, 2) for k in answer["points"]}
     return outputs | points, {int(n): ms for n, ms in answer["ms"].items()}
 
 

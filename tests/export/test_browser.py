@@ -13,7 +13,7 @@ import pytest
 import tiny
 from PIL import Image
 
-from emotion_jax import export
+from emotion_jax import export, tasks
 from emotion_jax.cli import run
 from emotion_jax.data.image import gray, resize
 from emotion_jax.data.table import FIVE
@@ -130,6 +130,33 @@ def test_a_specialist_shows_what_it_knows(
         assert page.locator(".top").inner_text() in top
         changed = (drawn(page) != np.asarray(portrait)).any(-1)
         assert 0.002 < changed.mean() < 0.05
+
+
+@pytest.mark.parametrize(
+    "names, expressive",
+    [(("emotion", "keypoints", "gender", "ears"), True), (("gender", "ears"), False)],
+)
+def test_every_task_is_shown(
+    names, expressive, make_page, open_page, portrait, monkeypatch
+):
+    for name, task in tiny.MORE.items():
+        monkeypatch.setitem(tasks.TASKS, name, task)
+    chosen = {"emotion": FIVE, "gender": tiny.Gender.names}
+    chosen = {name: classes for name, classes in chosen.items() if name in names}
+    root = make_page(dict.fromkeys(names, {}))
+    with open_page(root=root, size=(390, 844)) as page:
+        drop(page, as_png(portrait), "portrait.png", "image/png")
+        page.get_by_text("One face.").wait_for(timeout=30_000)
+        assert page.locator(".name").all_inner_texts() == list(chosen)
+        assert page.locator(".name").first.is_visible() == (len(chosen) > 1)
+        classes = [name for some in chosen.values() for name in some]
+        assert page.locator("dt").all_inner_texts() == classes
+        shares = [int(s.split()[0]) for s in page.locator(".share").all_inner_texts()]
+        assert abs(sum(shares) - 100 * len(chosen)) <= 4
+        best = page.locator(".top").inner_text().split(", ")
+        assert all(b in some for b, some in zip(best, chosen.values(), strict=True))
+        assert page.locator("footer").is_visible() == expressive
+        assert page.evaluate("() => document.documentElement.scrollWidth") == 390
 
 
 def test_several_faces_have_a_card_each(open_page, portrait):

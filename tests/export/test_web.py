@@ -16,6 +16,7 @@ from PIL import Image
 from emotion_jax import export
 from emotion_jax.cli import run
 from emotion_jax.data.image import gray, resize
+from emotion_jax.data.table import FIVE
 from emotion_jax.export import web
 from emotion_jax.export.web import ort
 from emotion_jax.photo import crop, detect
@@ -63,7 +64,9 @@ def test_the_folder_holds_the_page_its_network_and_all_that_they_name(made, runt
     assert wanted <= named <= there
     for file, name in ort.FILES.items():
         assert (made / name).read_bytes() == (runtime / "dist" / file).read_bytes()
-    assert json.loads((made / "model.json").read_text())["side"] == "24"
+    told = json.loads((made / "model.json").read_text())
+    assert told["side"] == 24 and told["classes"] == {"emotion": list(FIVE)}
+    assert told["points"].keys() == {"keypoints"}
     assert any(name.startswith("LICENSE") for name in there)
 
 

@@ -29,11 +29,12 @@ export class Detector {
   }
 }""",
     "finder.js": "export class Finder { static open = async () => new Finder(); }",
-    "pixels.js": "export const crop = 0;",
+    "pixels.js": "export const crop = () => [];",
     "view.js": """
 export const said = [];
 export const tell = (sentence) => said.push(sentence);
-export const draw = () => {};
+export const drawn = [];
+export const draw = (picture, found) => drawn.push(...found);
 export const list = () => {};""",
 }
 
@@ -131,6 +132,35 @@ console.log(JSON.stringify(said));
 """,
     )
     assert said[2:] == 3 * ["Reading the photo."] + ["That did not work: oh"]
+
+
+def test_the_points_of_every_task_are_placed_in_the_picture(tmp_path):
+    (face,), hidden = play(
+        tmp_path,
+        "page.js",
+        """
+import { Reader } from "./reader.js";
+import { drawn } from "./view.js";
+Reader.open = async () => ({
+  side: 2,
+  points: { ears: ["left", "right"], nose: ["tip"] },
+  read: async () => [{ mood: [0.2, 0.8], ears: [0, 0, 1, 1], nose: [1, 0] }],
+});
+"""
+        + BROWSER
+        + """
+globalThis.createImageBitmap = async () => ({ width: 30, height: 30 });
+Finder.prototype.find = async () => [[10, 20, 4, 4]];
+made.file.files = [{ name: "photo" }];
+made.file.change();
+await soon();
+console.log(JSON.stringify([drawn, made.notice.hidden]));
+""",
+    )
+    mood, *points = face["answer"].values()
+    assert mood == [0.2, 0.8]
+    assert points == [[[10.5, 20.5], [12.5, 22.5]], [[12.5, 20.5]]]
+    assert hidden  # it reads no expressions
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from emotion_jax.evaluator import Restored
 from emotion_jax.export import onnx
-from emotion_jax.export.program import make_program
+from emotion_jax.export.program import names
 from emotion_jax.export.web import ort
 
 check = ort.check
@@ -19,13 +19,18 @@ check = ort.check
 def make(restored: Restored, ort_web: Path | None) -> dict[str, bytes]:
     """The folder's files by name."""
     runtime = ort.files(ort_web)  # first: it may fail
-    metadata = make_program(restored).metadata
+    told = {
+        "side": restored.meta.side,
+        "classes": names(restored, "classes"),
+        "points": names(restored, "points"),
+        "expressive": any(task.expressive for task in restored.tasks.values()),
+    }
     return {
         **page(),
         **detector(),
         **runtime,
         **onnx.make(restored),
-        "model.json": json.dumps(metadata, indent=2).encode(),
+        "model.json": json.dumps(told, indent=2).encode(),
     }
 
 

@@ -33,23 +33,26 @@ async function read(image, boxes) {
   const seen = frames.map((box) => crop(image, box, reader.side));
   const answers = await reader.read(seen);
   return frames.map((box, i) => {
-    const { emotion, keypoints } = answers[i];
-    return { box, seen: seen[i], emotion, points: keypoints && inPicture(keypoints, box) };
+    const answer = answers[i];
+    for (const task of Object.keys(reader.points)) {
+      answer[task] = inPicture(answer[task], box);
+    }
+    return { box, seen: seen[i], answer };
   });
 }
 
 /** Points of the network's image, converted to the picture's coordinates. */
 function inPicture(values, [left, top, width, height]) {
   const { side } = reader;
-  return reader.points.map((_, i) => [
+  return Array.from({ length: values.length / 2 }, (_, i) => [
     left + ((values[2 * i] + 0.5) * width) / side - 0.5,
     top + ((values[2 * i + 1] + 0.5) * height) / side - 0.5,
   ]);
 }
 
 function show(found, mirror) {
-  view.draw(canvas, found, reader.points, mirror);
-  view.list(found, reader.classes, reader.side);
+  view.draw(canvas, found, reader, mirror);
+  view.list(found, reader);
 }
 
 function count(found) {
@@ -230,6 +233,7 @@ try {
   view.tell("Loading the network, 20 MB the first time.");
   await start();
   [finder, reader] = await Promise.all([Finder.open(), Reader.open()]);
+  get("notice").hidden = !reader.expressive;
   listen();
   [file, button].forEach((control) => (control.disabled = false));
   view.tell("Ready.");

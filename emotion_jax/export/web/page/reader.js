@@ -25,15 +25,11 @@ export async function session(name) {
 
 export { Tensor } from "./ort.js";
 
+/** A network for faces of its `side`; its `classes` and `points` are names by task. */
 export class Reader {
   static async open() {
-    const reader = new Reader();
-    const said = await (await load("model.json")).json();
-    reader.session = await session("model.onnx");
-    reader.side = Number(said.side);
-    reader.classes = JSON.parse(said.classes);
-    reader.points = JSON.parse(said.points);
-    return reader;
+    const told = await (await load("model.json")).json();
+    return Object.assign(new Reader(), told, { session: await session("model.onnx") });
   }
 
   /** The network's outputs for faces in gray, of its own side: one object per face. */

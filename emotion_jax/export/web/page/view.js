@@ -22,7 +22,7 @@ export function tell(sentence, wrong = false) {
 }
 
 /** Draws the picture, and over it what was found; mirrored for the camera. */
-export function draw(picture, found, names, mirror) {
+export function draw(picture, found, { points }, mirror) {
   const { width, height } = picture;
   if (canvas.width !== width || canvas.height !== height) {
     Object.assign(canvas, { width, height });
@@ -43,7 +43,12 @@ export function draw(picture, found, names, mirror) {
   const place = ([x, y]) => [(mirror ? width - 1 - x : x) + 0.5, y + 0.5];
   const { clientWidth, clientHeight } = canvas;
   const unit = Math.max(width / clientWidth, height / clientHeight); // a screen's pixel
-  found.forEach((face, i) => drawFace(pen, face, names, place, unit, color(i), i + 1));
+  found.forEach(({ box, answer }, i) => {
+    drawBox(pen, box, place, unit, color(i), i + 1);
+    for (const [task, names] of Object.entries(points)) {
+      drawPoints(pen, names, answer[task].map(place), unit, color(i));
+    }
+  });
 }
 
 /** Resets the stage to its initial state. */
@@ -53,8 +58,7 @@ export function clear() {
   cards.replaceChildren();
 }
 
-function drawFace(pen, { box, points }, names, place, unit, ink, number) {
-  const [x, y, side] = box;
+function drawBox(pen, [x, y, side], place, unit, ink, number) {
   const left = Math.min(place([x, y])[0], place([x + side, y])[0]);
   const top = y;
   pen.lineWidth = 2.5 * unit;
@@ -74,8 +78,10 @@ function drawFace(pen, { box, points }, names, place, unit, ink, number) {
   pen.textAlign = "center";
   pen.textBaseline = "middle";
   pen.fillText(number, badgeLeft + size / 2, badgeTop + (size + unit) / 2);
+}
 
-  const at = Object.fromEntries(names.map((name, i) => [name, points && place(points[i])]));
+function drawPoints(pen, names, points, unit, ink) {
+  const at = Object.fromEntries(names.map((name, i) => [name, points[i]]));
   pen.strokeStyle = "rgb(255 255 255 / 70%)";
   pen.lineWidth = 1.2 * unit;
   for (const line of LINES.map((ends) => ends.map((name) => at[name]).filter(Boolean))) {
@@ -83,54 +89,63 @@ function drawFace(pen, { box, points }, names, place, unit, ink, number) {
     line.forEach(([x, y]) => pen.lineTo(x, y));
     pen.stroke();
   }
-  for (const [x, y] of Object.values(at).filter(Boolean)) {
+  pen.fillStyle = ink;
+  pen.strokeStyle = "#fff";
+  for (const [x, y] of points) {
     pen.beginPath();
     pen.arc(x, y, 2.6 * unit, 0, 2 * Math.PI);
-    pen.fillStyle = ink;
-    pen.strokeStyle = "#fff";
     pen.fill();
     pen.stroke();
   }
 }
 
 /** One card per face, kept from frame to frame. */
-export function list(found, classes, side) {
+export function list(found, network) {
   while (cards.children.length > found.length) {
     cards.lastElementChild.remove();
   }
   while (cards.children.length < found.length) {
-    cards.append(makeCard(cards.children.length, classes));
+    cards.append(makeCard(cards.children.length, network));
   }
-  found.forEach((face, i) => fill(cards.children[i], face, classes, side));
+  found.forEach((face, i) => fill(cards.children[i], face, network));
 }
 
-function makeCard(i, classes) {
+function makeCard(i, { classes }) {
   const card = get("face").content.firstElementChild.cloneNode(true);
   card.style.setProperty("--color", color(i));
   card.querySelector(".number").textContent = `Face ${i + 1}`;
-  for (const name of classes) {
-    const row = document.createElement("div");
-    row.innerHTML =
-      '<dt></dt><dd><span class="bar"><span></span></span><span class="share"></span></dd>';
-    row.firstElementChild.textContent = name;
-    card.querySelector(".bars").append(row);
+  for (const [task, names] of Object.entries(classes)) {
+    const part = get("task").content.cloneNode(true);
+    part.querySelector(".name").textContent = task.replaceAll("_", " ");
+    part.querySelector("dl").append(...names.map(makeRow));
+    card.querySelector(".bars").append(part);
   }
   return card;
 }
 
-function fill(card, { seen, emotion, points }, classes, side) {
+function makeRow(name) {
+  const row = document.createElement("div");
+  row.innerHTML =
+    '<dt></dt><dd><span class="bar"><span></span></span><span class="share"></span></dd>';
+  row.firstElementChild.textContent = name;
+  return row;
+}
+
+function fill(card, { seen, answer }, { side, classes, points }) {
   const small = card.querySelector(".seen");
   const pixels = new ImageData(side, side);
   seen.forEach((level, i) => pixels.data.set([level, level, level, 255], 4 * i));
   Object.assign(small, { width: side, height: side });
   small.getContext("2d").putImageData(pixels, 0, 0);
 
-  const best = emotion ? emotion.indexOf(Math.max(...emotion)) : -1;
-  card.querySelector(".top").textContent = emotion
-    ? classes[best]
-    : `${points.length} points`;
-  [...card.querySelectorAll(".bars div")].forEach((row, k) => {
-    row.querySelector(".bar span").style.transform = `scaleX(${emotion[k]})`;
-    row.querySelector(".share").textContent = `${Math.round(100 * emotion[k])} %`;
+  const best = Object.entries(classes).map(([task, names]) => {
+    return names[answer[task].indexOf(Math.max(...answer[task]))];
+  });
+  const count = Object.values(points).flat().length;
+  card.querySelector(".top").textContent = best.join(", ") || `${count} points`;
+  const shares = Object.keys(classes).flatMap((task) => [...answer[task]]);
+  card.querySelectorAll(".bars dl div").forEach((row, k) => {
+    row.querySelector(".bar span").style.transform = `scaleX(${shares[k]})`;
+    row.querySelector(".share").textContent = `${Math.round(100 * shares[k])} %`;
   });
 }
