@@ -23,15 +23,9 @@ def warmed_up(peak: float, warmup: int, after: Schedule) -> Schedule:
     )
 
 
-def warmup_steps(plan: Plan, warmup: Duration, ends: bool = True) -> int:
-    """The warm-up's steps: not more than a run has whose schedule ends with it."""
-    steps = plan.to_steps(warmup, "optim.schedule.warmup")
-    if ends and steps > plan.total:
-        raise Mistake(
-            f"config.optim.schedule.warmup is {warmup!r}, {steps} steps: more than the "
-            f"run's {plan.total}"
-        )
-    return steps
+def warmup_steps(plan: Plan, warmup: Duration) -> int:
+    """The warm-up's steps, which may be more than a run has that is only a trial."""
+    return plan.to_steps(warmup, "optim.schedule.warmup")
 
 
 def check_share(field: str, value: float) -> None:
@@ -89,7 +83,7 @@ def piecewise(
     """The peak, multiplied by `factor` at each of these moments of the run."""
     if factor < 0:
         raise Mistake(f"config.optim.schedule.factor is {factor}, must be at least 0")
-    warmup = warmup_steps(plan, warmup, ends=False)
+    warmup = warmup_steps(plan, warmup)
     steps = [plan.to_steps(moment, "optim.schedule.at") for moment in at]
     if steps != sorted(set(steps)) or (steps and steps[0] <= warmup):
         raise Mistake(
@@ -102,13 +96,13 @@ def piecewise(
 
 def inverse_sqrt(peak: float, plan: Plan, warmup: Duration = "5%") -> Schedule:
     """peak sqrt(warmup / step) after warm-up: has no end (Vaswani et al. 2017, 5.3)."""
-    warmup = max(warmup_steps(plan, warmup, ends=False), 1)
+    warmup = max(warmup_steps(plan, warmup), 1)
     return warmed_up(peak, warmup, lambda n: peak * jnp.sqrt(warmup / (n + warmup)))
 
 
 def constant(peak: float, plan: Plan, warmup: Duration = 0) -> Schedule:
     """The peak throughout."""
-    warmup = warmup_steps(plan, warmup, ends=False)
+    warmup = warmup_steps(plan, warmup)
     return warmed_up(peak, warmup, optax.constant_schedule(peak))
 
 

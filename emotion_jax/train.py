@@ -103,6 +103,8 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
         network, tasks, optimizer, augment, feed, mesh, config.seed, layout
     )
 
+    if config.debug:
+        logs.say(probe.parameter_table(like.params))
     say_what_runs(like, meta, plan, start, mesh)
     batches = profile.over(feed.batches(start), start)
     with interrupt.Signals() as signals, profile, checkpoints, log.open(start):
@@ -113,11 +115,11 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
             if not (validation.due(now) or checkpoints.due(now) or stop):
                 continue
             log.flush()  # raises on a loss that is not finite, before it is saved
-            # Not at a signal, which leaves no time: the last temperatures stay.
-            if validation.due(now) or now == plan.stop:
+            due = validation.due(now)
+            if due or not stop:  # a signal leaves no time for more than it must
                 values, temperatures = validation.numbers(state.variables())
                 meta = meta.after(temperatures)
-            if due := validation.due(now):
+            if due:
                 log.evaluation(now, values)
             checkpoints.save(state, meta, values if due else None)
             home.publish()
@@ -130,8 +132,6 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
 
 def say_what_runs(like, meta: Meta, plan, start: int, mesh) -> None:
     """Prints the lines above the progress: network, faces, splits, steps, devices."""
-    if meta.config["debug"]:
-        logs.say(probe.parameter_table(like.params))
     count = int(parameter_overview.count_parameters(like.params))  # 1.0 for a scalar
     device = f"{mesh.size} x {mesh.devices.flat[0].device_kind}"
     logs.say(f"{count:,} parameters, batches of {plan.batch_size} on {device}")

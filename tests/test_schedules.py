@@ -139,18 +139,6 @@ def test_a_warmup_that_is_no_duration_is_a_mistake(name):
         SCHEDULES[name](PEAK, PLAN, warmup="soon")
 
 
-@pytest.mark.parametrize("name", ["cosine", "linear", "one_cycle"])
-def test_a_warmup_longer_than_the_run_is_a_mistake(name):
-    SCHEDULES[name](PEAK, PLAN, warmup=PLAN.total)
-    with pytest.raises(Mistake, match="warmup is 101, 101 steps: more than the run's"):
-        SCHEDULES[name](PEAK, PLAN, warmup=101)
-
-
-@pytest.mark.parametrize("name", ["inverse_sqrt", "constant"])
-def test_a_run_that_may_become_longer_may_end_while_it_warms_up(name):
-    assert SCHEDULES[name](PEAK, PLAN, warmup=200)(100) == pytest.approx(PEAK / 2)
-
-
 @pytest.mark.parametrize(
     "name, field, value",
     [
