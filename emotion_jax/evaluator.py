@@ -24,6 +24,7 @@ from emotion_jax.report.intervals import intervals
 from emotion_jax.scores import Numbers, fit_temperature, ranks
 from emotion_jax.step import make_eval_step
 from emotion_jax.tasks import Task, make_tasks, offset
+from emotion_jax.tasks.task import Seen
 from emotion_jax.views import Outputs
 
 
@@ -73,7 +74,8 @@ class Evaluator:
         """Every number that training logs, by `task/name`."""
         found, temperature = {}, {**self.temperature, **temperature}
         for name, task in self.tasks.items():
-            numbers = task.report(*arguments(name, outputs, split), temperature[name])
+            seen = Seen.of(name, outputs[name], split, temperature[name])
+            numbers = task.report(seen)
             found |= {f"{name}/{key}": value for key, value in numbers.items()}
         return found
 
@@ -81,15 +83,14 @@ class Evaluator:
         """Further numbers, and intervals for the headline ones; takes seconds."""
         found, person = {}, split.extra.get("person")
         for name, task in self.tasks.items():
+            seen = Seen.of(name, outputs[name], split, self.temperature[name])
 
-            def numbers(rows, name=name, task=task) -> Numbers:
-                args = arguments(name, outputs, split, rows)
-                return task.report(*args, self.temperature[name])
+            def numbers(rows, task=task, seen=seen) -> Numbers:
+                return task.report(seen.take(rows))
 
-            known = split.faces["known"][name].reshape(len(split), -1).any(-1)
-            args = *arguments(name, outputs, split), self.temperature[name]
-            mine = task.details(*args)
-            mine |= intervals(numbers, np.flatnonzero(known), person)
+            labelled = seen.known.reshape(len(split), -1).any(-1)
+            mine = task.details(seen)
+            mine |= intervals(numbers, np.flatnonzero(labelled), person)
             found |= {f"{name}/{key}": value for key, value in mine.items()}
         return found
 
@@ -98,25 +99,9 @@ class Evaluator:
         found = {}
         for name, task in self.tasks.items():
             if task.kind == "classes":
-                output, label, known, _, offered, _ = arguments(name, outputs, split)
-                answers = task.answers(output, label, known, offered)
+                answers = task.answers(Seen.of(name, outputs[name], split))
                 found[name] = fit_temperature(*answers)
         return found
-
-
-def arguments(
-    name: str, outputs: Outputs, split: Split, rows: np.ndarray | slice = slice(None)
-) -> tuple:
-    """The arguments of a task's report, for all rows or some."""
-    faces = split.faces
-    return (
-        outputs[name][rows],
-        faces["labels"][name][rows],
-        faces["known"][name][rows],
-        faces["image"].shape[2],
-        split.offered[name][rows],
-        {key: column[rows] for key, column in split.extra.items()},
-    )
 
 
 class Validation:

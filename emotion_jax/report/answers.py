@@ -10,6 +10,7 @@ from emotion_jax.data.table import Split
 from emotion_jax.report import mosaic
 from emotion_jax.scores import softmax
 from emotion_jax.tasks import Task
+from emotion_jax.tasks.task import Seen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +41,7 @@ class Answers:
     @functools.cached_property
     def answers(self) -> tuple:
         """Logits and labels, as the task gives them."""
-        faces, name = self.split.faces, self.name
-        label, known = faces["labels"][name], faces["known"][name]
-        return self.task.answers(self.output, label, known, self.split.offered[name])
+        return self.task.answers(Seen.of(self.name, self.output, self.split))
 
     @functools.cached_property
     def probability(self) -> Float[np.ndarray, "m k"]:

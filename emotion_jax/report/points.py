@@ -13,6 +13,7 @@ from emotion_jax.report.quantities import Told
 from emotion_jax.scores import of_faces, relative
 from emotion_jax.tasks import Task
 from emotion_jax.tasks.points import FRAME
+from emotion_jax.tasks.task import Seen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,10 +28,9 @@ class Points:
 
 def parts(folder: Path, points: Points, told: Told) -> dict:
     """Each part's title and content by name; draws its pictures into the folder."""
-    faces, name = points.split.faces, points.name
-    label, known = faces["labels"][name], faces["known"][name]
-    side = faces["image"].shape[2]
-    error, ruler_px = points.task.errors(points.output, label, known, side)
+    name, known = points.name, points.split.faces["known"][points.name]
+    seen = Seen.of(name, points.output, points.split)
+    error, ruler_px = points.task.errors(seen)
     distance = of_faces(relative(error, known, ruler_px))
     return {
         name: (

@@ -1,5 +1,6 @@
 """A sheet of faces with the network's predictions."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from emotion_jax.data.table import Split
 from emotion_jax.report import mosaic
 from emotion_jax.scores import softmax
 from emotion_jax.tasks import Task
+from emotion_jax.tasks.task import Seen
 
 ROWS, COLUMNS = 4, 8
 
@@ -26,6 +28,7 @@ def draw(
 
     faces = split.faces
     rows = np.linspace(0, len(split) - 1, min(ROWS * COLUMNS, len(split))).astype(int)
+    seen = {name: Seen.of(name, outputs[name], split) for name in tasks}
     figure = Figure(figsize=(COLUMNS * 1.5, ROWS * 1.75), layout="constrained")
     axes = figure.subplots(ROWS, COLUMNS).ravel()
     for axis in axes:
@@ -35,14 +38,14 @@ def draw(
         axis.set(autoscale_on=False)  # a point may lie outside its image
         said, wrong = [], False
         for name, task in tasks.items():
-            output, known = outputs[name][i], faces["known"][name][i]
-            label = faces["labels"][name][i]
+            one = seen[name].take([i])
+            label, known = one.label[0], one.known[0]
             if task.kind == "points":
                 axis.plot(*label[known].T, "o", color="#35c759", markersize=2.4)
-                axis.plot(*output.T, "+", color="#ff3b30", markersize=3.6)
+                axis.plot(*one.output[0].T, "+", color="#ff3b30", markersize=3.6)
             else:
-                one, offered = np.ones(1, bool), split.offered[name][i]
-                logits, _ = task.answers(output[None], label[None], one, offered[None])
+                one = dataclasses.replace(one, known=np.ones(1, bool))
+                logits, _ = task.answers(one)
                 shares = softmax(logits / temperature.get(name, 1.0))[0]
                 guess = shares.argmax()
                 said.append(f"{task.names[guess]} {shares[guess]:.0%}")

@@ -1,7 +1,7 @@
 """Tasks of classes: which of k names a face shows."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import jax
@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from emotion_jax import losses, registry, scores
 from emotion_jax.errors import Mistake
-from emotion_jax.tasks.task import Task
+from emotion_jax.tasks.task import Seen, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,49 +94,35 @@ class Classes(Task):
         hit = output.argmax(-1) == label.argmax(-1)
         return {"accuracy": (hit.astype(jnp.float32), known)}
 
-    def report(
-        self,
-        output: Float[np.ndarray, "n k"],
-        label: Float[np.ndarray, "n k"],
-        known: Bool[np.ndarray, " n"],
-        side: int,
-        offered: Bool[np.ndarray, "n k"],
-        extra: Mapping[str, np.ndarray],
-        temperature: float = 1.0,
-    ) -> scores.Numbers:
+    def report(self, seen: Seen) -> scores.Numbers:
         """Every number of a classification, after temperature; @raw is before it."""
-        logits, truth = self.answers(output, label, known, offered)
-        found = scores.classification(logits / temperature, truth, self.names)
+        logits, truth = self.answers(seen)
+        found = scores.classification(logits / seen.temperature, truth, self.names)
         raw = scores.classification(logits, truth, self.names)
         found |= {f"{key}@raw": raw[key] for key in ("ece", "nll")}
-        found["temperature"] = temperature
+        found["temperature"] = seen.temperature
         hit = logits.argmax(-1) == truth
-        if "intensity" in extra:
-            found |= scores.by_thirds(hit, extra["intensity"][known])
-        if "twin" in extra:
-            alone = hit[~extra["twin"][known]]
+        if "intensity" in seen.extra:
+            found |= scores.by_thirds(hit, seen.extra["intensity"][seen.known])
+        if "twin" in seen.extra:
+            alone = hit[~seen.extra["twin"][seen.known]]
             found["n@notwins"] = len(alone)
             found["accuracy@notwins"] = float(alone.mean()) if len(alone) else None
         return found
 
-    def details(
-        self, output, label, known, side: int, offered, extra, temperature: float
-    ) -> scores.Numbers:
+    def details(self, seen: Seen) -> scores.Numbers:
         """What a report has in addition: curves' areas, coverage, every confusion."""
-        logits, truth = self.answers(output, label, known, offered)
-        return scores.choices(logits / temperature, truth, self.names)
+        logits, truth = self.answers(seen)
+        return scores.choices(logits / seen.temperature, truth, self.names)
 
     def answers(
-        self,
-        output: Float[np.ndarray, "n k"],
-        label: Float[np.ndarray, "n k"],
-        known: Bool[np.ndarray, " n"],
-        offered: Bool[np.ndarray, "n k"],
+        self, seen: Seen
     ) -> tuple[Float[np.ndarray, "m k"], Int[np.ndarray, " m"]]:
         """Logits and true class of the faces whose class is known.
 
         A model with more classes than a face's source is renormalised over those that
         the source offers.
         """
-        logits = np.where(offered[known], output[known], -np.inf)
-        return logits, label[known].argmax(-1)
+        labelled = seen.take(seen.known)
+        logits = np.where(labelled.offered, labelled.output, -np.inf)
+        return logits, labelled.label.argmax(-1)

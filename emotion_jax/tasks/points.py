@@ -1,7 +1,6 @@
 """Tasks of points: where in the image each of them is."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import ClassVar
 
 import jax.numpy as jnp
@@ -10,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from emotion_jax import losses, registry, scores
 from emotion_jax.errors import Mistake
-from emotion_jax.tasks.task import Task
+from emotion_jax.tasks.task import Seen, Task
 
 FRAME = 96  # errors of points are in pixels of a frame of this side
 
@@ -83,35 +82,23 @@ class Points(Task):
         error = (as_points(output, side) - label) * (FRAME / side)
         return {"square_px": (jnp.square(error).mean(-1), known)}
 
-    def report(
-        self,
-        output: Float[np.ndarray, "n p 2"],
-        label: Float[np.ndarray, "n p 2"],
-        known: Bool[np.ndarray, "n p"],
-        side: int,
-        offered: Bool[np.ndarray, "n p"],
-        extra: Mapping[str, np.ndarray],
-        temperature: float = 1.0,
-    ) -> scores.Numbers:
+    def report(self, seen: Seen) -> scores.Numbers:
         """Every number of a regression of points, in pixels of the 96-pixel frame."""
-        error, ruler_px = self.errors(output, label, known, side)
-        return scores.points(error, known, ruler_px, self.names)
+        error, ruler_px = self.errors(seen)
+        return scores.points(error, seen.known, ruler_px, self.names)
 
     def errors(
-        self,
-        output: Float[np.ndarray, "n p 2"],
-        label: Float[np.ndarray, "n p 2"],
-        known: Bool[np.ndarray, "n p"],
-        side: int,
+        self, seen: Seen
     ) -> tuple[Float[np.ndarray, "n p 2"], Float[np.ndarray, " n"]]:
         """Errors, and the ruler's true length on each face, NaN where unknown."""
-        error = (output - label).astype(np.float64) * (FRAME / side)
+        scale = FRAME / seen.side
+        error = (seen.output - seen.label).astype(np.float64) * scale
         if not self.ruler:
             return error, np.full(len(error), np.nan)
         ends = [self.names.index(name) for name in self.ruler]
-        span = label[:, ends[0]] - label[:, ends[1]]
-        ruler_px = np.linalg.norm(span, axis=-1) * (FRAME / side)
-        return error, np.where(known[:, ends].all(-1), ruler_px, np.nan)
+        span = seen.label[:, ends[0]] - seen.label[:, ends[1]]
+        ruler_px = np.linalg.norm(span, axis=-1) * scale
+        return error, np.where(seen.known[:, ends].all(-1), ruler_px, np.nan)
 
 
 def as_points(output: Float[Array, "b p ..."], side: int) -> Float[Array, "b p 2"]:

@@ -11,8 +11,47 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
 from emotion_jax.scores import Numbers
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What a network gave for a task on n faces, and what is known of them.
+
+    Attributes:
+      output: logits [n k], or points in pixels of the image [n p 2].
+      side: of the image.
+      offered: the task's names that each face's source labels.
+      extra: the split's further columns.
+      temperature: that of the logits.
+    """
+
+    output: Float[np.ndarray, "n ..."]
+    label: Float[np.ndarray, "n ..."]
+    known: Bool[np.ndarray, "n ..."]
+    side: int
+    offered: Bool[np.ndarray, "n _"]
+    extra: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    temperature: float = 1.0
+
+    @classmethod
+    def of(
+        cls, name: str, output: np.ndarray, split: Split, temperature: float = 1.0
+    ) -> "Seen":
+        """The output for the task of this name on all faces of a split."""
+        faces, offered = split.faces, split.offered[name]
+        label, known = faces["labels"][name], faces["known"][name]
+        side = faces["image"].shape[2]
+        return cls(output, label, known, side, offered, split.extra, temperature)
+
+    def take(self, rows: np.ndarray) -> "Seen":
+        """The same of some of the faces."""
+        fields = ("output", "label", "known", "offered")
+        some = {name: getattr(self, name)[rows] for name in fields}
+        extra = {name: column[rows] for name, column in self.extra.items()}
+        return dataclasses.replace(self, **some, extra=extra)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,25 +141,9 @@ class Task(abc.ABC):
         """(per-example values, mask) of what the step logs besides the loss."""
 
     @abc.abstractmethod
-    def report(
-        self,
-        output: Float[np.ndarray, "n ..."],
-        label: Float[np.ndarray, "n ..."],
-        known: Bool[np.ndarray, "n ..."],
-        side: int,
-        offered: Bool[np.ndarray, "n _"],
-        extra: Mapping[str, np.ndarray],
-        temperature: float = 1.0,
-    ) -> Numbers:
-        """Every number that training logs, for all faces of a split.
+    def report(self, seen: Seen) -> Numbers:
+        """Every number that training logs."""
 
-        Args:
-          offered: the task's names that each face's source labels.
-          extra: the split's further columns.
-        """
-
-    def details(
-        self, output, label, known, side: int, offered, extra, temperature: float
-    ) -> Numbers:
+    def details(self, seen: Seen) -> Numbers:
         """What a report has in addition, and training does not log."""
         return {}
