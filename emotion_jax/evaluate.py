@@ -17,8 +17,8 @@ from ml_collections import ConfigDict
 
 from emotion_jax import bucket, cli, data, files, logs, pretrained
 from emotion_jax.data.pipeline import concatenate
-from emotion_jax.data.prepare import default_split, prepare
 from emotion_jax.data.sections import options_of, options_of_val, same_file
+from emotion_jax.data.splits import default_split, make_split
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
 from emotion_jax.evaluator import Restored, restore
@@ -53,7 +53,7 @@ def load_splits(
                 path, name, options = second, "all", options_of_val(section)
         raw = data.load(source, path, side, **options)
         name = name or (default_split(raw) if wanted else "test")
-        splits.append(prepare(raw, name, restored.tasks, side, trained=trained))
+        splits.append(make_split(raw, name, restored.tasks, side, trained=trained))
     if trained and all(s.labels == "original" for s in splits):
         raise Mistake(
             "--labels trained: the run was trained on the original labels of this data"

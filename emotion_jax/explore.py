@@ -18,8 +18,8 @@ from ml_collections import ConfigDict
 from emotion_jax import cli, data, files
 from emotion_jax.config import check_config
 from emotion_jax.data.augment import make_augment
-from emotion_jax.data.prepare import prepare
 from emotion_jax.data.sections import check_side, load_train_and_val, options_of
+from emotion_jax.data.splits import make_split
 from emotion_jax.data.table import Raw
 from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.registry import check_fields, check_type
@@ -65,7 +65,7 @@ def write(out: Path, raw: Raw, split: str, config: ConfigDict | None) -> dict:
     augmented = None
     if config is not None:
         tasks = make_tasks(config.tasks)
-        augmented = prepare(raw, split, tasks, config.data.side)
+        augmented = make_split(raw, split, tasks, config.data.side)
     chosen = choose(raw, split)
     found = survey(chosen, split)
     out = real(out)

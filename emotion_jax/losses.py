@@ -90,12 +90,12 @@ def class_weights(
       counts: faces of each class; a class without any has weight 0.
     """
     if kind == "inverse":
-        number = counts
+        weights = 1 / np.maximum(counts, 1e-9)
     elif kind == "effective":
-        number = (1 - beta**counts) / (1 - beta)
+        weights = (1 - beta) / np.maximum(1 - beta**counts, 1e-9)
     else:
-        number = 1.0 / np.maximum(np.array(kind, float), 1e-9)
-    weights = np.where(counts > 0, 1.0 / np.maximum(number, 1e-9), 0.0)
+        weights = np.array(kind, float)
+    weights = np.where(counts > 0, weights, 0.0)
     mean = (weights * counts).sum() / max(counts.sum(), 1)
     return (weights / max(mean, 1e-12)).astype(np.float32)
 

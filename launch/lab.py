@@ -25,13 +25,13 @@ from ml_collections import ConfigDict
 
 from emotion_jax import cli, data, files, logs, sharding
 from emotion_jax.data import cache
-from emotion_jax.data.prepare import HELD_OUT
 from emotion_jax.data.sections import (
     TRAINED,
     load_train_and_val,
     options_of_val,
     set_paths,
 )
+from emotion_jax.data.splits import HELD_OUT
 from emotion_jax.errors import Mistake
 from emotion_jax.evaluator import Evaluator, Validation
 from emotion_jax.registry import build

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tiny
 
-from emotion_jax.data.prepare import prepare
+from emotion_jax.data.splits import make_split
 from emotion_jax.data.table import FIVE, SEVEN, Raw, Split
 from emotion_jax.evaluate import load_splits
 from emotion_jax.evaluator import Evaluator, Validation, restore
@@ -85,7 +85,7 @@ def split_of(names, n: int, evaluator: Evaluator) -> Split:
         {"emotion": np.ones(n, bool)},
         {"emotion": names},
     )
-    return prepare(raw, "all", evaluator.tasks, 24)
+    return make_split(raw, "all", evaluator.tasks, 24)
 
 
 def test_a_seven_class_model_is_renormalised_on_five_classes(seven):

@@ -1,4 +1,4 @@
-"""Faces from any source: SOURCES reads them, prepare.py fits them to a model."""
+"""Faces from any source: SOURCES reads them, splits.py fits them to a model."""
 
 import dataclasses
 import inspect

@@ -13,7 +13,7 @@ from jaxtyping import Int64
 
 from emotion_jax import data
 from emotion_jax.data import prepared
-from emotion_jax.data.prepare import partition
+from emotion_jax.data.splits import partition
 from emotion_jax.data.table import POINTS, Raw
 from emotion_jax.errors import Mistake
 

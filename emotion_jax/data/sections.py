@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from emotion_jax import data
 from emotion_jax.data.csv_table import SIDES
-from emotion_jax.data.prepare import DEDUPE, prepare, splits
+from emotion_jax.data.splits import DEDUPE, make_split, splits
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
 from emotion_jax.registry import check_fields, check_type, unknown
@@ -78,11 +78,11 @@ def load_train_and_val(
             there = splits(raw).get("val", np.zeros(1, bool)).any()
             split = "train+val" if there else "train"
             seen_by = {"trained": True, "unseen": own.hashes}
-            train[name] = prepare(raw, split, tasks, side, dedupe, **seen_by)
-            val[name] = prepare(own, "all", tasks, side)
+            train[name] = make_split(raw, split, tasks, side, dedupe, **seen_by)
+            val[name] = make_split(own, "all", tasks, side)
         else:
-            train[name] = prepare(raw, "train", tasks, side, dedupe, trained=True)
-            val[name] = prepare(raw, "val", tasks, side)
+            train[name] = make_split(raw, "train", tasks, side, dedupe, trained=True)
+            val[name] = make_split(raw, "val", tasks, side)
     check_names(tasks, offered)
     return train, val
 

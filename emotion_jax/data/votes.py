@@ -69,11 +69,11 @@ def with_votes(raw: Raw, votes: Votes, labels: str, drop_no_face: bool) -> Raw:
     """The faces with labels to train on beside the original ones.
 
     A label keeps only its share for FER2013's seven, so a row with most of its votes
-    for contempt, "unknown" or "not a face" sums to at most half, and `prepare` leaves
-    it out. If a model has no neutral, `prepare` also leaves out a happy face that 6 of
-    10 call neutral: the voters are taken at their word, and four of them are not enough
-    to call it happy for certain. By the same rule a neutral face that 8 call happy is
-    trained on as happy.
+    for contempt, "unknown" or "not a face" sums to at most half, and `make_split`
+    leaves it out. If a model has no neutral, `make_split` also leaves out a happy face
+    that 6 of 10 call neutral: the voters are taken at their word, and four of them are
+    not enough to call it happy for certain. By the same rule a neutral face that 8 call
+    happy is trained on as happy.
 
     Args:
       labels: a key of LABELS.

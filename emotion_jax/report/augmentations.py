@@ -16,7 +16,7 @@ from emotion_jax import cli
 from emotion_jax.config import check_config
 from emotion_jax.data.augment import AUGMENTATIONS, make_augment
 from emotion_jax.data.mixing import MIXING
-from emotion_jax.data.prepare import prepare
+from emotion_jax.data.splits import make_split
 from emotion_jax.data.synthetic import read
 from emotion_jax.data.table import Faces, Split
 from emotion_jax.errors import Mistake
@@ -135,7 +135,7 @@ def main(args: list[str]) -> None:
         shown["all of them"] = config.augment.to_dict()
     raw = read(faces=40, seed=3)
     tasks = make_tasks({name: {} for name in raw.labels})
-    split = prepare(raw, "all", tasks, SIDE)
+    split = make_split(raw, "all", tasks, SIDE)
     flags.out.parent.mkdir(parents=True, exist_ok=True)
     draw(flags.out, split.faces, tasks, shown)
     print(f"written to {flags.out}")

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from emotion_jax.data import suspects, twins
-from emotion_jax.data.prepare import has_splits, split_rows, splits
+from emotion_jax.data.splits import has_splits, split_rows, splits
 from emotion_jax.data.table import Raw
 from emotion_jax.files import printable
 from emotion_jax.report import tables

@@ -61,8 +61,8 @@ from IPython.display import Image, display
 
 from emotion_jax import data
 from emotion_jax.cli import load_config
-from emotion_jax.data.prepare import prepare
 from emotion_jax.data.sections import options_of, sources_of
+from emotion_jax.data.splits import make_split
 from emotion_jax.data.table import POINTS
 from emotion_jax.evaluate import load_splits, numbers_of
 from emotion_jax.evaluator import restore
@@ -125,7 +125,7 @@ AUGMENT = {
     "brightness": {"delta": 0.1},
 }
 tasks = make_tasks({"keypoints": {}})
-train = prepare(raw, "train", tasks, SIDE)
+train = make_split(raw, "train", tasks, SIDE)
 augmentations.draw_faces(OUT / "augmented.png", train, tasks, AUGMENT)
 display(Image(OUT / "augmented.png"))
 

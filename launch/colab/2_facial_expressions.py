@@ -62,8 +62,8 @@ from sklearn.metrics import confusion_matrix
 
 from emotion_jax import data
 from emotion_jax.cli import load_config
-from emotion_jax.data.prepare import prepare
 from emotion_jax.data.sections import options_of, sources_of
+from emotion_jax.data.splits import make_split
 from emotion_jax.evaluate import load_splits, numbers_of
 from emotion_jax.evaluator import restore
 from emotion_jax.report import augmentations, charts, mosaic, sheet, tables
@@ -100,7 +100,8 @@ mosaic.draw(
 display(Image(OUT / "faces.png"))
 
 # %%
-splits = {name: prepare(raw, name, tasks, SIDE) for name in ("train", "val", "test")}
+parts = ("train", "val", "test")
+splits = {name: make_split(raw, name, tasks, SIDE) for name in parts}
 counts = pd.DataFrame(
     {
         part: split.faces["labels"]["emotion"].sum(0).astype(int)

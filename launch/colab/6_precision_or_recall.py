@@ -60,8 +60,8 @@ from sklearn.metrics import precision_recall_curve
 
 from emotion_jax import data, scores
 from emotion_jax.cli import load_config
-from emotion_jax.data.prepare import prepare
 from emotion_jax.data.sections import options_of, sources_of
+from emotion_jax.data.splits import make_split
 from emotion_jax.evaluator import Evaluator
 from emotion_jax.report import charts
 from emotion_jax.tasks import make_tasks
@@ -94,14 +94,15 @@ def label_of(split):
 
 
 if source == "synthetic":
-    every = prepare(raw, "all", tasks, SIDE)
+    every = make_split(raw, "all", tasks, SIDE)
     is_rare = label_of(every) == rare
     every = every.take(np.flatnonzero(~is_rare | (is_rare.cumsum() % KEPT == 0)))
     train, val, test = (
         every.take(rows) for rows in np.split(np.arange(len(every)), [2400, 2900])
     )
 else:
-    train, val, test = (prepare(raw, s, tasks, SIDE) for s in ("train", "val", "test"))
+    parts = ("train", "val", "test")
+    train, val, test = (make_split(raw, part, tasks, SIDE) for part in parts)
 counts = {
     part: np.bincount(label_of(split), minlength=len(names))
     for part, split in (("train", train), ("val", val), ("test", test))

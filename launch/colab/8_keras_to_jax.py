@@ -76,8 +76,8 @@ import numpy as np
 import pandas as pd
 
 from emotion_jax import data, sharding
-from emotion_jax.data.prepare import prepare
 from emotion_jax.data.sections import options_of, sources_of
+from emotion_jax.data.splits import make_split
 from emotion_jax.evaluator import Evaluator
 from emotion_jax.models import keras_weights, make_network
 from emotion_jax.report import charts
@@ -99,7 +99,7 @@ TASKS = {
 }
 ((source, section),) = SOURCES.items()
 raw = data.load(source, section.get("path", ""), **options_of(section))
-split = prepare(raw, "test", TASKS["emotion"], 96)
+split = make_split(raw, "test", TASKS["emotion"], 96)
 
 # %% [markdown]
 # ## The course's two networks, here

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from emotion_jax.data import fer2013, prepare
+from emotion_jax.data import fer2013, splits
 from emotion_jax.data.table import FIVE, SEVEN
 from emotion_jax.errors import Mistake
 
@@ -116,14 +116,14 @@ def test_the_real_file(tmp_path):
     raw = fer2013.read(str(tmp_path / "fer2013.csv"))
     assert time.perf_counter() - start < 15
     assert raw.image.shape == (32298, 48, 48, 1) and raw.names["emotion"] == SEVEN
-    training = prepare.split_rows(raw, "Training")
-    public = prepare.split_rows(raw, "PublicTest")
+    training = splits.split_rows(raw, "Training")
+    public = splits.split_rows(raw, "PublicTest")
     assert (len(training), len(public)) == (28709, 3589)
     counts = raw.labels["emotion"][training].sum(axis=0)
     assert counts.tolist() == [3995, 436, 4097, 7215, 4830, 3171, 4965]
     twins = np.isin(raw.hashes[public], raw.hashes[training])
     assert twins.sum() == 280
-    assert prepare.split_rows(raw, "test").tolist() == public.tolist()
+    assert splits.split_rows(raw, "test").tolist() == public.tolist()
 
     course = fer2013.read(str(tmp_path / "icml_face_data.csv"))
     assert course.names["emotion"] == FIVE and len(course.image) == 22133

@@ -6,7 +6,7 @@ from PIL import Image
 
 from emotion_jax import data
 from emotion_jax.data import folder, image, twins
-from emotion_jax.data.prepare import prepare, resize, split_rows
+from emotion_jax.data.splits import make_split, resize, split_rows
 from emotion_jax.errors import Mistake
 from emotion_jax.report import survey
 from emotion_jax.tasks import make_tasks
@@ -39,18 +39,18 @@ def test_folders_are_classes_and_images_faces(two):
 
 def test_the_config_orders_the_classes_and_may_leave_some_out(two):
     tasks = make_tasks({"emotion": {"classes": ("tense", "calm")}})
-    split = prepare(folder.read(str(two), side=20), "all", tasks, 20)
+    split = make_split(folder.read(str(two), side=20), "all", tasks, 20)
     np.testing.assert_array_equal(
         split.faces["labels"]["emotion"].argmax(1), [1, 1, 1, 0, 0, 0]
     )
     only = make_tasks({"emotion": {"classes": ("tense", "angry")}})
-    assert len(prepare(folder.read(str(two), side=20), "all", only, 20)) == 3
+    assert len(make_split(folder.read(str(two), side=20), "all", only, 20)) == 3
 
 
 def test_names_that_no_folder_has_are_told(two):
     tasks = make_tasks({"emotion": {"classes": ("joy", "fear")}})
     with pytest.raises(Mistake, match=r"learns emotion \(joy, fear\).*calm, tense"):
-        prepare(folder.read(str(two), side=20), "all", tasks, 20)
+        make_split(folder.read(str(two), side=20), "all", tasks, 20)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "CMYK"])

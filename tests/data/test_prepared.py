@@ -19,6 +19,7 @@ from emotion_jax.data import (
     prepare,
     prepared,
     sections,
+    splits,
     synthetic,
 )
 from emotion_jax.errors import Mistake
@@ -62,7 +63,7 @@ def test_a_prepared_set_is_the_file_byte_for_byte(form, tmp_path, capsys):
     raw = data.load(name, str(path), **options)
     assert_same(data.load(name), raw)
     assert data.load(name).path == ""
-    assert {n: len(rows) for n, rows in prepare.partition(raw).items()} == parts
+    assert {n: len(rows) for n, rows in splits.partition(raw).items()} == parts
     told = ", ".join(f"{n} {count}" for n, count in parts.items())
     assert f"({told}) in {prepared.folder(name)}" in capsys.readouterr().out
 

@@ -7,7 +7,7 @@ import pytest
 
 from emotion_jax import data
 from emotion_jax.data import sections, votes
-from emotion_jax.data.prepare import prepare
+from emotion_jax.data.splits import make_split
 from emotion_jax.data.table import SEVEN, Raw
 from emotion_jax.errors import Mistake
 from emotion_jax.tasks import make_tasks
@@ -60,7 +60,7 @@ def load(path: str, **options) -> Raw:
 
 def labels_of(raw, tasks, split="Training", trained=True) -> dict:
     """Each face's label, by its row."""
-    made = prepare(raw, split, tasks, 16, trained=trained)
+    made = make_split(raw, split, tasks, 16, trained=trained)
     rows, labels = made.rows.tolist(), made.faces["labels"]["emotion"].tolist()
     return dict(zip(rows, labels, strict=True))
 

@@ -13,7 +13,7 @@ from case import DAMAGES, Case, pickled
 
 from emotion_jax import data
 from emotion_jax.data.keypoints import COORDINATES
-from emotion_jax.data.prepare import prepare
+from emotion_jax.data.splits import make_split
 from emotion_jax.tasks import make_tasks
 
 ROWS, PIXELS = 40, 256
@@ -237,4 +237,4 @@ def read(args: list[str]) -> None:
     """As every binary reads a source."""
     source, path, options = data.parse_source(args[0])
     raw = data.load(source, path, 24, **options)
-    prepare(raw, "all", TASKS, 24)
+    make_split(raw, "all", TASKS, 24)
