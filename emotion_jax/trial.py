@@ -66,7 +66,7 @@ class Trial:
         self.feed = build(
             config, "feed", make_feed, train, self.plan, config.seed, self.mesh
         )
-        per_step = self.tables.order.per_step
+        per_step = self.feed.order.per_step
         self.tasks = with_counts(self.tasks, train.values(), per_step)
         whole = sharding.whole(self.mesh)
         self.shape = (1, side, side, 1)
