@@ -114,7 +114,7 @@ def test_beside_seven_classes_faces_of_five_are_judged_as_alone(seven, monkeypat
     found, temperature = validation.numbers({})
 
     def alone(key: str, factor: float = 1.0) -> float:
-        hot = factor * temperature
+        hot = {"emotion": factor * temperature["emotion"]}
         each = [seven.report(outputs[name], splits[name], hot) for name in splits]
         return np.mean([numbers[f"emotion/{key}"] for numbers in each])
 
