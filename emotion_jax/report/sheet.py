@@ -38,7 +38,7 @@ def draw(
         axis.set(autoscale_on=False)  # a point may lie outside its image
         said, wrong = [], False
         for name, task in tasks.items():
-            one = seen[name].take([i])
+            one = seen[name].take(np.array([i]))
             label, known = one.label[0], one.known[0]
             if task.kind == "points":
                 axis.plot(*label[known].T, "o", color="#35c759", markersize=2.4)
