@@ -363,10 +363,9 @@ def as_meta(fields: dict, folder: Path) -> Meta:
     fields["names"] = {task: tuple(names) for task, names in fields["names"].items()}
     # Older checkpoints lack these, or have one temperature for all tasks.
     fields["data"] = tuple(fields.get("data", ()))
-    fitted = fields.get("temperature", {})
-    if not isinstance(fitted, dict):
-        fitted = dict.fromkeys(fields["names"], fitted)
-    fields["temperature"] = dict.fromkeys(fields["names"], 1.0) | fitted
+    fitted = fields.get("temperature", 1.0)
+    if isinstance(fitted, float):
+        fields["temperature"] = dict.fromkeys(fields["names"], fitted)
     return Meta(**fields)
 
 

@@ -98,7 +98,7 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     start = int(state.step)
     names = {name: task.names for name, task in tasks.items()}
     used = tuple(tables.used(train, val))
-    meta = Meta(to_dict(config), names, side, data=used)
+    meta = Meta(to_dict(config), names, side, evaluator.temperature, used)
     train_step = step.make_train_step(
         network, tasks, optimizer, augment, feed, mesh, config.seed, layout
     )
