@@ -74,4 +74,4 @@ def test_the_layout_names_what_is_there():
     for name in re.findall(r"^ {6}(\w+[./]\w*)", TEXT, re.M):
         assert (ROOT / "emotion_jax" / name).exists(), name
     modules = {p.name for p in (ROOT / "emotion_jax").glob("*.py")}
-    assert modules - set(re.findall(r"\w+\.py", TEXT)) == {"__init__.py", "errors.py"}
+    assert modules - set(re.findall(r"\w+\.py", TEXT)) == {"__init__.py"}

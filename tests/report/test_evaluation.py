@@ -199,8 +199,8 @@ def test_what_reads_no_expressions_is_described_without_them(tmp_path, monkeypat
     faces = {"image": table["image"]}
     faces["labels"] = {"gender": gender, "ears": table["labels"]["keypoints"][:, :3]}
     faces["known"] = {"gender": np.ones(30, bool), "ears": np.ones((30, 3), bool)}
-    names = checkpoint.meta.names
-    split = Split("own", "", "all", faces, np.arange(30), names, {})
+    offered = tiny.offered(30, {"gender": 2, "ears": 3})
+    split = Split("own", "", "all", faces, np.arange(30), offered, {})
     evaluated.evaluate(tmp_path, checkpoint, split, faces["labels"])
     text = (tmp_path / "model_card.md").read_text("utf-8")
     assert "people." in text and "not what a person is." in text
