@@ -84,8 +84,7 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     validation.check_headline(checkpoints.best)
     log = build(config, "log", logs.RunLog, workdir, plan)
     profile = build(config, "profile", probe.Profile, workdir, plan.total)
-    side = config.data.side
-    init = step.make_init(network, optimizer, config.seed, side)
+    init = step.make_init(network, optimizer, config.seed, config.data.side)
     like = abstract(init, mesh, config.fsdp)
 
     # The state is restored to its devices, or created there.
@@ -98,7 +97,8 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     start = int(state.step)
     names = {name: task.names for name, task in tasks.items()}
     used = tuple(tables.used(train, val))
-    meta = Meta(to_dict(config), names, side, evaluator.temperature, used)
+    side, temperature = config.data.side, evaluator.temperature
+    meta = Meta(to_dict(config), names, side, temperature, used)
     train_step = step.make_train_step(
         network, tasks, optimizer, augment, feed, mesh, config.seed, layout
     )
@@ -111,11 +111,10 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
         for now, inputs in zip(range(start + 1, plan.stop + 1), batches):
             state, metrics = train_step(state, inputs, teach)
             log.step(now, metrics)
-            stop = signals.stop_at(now)
-            if not (validation.due(now) or checkpoints.due(now) or stop):
+            stop, due = signals.stop_at(now), validation.due(now)
+            if not (due or checkpoints.due(now) or stop):
                 continue
             log.flush()  # raises on a loss that is not finite, before it is saved
-            due = validation.due(now)
             if due or not stop:  # a signal leaves no time for more than it must
                 values, temperatures = validation.numbers(state.variables())
                 meta = meta.after(temperatures)
@@ -137,7 +136,10 @@ def say_what_runs(like, meta: Meta, plan, start: int, mesh) -> None:
     logs.say(f"{count:,} parameters, batches of {plan.batch_size} on {device}")
     for line in meta.data:
         logs.say(line)
-    logs.say(f"steps {start + 1} to {max(start, plan.stop)} of {plan.total}")
+    if start < plan.stop:
+        logs.say(f"steps {start + 1} to {plan.stop} of {plan.total}")
+    else:
+        logs.say(f"step {start} of {plan.total} is there: nothing to do")
 
 
 def main(args: list[str]) -> None:

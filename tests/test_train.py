@@ -213,9 +213,11 @@ def test_another_versions_run_is_left_as_it_is(whole, tmp_path, monkeypatch):
     assert (copy / "env.json").read_text() == "of another version"
 
 
-def test_checkpoints_open_where_a_save_was_cut_off(whole, tmp_path):
+def test_checkpoints_open_where_a_save_was_cut_off(whole, tmp_path, capsys):
     """A half-written folder, as a kill leaves it, is not taken for a checkpoint."""
     train_and_evaluate(tiny.config(stop_at=3), tmp_path)
+    train_and_evaluate(tiny.config(stop_at=2), tmp_path)
+    assert "step 3 of 8 is there: nothing to do" in capsys.readouterr().err
     half = tmp_path / "checkpoints" / "6.orbax-checkpoint-tmp"
     half.mkdir()
     (half / "state").mkdir()
