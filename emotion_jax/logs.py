@@ -16,7 +16,7 @@ from emotion_jax import files
 from emotion_jax.errors import Stopped
 from emotion_jax.plan import Plan
 
-HEADLINES = ("accuracy", "macro_f1", "rmse_px", "nme")
+ON_CONSOLE = ("accuracy", "macro_f1", "rmse_px", "nme")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -154,7 +154,7 @@ class RunLog:
         told = [
             f"{key} {value:.3f}"
             for key, value in values.items()
-            if key.partition("/")[2] in HEADLINES and value is not None
+            if key.partition("/")[2] in ON_CONSOLE and value is not None
         ]
         say(f"step {step:>{len(str(self.total))}}/{self.total}  val: {'  '.join(told)}")
         if self.lead:

@@ -424,3 +424,12 @@ def test_a_photo_is_drawn_with_each_face_where_it_is(monkeypatch, tmp_path, phot
     assert [mark.caption for mark in marks] == ["happy 50%", "happy 90%"]
     for mark, points in zip(marks, found.keypoints, strict=True):
         np.testing.assert_array_equal(mark.points, points)
+
+
+def test_without_a_detector_photos_may_be_taken_whole(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    args = ["--checkpoint", "pretrained", "a.png", "--out", str(tmp_path / "out")]
+    assert run(predict.main, args) == 2
+    told = capsys.readouterr().err
+    assert "pip install onnxruntime; --faces whole takes each photo as one" in told
+    assert not (tmp_path / "out").exists()
