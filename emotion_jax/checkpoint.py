@@ -113,10 +113,6 @@ class Checkpoints:
 
     def make_manager(self) -> ocp.CheckpointManager | None:
         """Orbax's manager: writes in the background, and deletes what is not kept."""
-
-        def score(metrics: Mapping[str, float]) -> float:
-            return rank(metrics, self.best)
-
         if self.alone and jax.process_index() != 0:
             return None
         one = ocp.options.MultiprocessingOptions(
@@ -126,7 +122,7 @@ class Checkpoints:
         if self.alone:
             self.directory.mkdir(exist_ok=True)
         best = policies.BestN(
-            get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False
+            get_metric_fn=self.score, n=1, keep_checkpoints_without_metrics=False
         )
         latest = policies.LatestN(self.keep)
         with one_sentence():
@@ -134,11 +130,15 @@ class Checkpoints:
                 self.directory,
                 options=ocp.CheckpointManagerOptions(
                     preservation_policy=policies.AnyPreservationPolicy([latest, best]),
-                    best_fn=score,  # without it Orbax does not write the metrics
+                    best_fn=self.score,  # without it Orbax does not write the metrics
                     cleanup_tmp_directories=True,
                     **how,
                 ),
             )
+
+    def score(self, metrics: Mapping[str, float]) -> float:
+        """The number that chooses the best step, turned so that larger is better."""
+        return rank(metrics, self.best)
 
     def due(self, step: int) -> bool:
         """Whether to save: at the config's cadence, and where this run stops."""

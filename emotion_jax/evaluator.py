@@ -19,7 +19,7 @@ from emotion_jax.data.pipeline import concatenate
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
 from emotion_jax.models import make_network
-from emotion_jax.plan import Plan
+from emotion_jax.plan import Patience, Plan
 from emotion_jax.report.intervals import intervals
 from emotion_jax.scores import Numbers, fit_temperature, ranks
 from emotion_jax.step import make_eval_step
@@ -107,7 +107,8 @@ class Evaluator:
 class Validation:
     """The training loop's evaluations, on the `val` rows of all sources.
 
-    With `report`, `evaluate.finish` is called once the run has ended.
+    With `patience`, the run ends once its best score on `val` is as old as that. With
+    `report`, `evaluate.finish` is called then.
     """
 
     def __init__(
@@ -117,10 +118,12 @@ class Validation:
         plan: Plan,
         *,
         every: int | str,
+        patience: int | str = 0,
         report: bool = True,
     ):
         self.evaluator, self.split = evaluator, concatenate(list(val.values()))
         self.every, self.last = plan.every(every, "eval.every"), plan.total
+        self.patience = Patience(plan.to_steps(patience, "eval.patience"))
 
     def due(self, step: int) -> bool:
         """Whether to evaluate: at its cadence, and at the end of the run."""

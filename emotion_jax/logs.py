@@ -45,19 +45,35 @@ def commit() -> str | None:
     return found.stdout.strip()
 
 
-def cut_back(path: Path, step: int) -> None:
-    """Drops the lines after `step`, so that a resumed run logs each step once."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text().splitlines():
+def records(path: Path, last: int) -> list[dict]:
+    """What a run has logged up to the step `last`."""
+    found = []
+    for line in path.read_text().splitlines() if path.exists() else []:
         try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
+            record = json.loads(line)
+            if record["step"] <= last:
+                found.append(record)
         except (ValueError, KeyError, TypeError):
             break  # a kill may have cut the last line
-    with files.whole(path) as partial:
-        partial.write_text("".join(line + "\n" for line in kept))
+    return found
+
+
+def evaluations(path: Path, last: int) -> dict[int, dict[str, float]]:
+    """The numbers on `val` that a run has logged up to the step `last`, by step."""
+    found = {}
+    for record in records(path, last):
+        numbers = {k[4:]: v for k, v in record.items() if k.startswith("val/")}
+        if numbers:
+            found[record["step"]] = numbers
+    return found
+
+
+def cut_back(path: Path, last: int) -> None:
+    """Drops what was logged after `last`, so that each step is logged once."""
+    if path.exists():
+        kept = [json.dumps(record) + "\n" for record in records(path, last)]
+        with files.whole(path) as partial:
+            partial.write_text("".join(kept))
 
 
 def say(text: str) -> None:

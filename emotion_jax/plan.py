@@ -1,9 +1,11 @@
 """How long a run is, and durations as a person would write them."""
 
 import dataclasses
+import itertools
+import math
 import re
 import reprlib
-from collections.abc import Mapping, Sized
+from collections.abc import Iterator, Mapping, Sized
 
 from emotion_jax.errors import Mistake
 
@@ -52,6 +54,28 @@ class Plan:
             stop=self.stop // count,
             epoch=self.epoch / count,
         )
+
+
+class Patience:
+    """Ends a run once its score has not become better for so many steps; 0 waits on.
+
+    Attributes:
+      best: the step with the best score; the first, if several have the same.
+      over: whether the run is to end.
+    """
+
+    def __init__(self, steps: int):
+        self.steps, self.best, self.score, self.over = steps, 0, -math.inf, False
+
+    def take(self, step: int, score: float) -> None:
+        """Takes the score of an evaluation, of which the larger is the better."""
+        if score > self.score:
+            self.best, self.score = step, score
+        self.over = 0 < self.steps <= step - self.best
+
+    def through(self, steps: range) -> Iterator[int]:
+        """These steps, until the run is to end."""
+        return itertools.takewhile(lambda step: not self.over, steps)
 
 
 def make_plan(

@@ -94,7 +94,9 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     layout = jax.tree.map(lambda x: x.sharding, like)
     if state is None:
         state = jax.jit(init, out_shardings=layout)(given)
-    start = int(state.step)
+    start, patience = int(state.step), validation.patience
+    for when, numbers in logs.evaluations(workdir / "metrics.jsonl", start).items():
+        patience.take(when, checkpoints.score(numbers))
     names = {name: task.names for name, task in tasks.items()}
     used = tuple(tables.used(train, val))
     side, temperature = config.data.side, evaluator.temperature
@@ -108,7 +110,8 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     say_what_runs(like, meta, plan, start, mesh)
     batches = profile.over(feed.batches(start), start)
     with interrupt.Signals() as signals, profile, checkpoints, log.open(start):
-        for now, inputs in zip(range(start + 1, plan.stop + 1), batches):
+        steps = patience.through(range(start + 1, plan.stop + 1))
+        for now, inputs in zip(steps, batches):
             state, metrics = train_step(state, inputs, teach)
             log.step(now, metrics)
             stop, due = signals.stop_at(now), validation.due(now)
@@ -120,11 +123,15 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
                 meta = meta.after(temperatures)
             if due:
                 log.evaluation(now, values)
+                patience.take(now, checkpoints.score(values))
             checkpoints.save(state, meta, values if due else None)
             home.publish()
             if stop:
                 signals.leave(now)
-    if plan.stop == plan.total:
+    if patience.over:
+        said = f"no {checkpoints.best} on val is better than that of step"
+        logs.say(f"{said} {patience.best}: the run ends here")
+    if patience.over or plan.stop == plan.total:
         close_workdir(workdir, state, mesh)
         finish(workdir, config)
 

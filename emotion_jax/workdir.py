@@ -30,6 +30,7 @@ MAY_CHANGE = (
     *("debug", "profile.", "fsdp"),
 )
 LENGTH = ("train.steps", "train.epochs")  # nor these, if the schedule knows no end
+ENDS = (*LENGTH, "eval.patience")  # what decides when a run is done
 
 
 def to_dict(config: ConfigDict) -> dict:
@@ -53,7 +54,7 @@ def different(before: Mapping, now: Mapping) -> list[str]:
 
 
 def check_same(directory: Path, config: ConfigDict) -> bool:
-    """Whether the workdir was made for a run exactly as long as this config's.
+    """Whether the workdir was made for a run that ends when this config's does.
 
     Raises:
       Mistake: it was made with another config; names what differs.
@@ -78,13 +79,13 @@ def check_same(directory: Path, config: ConfigDict) -> bool:
             f"{directory} was made with another config: {'; '.join(differ)}. "
             "Take another --workdir, or the config as it was"
         )
-    return not set(LENGTH) & set(different(before, now))
+    return not set(ENDS) & set(different(before, now))
 
 
 def is_done(directory: Path, config: ConfigDict) -> bool:
     """Whether the run has finished; raises if the workdir is another run's."""
-    same_length = check_same(directory, config)
-    if same_length and os.path.exists(directory / "done.json"):
+    same_end = check_same(directory, config)
+    if same_end and os.path.exists(directory / "done.json"):
         return True
     check_folder("--workdir", directory)
     check_folder("--workdir", directory / "checkpoints")

@@ -195,3 +195,17 @@ def test_tensorboard_reads_what_was_written_and_from_where_it_went_on(log, tmp_p
     assert events[1].session_log.status == SessionLog.START and events[1].step == 1
     values = {v.tag: v.simple_value for e in events[2:] for v in e.summary.value}
     assert values["train/loss"] == 2.0 and {e.step for e in events[2:]} == {2}
+
+
+def test_evaluations_are_found_up_to_a_step(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    lines = [
+        {"step": 2, "train/loss": 1.5},
+        {"step": 2, "val/emotion/accuracy": 0.25, "seconds": 7.0},
+        {"step": 4, "val/emotion/accuracy": 0.5},
+        {"step": 6, "val/emotion/accuracy": 0.75},
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = logs.evaluations(path, 4)
+    assert found == {2: {"emotion/accuracy": 0.25}, 4: {"emotion/accuracy": 0.5}}
+    assert logs.evaluations(tmp_path / "none", 4) == {}

@@ -3,7 +3,7 @@
 import pytest
 
 from emotion_jax.errors import Mistake
-from emotion_jax.plan import Plan, make_plan
+from emotion_jax.plan import Patience, Plan, make_plan
 
 PLAN = Plan(batch_size=8, total=200, stop=200, epoch=12.5)
 
@@ -119,3 +119,35 @@ def test_a_negative_stop_at_is_a_mistake():
 def test_a_run_that_no_device_could_count_is_a_mistake(fields):
     with pytest.raises(Mistake, match=r"than 2\^31$|at most 65536$"):
         make_plan({"a": range(60)}, 0, **{"batch_size": 8} | fields)
+
+
+def patient(steps: int, scores: list[float]) -> Patience:
+    made = Patience(steps)
+    for step, score in enumerate(scores, 1):
+        made.take(step, score)
+    return made
+
+
+@pytest.mark.parametrize(
+    "steps, scores, best, over",
+    [
+        (2, [0.1, 0.3, 0.2], 2, False),
+        (2, [0.1, 0.3, 0.2, 0.1], 2, True),
+        (2, [0.1, 0.3, 0.3, 0.3], 2, True),  # as good is not better
+        (2, [0.1, 0.3, 0.2, 0.4], 4, False),
+        (2, [-1.3, -1.2, -1.4], 2, False),  # a keypoint error, turned round
+        (0, [0.3] * 9, 1, False),
+    ],
+)
+def test_patience_ends_once_the_best_is_old(steps, scores, best, over):
+    made = patient(steps, scores)
+    assert (made.best, made.over) == (best, over)
+
+
+def test_steps_go_on_until_patience_ends():
+    made, done = Patience(3), []
+    for step in made.through(range(1, 9)):
+        made.take(step, 0.5)
+        done.append(step)
+    assert done == [1, 2, 3, 4]
+    assert list(made.through(range(5, 9))) == []
