@@ -5,7 +5,7 @@
   python -m emotion_jax.train --config configs/fer5.py --workdir runs/fer5 \\
       --data fer2013=fer2013.csv --config.init_from=runs/simclr
 
-Each step sees every face twice (emotion_jax/simclr.py), so it costs two of fer7's.
+Each step sees every face twice (emotion_jax/simclr.py), so it costs two of fer5's.
 Labels reach only the head: its accuracy is that of a linear probe.
 
 Result, for a small network (width 16, stem_stride 4, blocks (1, 1, 1); seed 0, jax
