@@ -83,7 +83,7 @@ SOURCES = sources_of(shlex.split(DATA)) or {"synthetic": {"faces": FACES, "seed"
 # ## Step 1: look
 #
 # Three faces of each class, and how many there are. In FER2013 disgust is rare: a
-# network that never predicts it is right 98 times in 100 (see lesson 6).
+# network that never predicts it is right about it 98 times in 100 (see lesson 6).
 
 # %%
 ((source, section),) = SOURCES.items()
