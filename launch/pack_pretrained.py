@@ -58,6 +58,7 @@ SHIPS = """
 {sha256}. Trained as {run} with emotion_jax at commit {commit} on {devices}, jax {jax}.
 The results above are of these rounded parameters; those in full precision give, of
 {compared}.
+Runs that the recipe names, as a start or as teachers, are in launch/results/runs.md.
 """
 COMPARED = ("accuracy", "macro_f1", "ece", "rmse_px")
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,8 @@ def test_what_it_says_of_itself_is_the_runs_and_the_terms(home, packed):
     assert meta.data[0] == "synthetic" and "research" in meta.data[-1]
     card = (packed / "combined" / "model_card.md").read_text()
     assert "both, step 0" in card and "commit abc1234" in card
+    where = re.findall(r"launch/\S+\.md", card)
+    assert where and all((ROOT / path).exists() for path in where)
 
 
 def test_its_numbers_are_of_the_rounded_parameters(home):
