@@ -23,7 +23,7 @@ from pathlib import Path
 import browser
 import numpy as np
 
-from emotion_jax import checkpoint, cli, evaluate, pretrained, step
+from emotion_jax import checkpoint, cli, evaluate, logs, pretrained, step
 from emotion_jax.data.pipeline import concatenate
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
@@ -234,7 +234,7 @@ def main(args: list[str]) -> None:
 
 
 def machine() -> str:
-    """The machine that it all ran on."""
+    """The machine and the code that it all ran on."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     models = [line.split(": ")[1] for line in lines if line.startswith("model name")]
@@ -246,7 +246,7 @@ def machine() -> str:
     python = f"Python {platform.python_version()}"
     return (
         f"{cpu}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
-        f"{', '.join([python, *versions])}"
+        f"{', '.join([python, *versions])}; commit {logs.commit()}"
     )
 
 

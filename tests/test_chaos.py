@@ -1,5 +1,6 @@
 """Laws of kills: however often, the same bits in the end."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ def test_a_run_killed_at_a_random_moment_ends_in_the_same_bits():
     found = chaos("--runs", "1", "--kills", "1", "--seed", "4")
     assert found.returncode == 0, found.stderr
     assert "1 of 1 runs equal to the one left alone" in found.stdout
+    assert f"{os.cpu_count()} cores, commit " in found.stdout
 
 
 @pytest.mark.long
