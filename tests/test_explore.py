@@ -128,7 +128,7 @@ def test_names_from_a_file_are_text_and_no_markup(looked):
     page = (looked / "folder" / "index.html").read_text("utf-8")
     assert "<b>" not in page and page.count("&lt;b&gt;&amp;x") >= 3
     found = json.loads((looked / "folder" / "explore.json").read_text())
-    assert set(found["classes"]) == set(NAMES)
+    assert set(found["labels"]["emotion"]["classes"]) == set(NAMES)
 
 
 def test_files_to_look_at_are_named(looked):
@@ -144,7 +144,8 @@ def test_files_to_look_at_are_named(looked):
 def test_a_folders_numbers_are_those_of_its_files(looked):
     found = json.loads((looked / "folder" / "explore.json").read_text())
     assert (found["faces"], found["side"]) == (31, 96)
-    counts = {name: row["all"] for name, row in found["classes"].items()}
+    classes = found["labels"]["emotion"]["classes"]
+    counts = {name: row["all"] for name, row in classes.items()}
     assert counts == {"<b>&x": 8, "$a$ 笑": 9, "train": 14}
     # Rows go by path: $a$ first, its twin.png the ninth, then n00.png of <b>&x.
     assert found["conflicts"] == [{"rows": [8, 9], "labels": ["$a$ 笑", "<b>&x"]}]
@@ -167,13 +168,13 @@ def test_a_label_of_ones_own_has_its_own_section(looked):
 
 def test_missing_points_are_told_and_shown(looked):
     found = json.loads((looked / "keypoints" / "explore.json").read_text())
-    eye = found["points"]["left_eye_center"]
+    own = found["labels"]["keypoints"]
+    eye = own["points"]["left_eye_center"]
     assert (eye["known"], eye["missing"], eye["missing_percent"]) == (90, 30, 25.0)
-    assert found["faces_with_all_points"] == 90
-    assert found["faces_with_a_point_outside"] == 13
+    assert own["faces_with_all_points"] == 90
+    assert own["faces_with_a_point_outside"] == 13
     assert (eye["outside"], eye["max_x"]) == (7, 99.5)
-    assert (looked / "keypoints" / "missing.png").exists()
-    assert not (looked / "folder" / "missing.png").exists()
+    assert (looked / "keypoints" / "keypoints-missing.png").exists()
     page = (looked / "keypoints" / "index.html").read_text("utf-8")
     assert "90 faces know every point" in page and "Too few faces" in page
 
@@ -257,7 +258,7 @@ def test_an_empty_folder_is_filled_and_stays_itself(
     assert run(explore.main, args) == 0
     assert before in (None, os.stat(out).st_ino)
     there = set(os.listdir(out))
-    assert {"index.html", "explore.json", "classes.png"} <= there
+    assert {"index.html", "explore.json", "emotion-classes.png"} <= there
     assert not any(name.startswith(".") for name in there)
 
 
@@ -303,7 +304,7 @@ def test_a_full_disk_leaves_nothing_half_written(
     sources, tmp_path, monkeypatch, capsys
 ):
     def page(folder, chosen, found):
-        (folder / "classes.png").write_bytes(b"half")
+        (folder / "light.png").write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(exploration, "page", page)

@@ -18,7 +18,7 @@ from emotion_jax.report.page import (
     table,
     tag,
 )
-from emotion_jax.report.survey import Chosen, seen_by
+from emotion_jax.report.survey import Chosen
 
 MOST_CLASSES = 20  # the most that are drawn; the tables have all
 COLORS = "Blue is the subject's left, green the right, orange the middle."
@@ -46,8 +46,11 @@ def sections(
 ) -> dict[str, tuple[str, list[Html]]]:
     """Each label's section by its anchor."""
     return {
-        label.anchor: (label.title, draw(folder, chosen, label, seen_by(label, found)))
-        for label in labels
+        f"label-{each.name}": (
+            each.name.capitalize(),
+            draw(folder, chosen, each, found | found["labels"][each.name]),
+        )
+        for each in labels
     }
 
 
@@ -86,7 +89,7 @@ def shown_classes(found: dict) -> list[str]:
 def classes(folder: Path, chosen: Chosen, label: Label, found: dict) -> list[Html]:
     """How many faces each class has."""
     shown, counts = shown_classes(found), found["classes"]
-    path = folder / label.file("classes.png")
+    path = folder / f"{label.name}-classes.png"
     charts.draw_classes(path, counts, shown, chosen.parts)
     sizes = {name: row["all"] for name, row in counts.items()}
     large, small = max(sizes, key=sizes.get), min(sizes, key=sizes.get)
@@ -127,7 +130,7 @@ def faces(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
     groups = [
         (name, label.classes[name])
         for label in chosen.classes
-        for name in shown_classes(seen_by(label, found))
+        for name in shown_classes(found["labels"][label.name])
     ]
     path = folder / "mean-faces.png"
     means = [mean_face(chosen, mask) for _, mask in (everyone, *groups)]
@@ -165,7 +168,7 @@ def mean_face(chosen: Chosen, mask) -> np.ndarray:
 
 def points(folder: Path, chosen: Chosen, label: Label, found: dict) -> list[Html]:
     """Where the points lie, and which are missing."""
-    each, path = found["points"], folder / label.file("points.png")
+    each, path = found["points"], folder / f"{label.name}-points.png"
     mean = mean_face(chosen, np.ones(len(chosen.rows), bool))[..., 0]
     charts.draw_points(path, mean, label.value, label.known, label.names)
     outside = number(found["faces_with_a_point_outside"])
@@ -180,7 +183,7 @@ def points(folder: Path, chosen: Chosen, label: Label, found: dict) -> list[Html
             "left and right exchanged, or of another frame. Faces with a point outside "
             f"their image: {outside}; such a point counts like any other."
         ),
-        *missing(folder / label.file("missing.png"), found),
+        *missing(folder / f"{label.name}-missing.png", found),
         table(("point", *(key.replace("_", " ") for key in keys)), rows),
     ]
 

@@ -8,10 +8,6 @@ from jaxtyping import Bool, Float, Int64
 
 from emotion_jax.data.table import Raw
 
-# The sections of these two had names, and their numbers and pictures places, before
-# there were other labels; what belongs to another label has that label's name.
-SECTIONS = {"emotion": "classes", "keypoints": "keypoints"}
-
 
 @dataclasses.dataclass(frozen=True)
 class Label:
@@ -26,25 +22,6 @@ class Label:
     def kind(self) -> str:
         """As a task's: `classes`, a distribution over names, or `points`."""
         return "classes" if self.value.ndim == 2 else "points"
-
-    @property
-    def own(self) -> bool:
-        """Whether its numbers and pictures are kept under its own name."""
-        return self.name not in SECTIONS
-
-    @property
-    def anchor(self) -> str:
-        """Its section's, unlike any other section's."""
-        return SECTIONS.get(self.name, f"label-{self.name}")
-
-    @property
-    def title(self) -> str:
-        """Its section's."""
-        return SECTIONS.get(self.name, self.name).capitalize()
-
-    def file(self, name: str) -> str:
-        """What a picture of it is called."""
-        return f"{self.name}-{name}" if self.own else name
 
     @functools.cached_property
     def number(self) -> Int64[np.ndarray, " n"]:

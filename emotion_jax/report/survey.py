@@ -1,8 +1,7 @@
 """A data set in numbers: what explore.json holds and its page shows.
 
-Rows are the source's, from 0: row r is line r + 2 of a CSV file. The numbers of a label
-other than emotion and keypoints are under `labels` and its name; what may have to be
-cleaned is one list for all labels.
+Rows are the source's, from 0: row r is line r + 2 of a CSV file. A label's numbers are
+under `labels` and its name; what may have to be cleaned is one list for all labels.
 """
 
 import dataclasses
@@ -107,11 +106,9 @@ def survey(chosen: Chosen, split: str) -> dict:
     }
     if raw.person is not None:
         found["people"] = len(set(raw.person) - {""})
-    for label in chosen.classes:
-        put(found, label, {"classes": classes(chosen, label)})
-    found["light"] = light(chosen)
-    for label in chosen.points:
-        put(found, label, points(label, found["side"]))
+    each = {label.name: classes(chosen, label) for label in chosen.classes}
+    each |= {label.name: points(label, found["side"]) for label in chosen.points}
+    found |= {"labels": each, "light": light(chosen)}
     if chosen.points:
         found["suspicious"] = suspicious(chosen)
     found |= copies(chosen)
@@ -120,26 +117,15 @@ def survey(chosen: Chosen, split: str) -> dict:
     return found
 
 
-def put(found: dict, label: Label, numbers: dict) -> None:
-    """Adds a label's numbers to those of the data set."""
-    if label.own:
-        numbers = {"labels": found.get("labels", {}) | {label.name: numbers}}
-    found |= numbers
-
-
-def seen_by(label: Label, found: dict) -> dict:
-    """The data set's numbers, with one label's own where `put` placed others."""
-    return found | found.get("labels", {}).get(label.name, {})
-
-
 def classes(chosen: Chosen, label: Label) -> dict:
     """The number of faces in each class, by split and in percent."""
     total = max(int(label.known.sum()), 1)
-    return {
+    counts = {
         name: {s: int((mask & m).sum()) for s, m in chosen.splits.items()}
         | {"percent": round(100 * float(mask.sum()) / total, 2)}
         for name, mask in label.classes.items()
     }
+    return {"classes": counts}
 
 
 def groups_of(chosen: Chosen) -> Masks:
@@ -147,9 +133,8 @@ def groups_of(chosen: Chosen) -> Masks:
     masks = {"all": np.ones(len(chosen.rows), bool)}
     masks |= {f"split {name}": chosen.splits[name] for name in chosen.parts}
     for label in chosen.classes:
-        what = label.name if label.own else "class"
         some = {name: mask for name, mask in label.classes.items() if mask.any()}
-        masks |= {f"{what} {name}": mask for name, mask in some.items()}
+        masks |= {f"{label.name} {name}": mask for name, mask in some.items()}
     return masks
 
 

@@ -17,6 +17,7 @@ FOUND = {
     },
     "near_twins": {"pairs": 5, "across": 1},
     "blank": [7],
+    "labels": {},
 }
 
 
@@ -28,7 +29,8 @@ def test_faces_that_stand_in_two_splits_are_those_of_the_smaller():
         "pairs of near twins in two splits: 1",
         "blank images: 1",
     ]
-    more = FOUND | {"classes": {}, "conflicts": [{}] * 1200, "suspicious": []}
+    more = FOUND | {"conflicts": [{}] * 1200, "suspicious": []}
+    more["labels"] = {"gender": {"classes": {}}}
     assert cleaning.headlines(more)[5:] == [
         "sets of twins with different labels: 1,200",
         "faces with a suspicious point: 0",

@@ -9,7 +9,7 @@ from emotion_jax.data.table import Raw
 from emotion_jax.report import charts, exploration
 from emotion_jax.report.labels import Label
 from emotion_jax.report.page import Html, join
-from emotion_jax.report.survey import Chosen
+from emotion_jax.report.survey import Chosen, choose, survey
 
 
 def sizes(**classes: int) -> dict:
@@ -45,3 +45,16 @@ def test_of_many_classes_the_largest_are_drawn_in_their_own_order():
     many = {f"c{k}": k for k in range(25)}
     assert exploration.shown_classes(sizes(**many)) == [f"c{k}" for k in range(5, 25)]
     assert exploration.shown_classes(sizes(a=0, b=2, c=1)) == ["b", "c"]
+
+
+def test_a_label_may_have_the_name_of_a_part_of_the_page(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 1), np.uint8)
+    labels = {"faces": np.eye(4), "light": np.ones((4, 1, 2))}
+    known = {"faces": np.ones(4, bool), "light": np.ones((4, 1), bool)}
+    raw = Raw("own", "", image, labels, known, {"faces": tuple("abcd"), "light": "e"})
+    chosen = choose(raw, "all")
+    page = exploration.page(tmp_path, chosen, survey(chosen, "all"))
+    titles = re.findall("<h2>(.*?)</h2>", page)
+    assert titles[1:5] == ["Faces", "Faces", "Light", "Light"]
+    anchors = set(re.findall('id="(.*?)"', page))
+    assert len(anchors) == len(titles) == page.count('href="#')

@@ -36,11 +36,3 @@ def test_a_face_without_a_label_is_of_no_class():
         "man": [False] * 3,
         "woman": [True, True, False],
     }
-
-
-def test_no_two_labels_share_an_anchor_or_a_picture():
-    names = ("emotion", "keypoints", "gender", "classes", "light", "faces")
-    labels = [labels_of(raw_of(name, 2), "classes")[0] for name in names]
-    assert len({label.anchor for label in labels}) == len(names)
-    own = [label.file("classes.png") for label in labels if label.own]
-    assert len({"classes.png", *own}) == 1 + len(own)
