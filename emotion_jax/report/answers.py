@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -65,11 +66,18 @@ class Answers:
 
     def captions(self, some: Int[np.ndarray, " s"]) -> list[str]:
         """The network's answer on some of the faces, and the label where it differs."""
-        lines = []
-        for i in some:
-            said = (
-                f"{mosaic.short(self.task.names[self.guess[i]], 9)} {self.sure[i]:.0%}"
-            )
-            label = mosaic.short(self.task.names[self.truth[i]], 9)
-            lines.append(said if self.hit[i] else f"{said}, is {label}")
-        return lines
+        return captions(self.task.names, self.probability[some], self.truth[some])
+
+
+def captions(
+    names: Sequence[str], shares: Float[np.ndarray, "m k"], truth: Int[np.ndarray, " m"]
+) -> list[str]:
+    """Each face's most probable class, and its label if another; -1 for none."""
+    lines = []
+    for share, label in zip(shares, truth, strict=True):
+        guess = share.argmax()
+        said = f"{mosaic.short(names[guess], 9)} {share[guess]:.0%}"
+        if label not in (guess, -1):
+            said += f", is {mosaic.short(names[label], 9)}"
+        lines.append(said)
+    return lines

@@ -55,6 +55,7 @@ def draw(
     image: UInt8[np.ndarray, "n h w 1"],
     captions: Sequence[str],
     *,
+    heading: str = "",
     columns: int = COLUMNS,
     group: int = 0,
     tile: int = 112,
@@ -67,7 +68,7 @@ def draw(
     """Draws the faces row by row.
 
     Args:
-      captions: one per face; a row of empty ones takes no room.
+      captions: one per face, of any number of lines; a row of empty ones takes no room.
       group: leave a wider gap after this many columns.
       names: of the points, which are in pixels of `image`.
       crosses: the points that a network predicts.
@@ -77,6 +78,7 @@ def draw(
 
     n, side = len(image), image.shape[1]
     x, y, width, height = places(captions, min(columns, n), group, tile)
+    y, height = (v + LINE * bool(heading) for v in (y, height))
     canvas = np.full((height, width), int(GROUND[1:3], 16), np.uint8)
     for face, left, top in zip(resize(image, tile), x, y, strict=True):
         canvas[top : top + tile, left : left + tile] = face[..., 0]
@@ -87,9 +89,13 @@ def draw(
     axis.set(autoscale_on=False)
     if heat is not None:
         draw_heat(axis, heat, x, y, canvas.shape, tile)
+    said = [(heading, GAP, GAP)]
     for text, left, top in zip(captions, x, y, strict=True):
-        at = left, top + tile + LINE / 2 - 1
-        axis.text(*at, text, color=INK, fontsize=7.5, va="center", parse_math=False)
+        lines = enumerate(text.split("\n"))
+        said += [(line, left, top + tile + k * LINE) for k, line in lines]
+    for text, left, top in said:
+        style = {"color": INK, "fontsize": 7.5, "va": "center", "parse_math": False}
+        axis.text(left, top + LINE / 2 - 1, text, **style)
     scale, corners = tile / side, np.stack([x, y], -1)
     if points is not None and known is not None:
         for kind, color in SIDES.items():
@@ -180,8 +186,9 @@ def places(captions: Sequence[str], columns: int, group: int, tile: int) -> tupl
     """Each tile's left and top edge, and the picture's width and height."""
     n = len(captions)
     across, down = np.arange(n) % columns, np.arange(n) // columns
-    lines = np.array([any(captions[i : i + columns]) for i in range(0, n, columns)])
-    tops = GAP + np.cumsum([0, *(tile + GAP + LINE * lines)])
+    lines = np.array([len(text.split("\n")) if text else 0 for text in captions])
+    most = np.maximum.reduceat(lines, range(0, n, columns))  # of each row of faces
+    tops = GAP + np.cumsum([0, *(tile + GAP + LINE * most)])
     wider = across // group * 3 * GAP if group else 0
     x = GAP + across * (tile + GAP) + wider
     return x, tops[down], int(x.max() + tile + GAP), int(tops[-1])

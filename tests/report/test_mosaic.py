@@ -19,15 +19,22 @@ def drawn(path, grays, captions, **options):
         return np.asarray(picture.convert("RGB")).astype(int)
 
 
-@pytest.mark.parametrize("line", [0, LINE])
-def test_faces_stand_row_by_row_and_empty_captions_take_no_room(tmp_path, line):
-    texts = ["row 7", "", ""] if line else [""] * 3
-    pixels = drawn(tmp_path / "a.png", [50, 120, 200], texts, columns=2)
-    height = GAP + 2 * (TILE + GAP) + line
-    assert pixels.shape == (height, GAP + 2 * (TILE + GAP), 3)
-    for gray, x, y in ((50, 0, 0), (120, TILE + GAP, 0), (200, 0, TILE + GAP + line)):
-        tile = pixels[GAP + y : GAP + y + TILE, GAP + x : GAP + x + TILE]
+@pytest.mark.parametrize("heading", ["", "three faces"])
+@pytest.mark.parametrize("texts, lines", [("", 0), ("row 7", 1), ("row 7\nglad", 2)])
+def test_faces_stand_row_by_row_and_only_what_is_written_takes_room(
+    tmp_path, heading, texts, lines
+):
+    options = {"columns": 2, "heading": heading}
+    pixels = drawn(tmp_path / "a.png", [50, 120, 200], ["", texts, ""], **options)
+    top = GAP + LINE * bool(heading)
+    below = top + TILE + LINE * lines + GAP
+    assert pixels.shape == (below + TILE + GAP, GAP + 2 * (TILE + GAP), 3)
+    for gray, x, y in ((50, 0, top), (120, TILE + GAP, top), (200, 0, below)):
+        tile = pixels[y : y + TILE, GAP + x : GAP + x + TILE]
         assert np.abs(tile - gray).max() <= 3
+    for k in range(lines):  # each line is written, and in its own place
+        y = top + TILE + LINE * k
+        assert pixels[y : y + LINE, TILE + 2 * GAP :].max() > 150
 
 
 def test_the_users_matplotlib_does_not_stretch_it(tmp_path):
@@ -69,7 +76,7 @@ def test_the_points_of_all_labels_are_marked():
     np.testing.assert_array_equal(found["known"][0], [True, True, False])
 
 
-@pytest.mark.parametrize("text", ["$a$ {", "笑い", "a" * 99])
+@pytest.mark.parametrize("text", ["$5_$", "笑い", "a" * 99])
 def test_any_name_can_be_a_caption(tmp_path, text):
     assert drawn(tmp_path / "a.png", [9], [text]).shape[0] == TILE + 2 * GAP + LINE
 
