@@ -87,7 +87,7 @@ def draw_photo(
     """Draws the photo of these faces, annotated."""
     points, names = points_of(found, faces)
     marks = [
-        annotate.Mark(crops[i].box, caption(found, i), mine)
+        annotate.Mark(crops[i].box, ", ".join(said(found, i)), mine)
         for i, mine in zip(faces, points, strict=True)
     ]
     annotate.draw(path, read_photo(crops[faces[0]].file), marks, names)
@@ -99,15 +99,14 @@ def draw_sheet(
     """Draws these faces side by side, as the networks saw them."""
     side = max(crops[0].gray)
     images = np.stack([crops[i].gray[side] for i in faces])
-    told = max(len(found.of_kind("classes")), 1)
-    options = {"tile": 56 * (1 + told)}  # as wide as its caption
+    options = {}
     points, names = points_of(found, faces)
     if names:
         box = np.array([crops[i].box for i in faces], np.float32)[:, None]
         points = (points - box[..., :2] + 0.5) * (side / box[..., 2:]) - 0.5
         known = np.ones(points.shape[:2], bool)
-        options |= {"names": names, "points": points, "known": known}
-    mosaic.draw(path, images, [caption(found, i) for i in faces], **options)
+        options = {"names": names, "points": points, "known": known}
+    mosaic.draw(path, images, ["\n".join(said(found, i)) for i in faces], **options)
 
 
 def points_of(
@@ -120,10 +119,10 @@ def points_of(
     return points, tuple(name for task in tasks for name in task.names)
 
 
-def caption(found: Predictions, i: int) -> str:
-    """Each class task's most probable class and its probability, on one line."""
+def said(found: Predictions, i: int) -> list[str]:
+    """Each class task's most probable class and its probability."""
     tasks = found.of_kind("classes").values()
-    return ", ".join(f"{mosaic.short(t.top[i])} {t.values[i].max():.0%}" for t in tasks)
+    return [f"{mosaic.short(t.top[i])} {t.values[i].max():.0%}" for t in tasks]
 
 
 def progress():

@@ -160,10 +160,10 @@ def test_a_caption_tells_every_class_tasks_answer():
     other = dataclasses.replace(feeling, names=("somewhere else", "here"))
     points = Answer("points", ("nose",), np.zeros((1, 1, 2), np.float32))
     found = Predictions({"emotion": feeling, "keypoints": points})
-    assert predict.caption(found, 0) == "glad 80%"
+    assert predict.said(found, 0) == ["glad 80%"]
     found = Predictions({"emotion": feeling, "place": other})
-    assert predict.caption(found, 0) == "glad 80%, somewhere else 80%"
-    assert predict.caption(Predictions({"keypoints": points}), 0) == ""
+    assert predict.said(found, 0) == ["glad 80%", "somewhere else 80%"]
+    assert predict.said(Predictions({"keypoints": points}), 0) == []
 
 
 def test_faces_are_found_in_photos(nets, tmp_path):
