@@ -26,7 +26,7 @@ import peers
 import rig as rigs
 from jax.experimental.compilation_cache import compilation_cache
 
-from emotion_jax import cli, files, logs, sharding, step
+from emotion_jax import cli, logs, sharding, step
 from emotion_jax.data.augment import make_augment
 from emotion_jax.errors import Mistake
 
@@ -224,15 +224,11 @@ def main(args: list[str]) -> None:
     found = {"config": flags.config, "overrides": overrides, "batch_size": batch_size}
     found |= logs.environment()
     found |= {"cores": os.cpu_count(), "model": config.model.to_dict()}
-    path = flags.out and flags.out / file_name(found["platform"], flags, overrides)
+    name = file_name(found["platform"], flags, overrides)
     for numbers in measured(rig, flags, wanted):
         found |= numbers
-        if path:  # at once, as the next part may not end
-            path.parent.mkdir(parents=True, exist_ok=True)
-            files.write_json(path, found)
+        rigs.keep(flags.out, name, found)  # at once, as the next part may not end
     tell(found)
-    if path:
-        print(f"written to {path}")
 
 
 def file_name(platform: str, flags, overrides: Sequence[str]) -> str:

@@ -16,7 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from emotion_jax import cli, files, logs
+import rig
+
+from emotion_jax import cli, logs
 from emotion_jax.errors import Mistake, Stopped
 
 KERAS = Path(__file__).with_name("course_keras.py")
@@ -108,9 +110,7 @@ def main(args: list[str]) -> None:
     found |= compared(found["emotion_jax"], found["keras"], flags.target)
     for name, value in found.items():
         print(f"{name:12} {json.dumps(value)}")
-    if flags.out:
-        flags.out.mkdir(parents=True, exist_ok=True)
-        files.write_json(flags.out / "race.json", found)
+    rig.keep(flags.out, "race.json", found)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from emotion_jax import sharding, step
+from emotion_jax import files, sharding, step
 from emotion_jax.checkpoint import abstract
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import FEEDS, Order, batch_counts, flat
@@ -47,6 +47,14 @@ def result_file(kind: str, config: str, overrides: Sequence[str]) -> str:
     words = [override.removeprefix("--config.") for override in overrides]
     words = [re.sub(r"[^\w.]+", "-", word).strip("-") for word in words]
     return "_".join([kind, Path(config).stem, *words]) + ".json"
+
+
+def keep(out: Path | None, name: str, found: dict) -> None:
+    """Writes what was measured to a file of this folder, if one is given."""
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        files.write_json(out / name, found)
+        print(f"written to {out / name}")
 
 
 class Rig:

@@ -20,7 +20,7 @@ import jax
 import rig as rigs
 from ml_collections import ConfigDict
 
-from emotion_jax import cli, files, logs, sharding, step
+from emotion_jax import cli, logs, sharding, step
 from emotion_jax.errors import Mistake
 from emotion_jax.report import tables
 
@@ -141,11 +141,8 @@ def main(args: list[str]) -> None:
     )
     same = "the same" if found["same_in_processes"] else "NOT the same"
     print(f"{alone['devices']} devices in {PROCESSES} processes: {same} as in one")
-    if flags.out:
-        path = flags.out / rigs.result_file("scaling", flags.config, overrides)
-        flags.out.mkdir(parents=True, exist_ok=True)
-        files.write_json(path, found)
-        print(f"written to {path}")
+    name = rigs.result_file("scaling", flags.config, overrides)
+    rigs.keep(flags.out, name, found)
 
 
 def tell(found: dict) -> None:

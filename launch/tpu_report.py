@@ -29,7 +29,7 @@ import rig as rigs
 from jax.experimental import topologies
 from jax.sharding import Mesh
 
-from emotion_jax import cli, files, logs, sharding
+from emotion_jax import cli, logs, sharding
 from emotion_jax.errors import Mistake, first_line
 from emotion_jax.registry import pick
 
@@ -180,12 +180,8 @@ def main(args: list[str]) -> None:
         found[which] = report(program, chip, mesh.size, flags.faces)
         found[which]["compile_s"] = round(time.perf_counter() - begin, 1)
         tell(which, found[which])
-    if flags.out:
-        kind = f"tpu_{flags.topology.replace(':', '_')}"
-        name = rigs.result_file(kind, flags.config, overrides)
-        flags.out.mkdir(parents=True, exist_ok=True)
-        files.write_json(flags.out / name, found)
-        print(f"written to {flags.out / name}")
+    kind = f"tpu_{flags.topology.replace(':', '_')}"
+    rigs.keep(flags.out, rigs.result_file(kind, flags.config, overrides), found)
 
 
 def tell(which: str, row: dict) -> None:

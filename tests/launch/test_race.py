@@ -62,17 +62,20 @@ def test_what_is_missing_is_told_before_anything_trains(csv, tmp_path, monkeypat
         race.main([*config, "--data", str(csv)])
 
 
-def test_a_race_into_a_new_folder_is_written_with_its_ratio(csv, tmp_path, monkeypatch):
+def test_a_race_into_a_new_folder_is_written_with_its_ratio(
+    csv, tmp_path, monkeypatch, capsys
+):
     won = {"seconds_cold": 10.0, "accuracy": 0.7}
     lost = {"reached": True, "seconds": 45.0, "accuracy": 0.7, "epochs": []}
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
     monkeypatch.setattr(race, "ours", lambda *_: won)
     monkeypatch.setattr(race, "keras", lambda *_: lost)
     out = tmp_path / "new" / "results"
-    race.main(
-        ["--config", str(ROOT / "configs" / "fer5.py"), "--data", str(csv)]
-        + ["--out", str(out)]
-    )
+    args = ["--config", str(ROOT / "configs" / "fer5.py"), "--data", str(csv)]
+    race.main(args)
+    assert "written" not in capsys.readouterr().out
+    race.main([*args, "--out", str(out)])
+    assert f"written to {out / 'race.json'}\n" in capsys.readouterr().out
     assert json.loads((out / "race.json").read_text())["ratio"] == 4.5
     assert race.compared(won, lost | {"reached": False}, 0.6) == {"ratio_at_least": 4.5}
     assert race.compared(won | {"accuracy": 0.5}, lost, 0.6) == {}  # we came nowhere
