@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ from emotion_jax import __version__, step
 from emotion_jax.data.image import PREPROCESSING
 from emotion_jax.evaluator import Restored
 from emotion_jax.export.graph import BATCH
+from emotion_jax.tasks import alone
 from emotion_jax.views import Outputs
 
 Reader = Callable[[UInt8[np.ndarray, "n h w 1"]], Outputs]  # files, once loaded
@@ -46,12 +47,6 @@ def names(restored: Restored, kind: str) -> dict[str, tuple[str, ...]]:
     return {n: task.names for n, task in restored.tasks.items() if task.kind == kind}
 
 
-def told(by_task: Mapping[str, Any], none: Any) -> str:
-    """JSON of what the only task has; of several, by task; of none, `none`."""
-    found = by_task if len(by_task) > 1 else next(iter(by_task.values()), none)
-    return json.dumps(found)
-
-
 def make_program(restored: Restored) -> Program:
     """The restored network in float32, from raw gray levels to probabilities."""
     network, meta = restored.evaluator.network, restored.meta
@@ -70,10 +65,10 @@ def make_program(restored: Restored) -> Program:
         return answers
 
     metadata = {
-        "classes": told(classes, []),
-        "points": told(points, []),
+        "classes": json.dumps(alone(classes)),
+        "points": json.dumps(alone(points)),
         "side": str(meta.side),
-        "temperature": told(temperature, 1.0),
+        "temperature": json.dumps(alone(temperature, none=1.0)),
         "format_version": str(meta.format_version),
         "preprocessing": PREPROCESSING.format(side=meta.side),
         "emotion_jax": __version__,

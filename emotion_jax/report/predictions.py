@@ -4,7 +4,6 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from emotion_jax.data.image import PREPROCESSING
 from emotion_jax.errors import Mistake, first_line
 from emotion_jax.inference import Answer, Predictions
 from emotion_jax.photo.inputs import Crop
+from emotion_jax.tasks import alone
 
 BOX = ("face_x", "face_y", "face_width", "face_height")
 
@@ -65,8 +65,8 @@ def write_json(
         faces.append(face)
     about = {
         **about,
-        "classes": alone({task: answer.names for task, answer in chosen.items()}),
-        "points": alone({task: answer.names for task, answer in placed.items()}),
+        "classes": alone({n: answer.names for n, answer in chosen.items()}),
+        "points": alone({n: answer.names for n, answer in placed.items()}),
         "preprocessing": PREPROCESSING.format(side="side"),
     }
     lines = ",\n".join(json.dumps(face) for face in faces)
@@ -79,11 +79,6 @@ def named(answer: Answer, i: int, digits: int) -> dict:
     """A face's probability of each class, or place of each point."""
     values = answer.values[i].astype(float).round(digits).tolist()
     return dict(zip(answer.names, values, strict=True))
-
-
-def alone(by_task: dict[str, Any]) -> Any:
-    """What the only task has, () if there is none; of several, each by its name."""
-    return by_task if len(by_task) > 1 else next(iter(by_task.values()), ())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ declares, so a third task takes one subclass of Classes or Points and a line in 
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +32,11 @@ def make_tasks(sections: Mapping[str, Mapping]) -> dict[str, Task]:
         for name, make in TASKS.items()
         if name in sections
     }
+
+
+def alone(by_task: Mapping[str, Any], none: Any = ()) -> Any:
+    """What files tell of tasks: the only task's; of several, by name; else `none`."""
+    return by_task if len(by_task) > 1 else next(iter(by_task.values()), none)
 
 
 def mirrored(names: tuple[str, ...]) -> tuple[int, ...]:
