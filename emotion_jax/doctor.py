@@ -119,7 +119,7 @@ def step() -> Iterator[Row]:
     import jax
 
     from emotion_jax import compiler
-    from emotion_jax.cli import load_config
+    from emotion_jax.config import load_config
     from emotion_jax.train import train_and_evaluate
 
     compiler.keep_compiled()

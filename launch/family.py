@@ -29,6 +29,7 @@ from pathlib import Path
 import jax
 
 from emotion_jax import checkpoint, cli, files, sharding
+from emotion_jax.config import load_config
 from emotion_jax.data import parse_source
 from emotion_jax.errors import Mistake, Preempted, Stopped
 
@@ -84,7 +85,7 @@ def read_plan(path: Path, let: Mapping[str, str]) -> list[Member]:
                 f"{path}: {name} names {{{wrong[0]}}}, which is no run further up and "
                 "not given by --let"
             )
-        cli.load_config(config, filled(flags, dict.fromkeys(found, "run") | let))
+        load_config(config, filled(flags, dict.fromkeys(found, "run") | let))
         after = tuple(n for n in found if n in used)
         found[name] = Member(name, config, tuple(flags), after)
     if not found:
@@ -100,7 +101,7 @@ def filled(flags: Sequence[str], places: Mapping[str, str]) -> list[str]:
 def command(member: Member, data: Sequence[str], places: Mapping[str, str]) -> list:
     """A run's training command, on those sources of `data` that its config has."""
     flags = filled(member.flags, places)
-    sources = cli.load_config(member.config, flags).data.sources
+    sources = load_config(member.config, flags).data.sources
     mine = [given for given in data if parse_source(given)[0] in sources]
     run = [sys.executable, "-m", "emotion_jax.train", "--config", member.config]
     run += ["--workdir", places[member.name], *flags]

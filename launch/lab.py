@@ -23,7 +23,8 @@ import numpy as np
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
-from emotion_jax import cli, data, files, logs, sharding
+from emotion_jax import data, files, logs, sharding
+from emotion_jax.config import load_config
 from emotion_jax.data import cache
 from emotion_jax.data.sections import (
     TRAINED,
@@ -75,8 +76,8 @@ class Lab:
     def config(self, recipe: Recipe) -> ConfigDict:
         """The recipe's config, complete."""
         with self.lock:  # loading executes the config's file
-            base = cli.load_config(self.file, self.overrides)
-            config = cli.load_config(self.file, [*self.overrides, *flags_of(recipe)])
+            base = load_config(self.file, self.overrides)
+            config = load_config(self.file, [*self.overrides, *flags_of(recipe)])
         check_recipe(base, config)
         set_paths(config, self.data, "path")
         set_paths(config, self.val, "val")

@@ -14,8 +14,9 @@ from pathlib import Path
 import jax
 import rig as rigs
 
-from emotion_jax import cli, logs, sharding
+from emotion_jax import logs, sharding
 from emotion_jax.checkpoint import Checkpoints, Meta
+from emotion_jax.config import load_config
 from emotion_jax.plan import Plan
 
 IMPORT = """
@@ -70,7 +71,7 @@ def first_step_s() -> dict[str, float]:
 
 def smallest() -> rigs.Rig:
     """A network so small that Python takes nearly all the time."""
-    config = cli.load_config("configs/synthetic.py", [])
+    config = load_config("configs/synthetic.py", [])
     config.model = {"name": "resnet", "blocks": (1,), "width": 8, "stem_stride": 4}
     config.augment, config.data.side = {}, 16
     config.optim.name, config.optim.ema_decay = "sgd", 0.0

@@ -30,6 +30,7 @@ import spaces
 import tally
 
 from emotion_jax import cli, files, logs
+from emotion_jax.config import literal
 from emotion_jax.data.augment import make_augment
 from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.models import new_network
@@ -145,7 +146,7 @@ def recipe_of(text: str) -> dict[str, object]:
         field, equals, value = part.removeprefix("--config.").partition("=")
         if not equals:
             raise Mistake(f"{text!r} is no recipe: write base, or FIELD=VALUE ...")
-        recipe[field] = cli.literal(value)
+        recipe[field] = literal(value)
     return recipe
 
 

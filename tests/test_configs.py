@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from emotion_jax.cli import find_config, load_config
+from emotion_jax.config import find_config, load_config
 from emotion_jax.data.sections import set_paths
 from emotion_jax.data.synthetic import read
 from emotion_jax.data.table import FIVE

@@ -60,7 +60,7 @@ import pandas as pd
 from IPython.display import Image, display
 
 from emotion_jax import data
-from emotion_jax.cli import load_config
+from emotion_jax.config import load_config
 from emotion_jax.data.sections import options_of, sources_of
 from emotion_jax.data.splits import make_split
 from emotion_jax.data.table import POINTS

@@ -61,7 +61,7 @@ from IPython.display import Image, display
 from sklearn.metrics import confusion_matrix
 
 from emotion_jax import data
-from emotion_jax.cli import load_config
+from emotion_jax.config import load_config
 from emotion_jax.data.sections import options_of, sources_of
 from emotion_jax.data.splits import make_split
 from emotion_jax.evaluate import load_splits, numbers_of

@@ -67,7 +67,7 @@ from PIL import Image as Photo
 
 import emotion_jax
 from emotion_jax import data, export
-from emotion_jax.cli import load_config
+from emotion_jax.config import load_config
 from emotion_jax.data.sections import sources_of
 from emotion_jax.evaluate import load_splits, numbers_of
 from emotion_jax.evaluator import restore

@@ -56,7 +56,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from emotion_jax.cli import load_config
+from emotion_jax.config import load_config
 from emotion_jax.data.sections import load_train_and_val, sources_of
 from emotion_jax.evaluator import Evaluator
 from emotion_jax.report import charts

@@ -59,7 +59,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.metrics import precision_recall_curve
 
 from emotion_jax import data, scores
-from emotion_jax.cli import load_config
+from emotion_jax.config import load_config
 from emotion_jax.data.sections import options_of, sources_of
 from emotion_jax.data.splits import make_split
 from emotion_jax.evaluator import Evaluator

@@ -62,7 +62,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from emotion_jax import sharding
-from emotion_jax.cli import load_config
+from emotion_jax.config import load_config
 from emotion_jax.data.sections import load_train_and_val, sources_of
 from emotion_jax.report import charts
 from emotion_jax.tasks import make_tasks

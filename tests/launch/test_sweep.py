@@ -12,6 +12,7 @@ import sweep
 import tally
 
 from emotion_jax import cli
+from emotion_jax.config import load_config
 from emotion_jax.data.write_csv import write_csv
 from emotion_jax.errors import Mistake
 from emotion_jax.evaluator import restore
@@ -35,7 +36,7 @@ def lab(config, tmp_path):
 @pytest.mark.parametrize("name", ["fer5", "combined"])
 def test_a_config_takes_every_corner_of_its_spaces(name, tmp_path):
     file = f"configs/{name}.py"
-    tasks = cli.load_config(file, []).tasks
+    tasks = load_config(file, []).tasks
     space = spaces.space_of(spaces.default_names(tasks))
     assert len(spaces.corners(space)) > 40
     for recipe in spaces.corners(space):
