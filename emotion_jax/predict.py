@@ -13,26 +13,20 @@ labels are ignored. Inputs that fail, including photos without a face, are liste
 end, with exit code 2; all others are still processed.
 """
 
-import itertools
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float32
-
 from emotion_jax import cli, logs
-from emotion_jax.data.image import read_photo
 from emotion_jax.errors import Mistake
 from emotion_jax.inference import Model, Predictions, combine
 from emotion_jax.photo import detect, inputs
 from emotion_jax.photo.inputs import DRAWN, LIST, Crop, Search
-from emotion_jax.report import annotate, mosaic, predictions
+from emotion_jax.report import pictures, predictions
 
 TOLD = 10  # seconds between lines on the console
-LONGEST = 50  # characters of a picture's name, as a disk allows 255 bytes
 TABLE, KAGGLE = "predictions.csv", "submission.csv"
 WRITTEN = (TABLE, LIST, KAGGLE)
 
@@ -49,80 +43,6 @@ def load(checkpoints: Sequence[str]) -> list[Model]:
                 )
             owner[task] = name
     return models
-
-
-def picture_names(crops: Sequence[Crop]) -> dict[Path, str]:
-    """The file name of each input's picture."""
-    names, taken = {}, set()
-    for crop in crops:
-        if crop.file not in names:
-            suffix = ".jpg" if crop.number is None else ".png"
-            names[crop.file] = free_name(crop.file.stem[:LONGEST], taken) + suffix
-    return names
-
-
-def draw(
-    out: Path, names: Mapping[Path, str], crops: Sequence[Crop], found: Predictions
-) -> None:
-    """Draws each photo with its faces, and a sheet of the first faces of each CSV."""
-    for file, faces in itertools.groupby(range(len(crops)), lambda i: crops[i].file):
-        faces = list(faces)
-        if crops[faces[0]].number is None:
-            draw_photo(out / names[file], crops, found, faces)
-        else:
-            draw_sheet(out / names[file], crops, found, faces[: mosaic.MOST])
-
-
-def free_name(name: str, taken: set[str]) -> str:
-    """The name, with a number if it is taken already; adds it to `taken`."""
-    numbered = (f"{name}-{k}" for k in itertools.count(2))
-    free = next(n for n in itertools.chain([name], numbered) if n.lower() not in taken)
-    taken.add(free.lower())
-    return free
-
-
-def draw_photo(
-    path: Path, crops: Sequence[Crop], found: Predictions, faces: Sequence[int]
-) -> None:
-    """Draws the photo of these faces, annotated."""
-    points, names = points_of(found, faces)
-    marks = [
-        annotate.Mark(crops[i].box, ", ".join(said(found, i)), mine)
-        for i, mine in zip(faces, points, strict=True)
-    ]
-    annotate.draw(path, read_photo(crops[faces[0]].file), marks, names)
-
-
-def draw_sheet(
-    path: Path, crops: Sequence[Crop], found: Predictions, faces: Sequence[int]
-) -> None:
-    """Draws these faces side by side, as the networks saw them."""
-    side = max(crops[0].gray)
-    images = np.stack([crops[i].gray[side] for i in faces])
-    options = {}
-    points, names = points_of(found, faces)
-    if names:
-        box = np.array([crops[i].box for i in faces], np.float32)[:, None]
-        points = (points - box[..., :2] + 0.5) * (side / box[..., 2:]) - 0.5
-        known = np.ones(points.shape[:2], bool)
-        options = {"names": names, "points": points, "known": known}
-    mosaic.draw(path, images, ["\n".join(said(found, i)) for i in faces], **options)
-
-
-def points_of(
-    found: Predictions, faces: Sequence[int]
-) -> tuple[Float32[np.ndarray, "n p 2"], tuple[str, ...]]:
-    """The points of all tasks on these faces, and their names."""
-    tasks = found.of_kind("points").values()
-    none = np.zeros((len(faces), 0, 2), np.float32)
-    points = np.concatenate([none, *(t.values[list(faces)] for t in tasks)], axis=1)
-    return points, tuple(name for task in tasks for name in task.names)
-
-
-def said(found: Predictions, i: int) -> list[str]:
-    """Each class task's most probable class and its probability."""
-    tasks = found.of_kind("classes").values()
-    return [f"{mosaic.short(t.top[i])} {t.values[i].max():.0%}" for t in tasks]
 
 
 def progress():
@@ -181,11 +101,11 @@ def write(out: Path, crops: Sequence[Crop], found: Predictions, about: dict) -> 
     """Writes tables and pictures, in place of an earlier run's files."""
     clear(out)
     (out / DRAWN).mkdir(parents=True, exist_ok=True)
-    names = picture_names(crops)
+    names = pictures.names_of(crops)
     about = about | {"pictures": list(names.values())}
     predictions.write_csv(out / TABLE, crops, found)
     predictions.write_json(out / LIST, crops, found, about)
-    draw(out / DRAWN, names, crops, found)
+    pictures.draw(out / DRAWN, names, crops, found)
 
 
 def parse(args: list[str]):

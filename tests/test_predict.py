@@ -1,6 +1,5 @@
 """Laws of predict: the evaluator's own outputs, by photo and row; bad inputs told."""
 
-import dataclasses
 import json
 import shutil
 import zlib
@@ -18,8 +17,6 @@ from emotion_jax.cli import run
 from emotion_jax.data import keypoints
 from emotion_jax.data.table import FIVE, POINTS
 from emotion_jax.evaluator import restore
-from emotion_jax.inference import Answer, Predictions
-from emotion_jax.photo.inputs import Crop
 from emotion_jax.tasks import TASKS
 
 COORDINATES = list(keypoints.COORDINATES)
@@ -35,6 +32,14 @@ def photos(tmp_path):
         noise = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
         Image.fromarray(noise).save(folder / name)
     return folder
+
+
+def refused(capsys, *args) -> str:
+    """What is told as a mistake; `args` are the command line."""
+    assert run(predict.main, list(map(str, args))) == 2
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    return told
 
 
 def numbers(rows: list[dict], names) -> np.ndarray:
@@ -80,15 +85,9 @@ def test_json_and_pictures_tell_the_same(nets, faces, photos, tmp_path):
 
 
 def test_points_are_in_the_pixels_of_the_photo(nets, photos, tmp_path):
-    rows = predicted(
-        tmp_path / "out",
-        photos / "a.png",
-        "--checkpoint",
-        nets["both"],
-        "--faces=whole",
-    )
-    box = ["face_x", "face_y", "face_width", "face_height"]
-    np.testing.assert_array_equal(numbers(rows, box), [[5, 0, 50, 50]])
+    args = [photos / "a.png", "--checkpoint", nets["both"], "--faces=whole"]
+    rows = predicted(tmp_path / "out", *args)
+    np.testing.assert_array_equal(numbers(rows, BOX[1:]), [[5, 0, 50, 50]])
     restored = restore(nets["both"])
     with Image.open(photos / "a.png") as photo:
         face = photo.convert("L").crop((5, 0, 55, 50))
@@ -155,25 +154,12 @@ def test_specialists_of_one_kind_work_together(more_tasks, nets, photos, tmp_pat
     np.testing.assert_allclose(shares.sum(1), 1, atol=1e-5)
 
 
-def test_a_caption_tells_every_class_tasks_answer():
-    feeling = Answer("classes", ("glad", "sad"), np.array([[0.8, 0.2]], np.float32))
-    other = dataclasses.replace(feeling, names=("somewhere else", "here"))
-    points = Answer("points", ("nose",), np.zeros((1, 1, 2), np.float32))
-    found = Predictions({"emotion": feeling, "keypoints": points})
-    assert predict.said(found, 0) == ["glad 80%"]
-    found = Predictions({"emotion": feeling, "place": other})
-    assert predict.said(found, 0) == ["glad 80%", "somewhere else 80%"]
-    assert predict.said(Predictions({"keypoints": points}), 0) == []
-
-
 def test_faces_are_found_in_photos(nets, tmp_path):
     astronaut = pytest.importorskip("skimage.data").astronaut()
     two = np.concatenate([astronaut, astronaut], axis=1)
     Image.fromarray(two).save(tmp_path / "two.png")
-    found = predicted(
-        tmp_path / "out", tmp_path / "two.png", "--checkpoint", nets["both"]
-    )
-    at = numbers(found, ["face_x", "face_y", "face_width"])
+    args = [tmp_path / "two.png", "--checkpoint", nets["both"]]
+    at = numbers(predicted(tmp_path / "out", *args), BOX[1:4])
     at = at[at[:, 0].argsort()]
     np.testing.assert_allclose(at, [[164, 57, 120], [676, 57, 120]], atol=9)
     told = json.loads((tmp_path / "out" / "predictions.json").read_text())
@@ -216,9 +202,8 @@ def test_photos_are_never_written_over(nets, photos, tmp_path, capsys, given, ag
     if again:
         (tmp_path / "predictions.json").write_text("{}")
     before = {file: file.read_bytes() for file in tmp_path.rglob("*.*")}
-    args = [str(tmp_path / given), "--checkpoint", nets["emotion"]]
-    assert run(predict.main, [*args, "--out", str(tmp_path)]) == 2
-    told = capsys.readouterr().err
+    args = [tmp_path / given, "--checkpoint", nets["emotion"], "--out", tmp_path]
+    told = refused(capsys, *args)
     assert "would be written over" in told or "which no earlier run" in told
     assert {file: file.read_bytes() for file in tmp_path.rglob("*.*")} == before
 
@@ -235,10 +220,9 @@ def test_results_of_an_earlier_run_do_not_stay(nets, contest, photos):
 
 def test_a_link_to_itself_is_told_and_the_others_are_done(nets, photos, capsys):
     (photos / "loop.png").symlink_to(photos / "loop.png")
-    args = [str(photos / "loop.png"), str(photos / "a.png"), "--faces", "whole"]
-    args += ["--checkpoint", nets["emotion"], "--out", str(photos / "out")]
-    assert run(predict.main, args) == 2
-    told = capsys.readouterr().err
+    args = [photos / "loop.png", photos / "a.png", "--faces", "whole"]
+    args += ["--checkpoint", nets["emotion"], "--out", photos / "out"]
+    told = refused(capsys, *args)
     assert "loop.png (" in told and "the others are done" in told
     assert (photos / "out" / "predictions.csv").exists()
 
@@ -247,9 +231,8 @@ def test_no_csv_that_is_given_is_written_over(nets, tmp_path, capsys):
     mine = tmp_path / "predictions.csv"
     mine.write_text("pixels\n" + " ".join(["7"] * 48 * 48) + "\n")
     before = mine.read_bytes()
-    args = [str(mine), "--checkpoint", nets["emotion"], "--out", str(tmp_path)]
-    assert run(predict.main, args) == 2
-    assert f"{mine} would be written over" in capsys.readouterr().err
+    args = [mine, "--checkpoint", nets["emotion"], "--out", tmp_path]
+    assert f"{mine} would be written over" in refused(capsys, *args)
     assert mine.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
 
 
@@ -290,12 +273,10 @@ def damaged(tmp_path):
 
 
 def test_bad_inputs_are_listed_and_the_others_done(nets, damaged, faces, capsys):
-    bad = [str(damaged / name) for name in BAD]
-    good, out = str(faces / "icml_face_data.csv"), damaged / "out"
-    args = [*bad[:4], good, *bad[4:], "--checkpoint", nets["emotion"]]
-    assert run(predict.main, [*args, "--out", str(out)]) == 2
-    told = capsys.readouterr().err
-    assert "Traceback" not in told and "; the others are done" in told
+    bad, out = [str(damaged / name) for name in BAD], damaged / "out"
+    args = [*bad[:4], faces / "icml_face_data.csv", *bad[4:], "--out", out]
+    told = refused(capsys, *args, "--checkpoint", nets["emotion"])
+    assert "; the others are done" in told
     listed = json.loads((out / "predictions.json").read_text())["not_done"]
     assert list(listed) == [*bad[:4], *bad[4:]]
     for name, (_, sentence) in BAD.items():
@@ -306,15 +287,13 @@ def test_bad_inputs_are_listed_and_the_others_done(nets, damaged, faces, capsys)
 
 def test_a_folder_in_the_way_is_told_before_anything_slow(photos, tmp_path, capsys):
     (tmp_path / "out" / "predictions.json").mkdir(parents=True)
-    args = [str(photos), "--checkpoint", "nowhere", "--out", str(tmp_path / "out")]
-    assert run(predict.main, args) == 2
-    assert "predictions.json in it is a folder" in capsys.readouterr().err
+    args = [photos, "--checkpoint", "nowhere", "--out", tmp_path / "out"]
+    assert "predictions.json in it is a folder" in refused(capsys, *args)
 
 
 def test_where_nothing_can_be_done_nothing_is_written(nets, damaged, capsys):
-    args = [str(damaged / "film.jpg"), "--checkpoint", nets["emotion"]]
-    assert run(predict.main, [*args, "--out", str(damaged / "out")]) == 2
-    told = capsys.readouterr().err
+    args = [damaged / "film.jpg", "--checkpoint", nets["emotion"]]
+    told = refused(capsys, *args, "--out", damaged / "out")
     assert "no prediction for" in told and "others" not in told
     assert not (damaged / "out").exists()
 
@@ -337,18 +316,15 @@ def test_mistakes_are_told_and_nothing_is_written(
     nets, photos, tmp_path, args, sentence, capsys
 ):
     args = [arg.format(**nets) for arg in args]
-    out = [] if "--out" in args else ["--out", str(tmp_path / "out")]
-    assert run(predict.main, [str(photos / "b.png"), *args, *out]) == 2
-    told = capsys.readouterr().err
-    assert sentence in told and "Traceback" not in told
+    out = [] if "--out" in args else ["--out", tmp_path / "out"]
+    assert sentence in refused(capsys, photos / "b.png", *args, *out)
     assert not (tmp_path / "out").exists()
 
 
 def test_an_input_without_a_name_is_a_mistake(nets, tmp_path, capsys):
     """As of a shell's variable that is not set; it is not the current folder."""
-    out = str(tmp_path / "out")
-    assert run(predict.main, ["", "--checkpoint", nets["both"], "--out", out]) == 2
-    assert "a photo, folder or CSV is empty" in capsys.readouterr().err
+    args = ["", "--checkpoint", nets["both"], "--out", tmp_path / "out"]
+    assert "a photo, folder or CSV is empty" in refused(capsys, *args)
 
 
 def test_of_many_failures_ten_are_named_and_the_others_counted():
@@ -357,12 +333,6 @@ def test_of_many_failures_ten_are_named_and_the_others_counted():
     names = ", ".join(f"{k}.png (no face found)" for k in range(10))
     assert told == f"no prediction for {names} and 2 more; the others are done"
     assert str(predict.failure({"a": "b"}, 0)) == "no prediction for a (b)"
-
-
-def test_names_that_differ_in_case_alone_are_two_on_every_disk():
-    taken = set()
-    names = [predict.free_name(name, taken) for name in ("a", "A", "a", "b")]
-    assert names == ["a", "A-2", "a-3", "b"]
 
 
 def test_reading_is_told_of_now_and_then(monkeypatch):
@@ -376,60 +346,9 @@ def test_reading_is_told_of_now_and_then(monkeypatch):
     assert said == ["1,100 inputs read", "2,200 inputs read"]
 
 
-def crops_of(file: str, numbers) -> list[Crop]:
-    """Faces of one file, each 10 further right, 48 pixels seen as 24."""
-    gray = {24: np.zeros((24, 24, 1), np.uint8)}
-    return [
-        Crop(Path(file), file, (99, 99), (10 * k, 5, 48, 48), gray, number=number)
-        for k, number in enumerate(numbers)
-    ]
-
-
-def said(n: int) -> Predictions:
-    """Of n such faces: each happier, all its points at the middle of its box."""
-    sure = np.linspace(0.5, 0.9, n, dtype=np.float32)
-    points = np.full((n, 2, 2), 23.5, np.float32) + (0, 5)
-    points[..., 0] += 10 * np.arange(n)[:, None]
-    emotion = np.stack([sure, 1 - sure], -1)
-    names = ("nose_tip", "left_eye_center")
-    return Predictions(
-        {
-            "emotion": Answer("classes", ("happy", "sad"), emotion),
-            "keypoints": Answer("points", names, np.float32(points)),
-        }
-    )
-
-
-def test_a_sheet_has_a_csvs_first_faces_each_with_its_emotion(monkeypatch, tmp_path):
-    drawn = []
-    monkeypatch.setattr(predict.mosaic, "draw", lambda *a, **k: drawn.append((a, k)))
-    crops = crops_of("a.csv", [str(k) for k in range(30)])
-    predict.draw(tmp_path, {Path("a.csv"): "a.png"}, crops, said(30))
-    ((path, images, captions), options), *more = drawn
-    assert not more and path == tmp_path / "a.png"
-    assert len(images) == len(captions) == 24
-    assert (captions[0], captions[23]) == ("happy 50%", "happy 82%")
-    np.testing.assert_allclose(options["points"], 11.5, atol=1e-4)  # the middle of 24
-    assert options["known"].all() and options["names"] == said(1).points
-
-
-def test_a_photo_is_drawn_with_each_face_where_it_is(monkeypatch, tmp_path, photos):
-    drawn = []
-    monkeypatch.setattr(predict.annotate, "draw", lambda *a: drawn.append(a))
-    crops, found = crops_of(str(photos / "a.png"), [None, None]), said(2)
-    predict.draw(tmp_path, predict.picture_names(crops), crops, found)
-    ((path, photo, marks, names),) = drawn
-    assert (path, photo.shape, names) == (tmp_path / "a.jpg", (50, 60, 3), found.points)
-    assert [mark.box for mark in marks] == [crop.box for crop in crops]
-    assert [mark.caption for mark in marks] == ["happy 50%", "happy 90%"]
-    for mark, points in zip(marks, found.keypoints, strict=True):
-        np.testing.assert_array_equal(mark.points, points)
-
-
 def test_without_a_detector_photos_may_be_taken_whole(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    args = ["--checkpoint", "pretrained", "a.png", "--out", str(tmp_path / "out")]
-    assert run(predict.main, args) == 2
-    told = capsys.readouterr().err
+    args = ["--checkpoint", "pretrained", "a.png", "--out", tmp_path / "out"]
+    told = refused(capsys, *args)
     assert "pip install onnxruntime; --faces whole takes each photo as one" in told
     assert not (tmp_path / "out").exists()
