@@ -1,4 +1,4 @@
-"""Laws of damage really done: full disks, read-only folders, files in the way."""
+"""Laws of damage really done: full disks, files in the way, checkpoints cut short."""
 
 import contextlib
 import os
@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 import tiny
 from PIL import Image
+from tiny import done_of, log_of
 
 from emotion_jax import checkpoint, cli, evaluate, train
-from emotion_jax.errors import Mistake
 from emotion_jax.evaluator import restore
 from emotion_jax.train import train_and_evaluate
-from emotion_jax.workdir import MAY_CHANGE, check_same, open_workdir
 
 
 def run(binary, *args) -> int:
@@ -39,17 +38,17 @@ def only_sentence(capsys) -> str:
 
 
 @pytest.fixture(scope="module")
-def three(tmp_path_factory):
-    """A run that stopped at step 3, with one checkpoint."""
-    workdir = tmp_path_factory.mktemp("runs") / "three"
-    train_and_evaluate(tiny.config(stop_at=3), workdir)
+def six(tmp_path_factory):
+    """A run that stopped at step 6, with two checkpoints: of steps 4 and 6."""
+    workdir = tmp_path_factory.mktemp("runs") / "six"
+    train_and_evaluate(tiny.config(stop_at=6), workdir)
     return workdir
 
 
 @pytest.fixture
-def copy(three, tmp_path):
+def copy(six, tmp_path):
     """A copy of it, to be damaged."""
-    return Path(shutil.copytree(three, tmp_path / "run"))
+    return Path(shutil.copytree(six, tmp_path / "run"))
 
 
 @pytest.fixture
@@ -127,10 +126,10 @@ def test_a_disk_that_is_full_at_the_end_is_told(
 
 
 @pytest.mark.parametrize("leave", [0, 12_000])
-def test_an_evaluation_on_a_full_disk_is_told(three, small_disk, capsys, leave):
+def test_an_evaluation_on_a_full_disk_is_told(six, small_disk, capsys, leave):
     fill(small_disk, leave)
     out = small_disk / "out"
-    assert run(evaluate.main, "--checkpoint", three, "--out", out) == 3
+    assert run(evaluate.main, "--checkpoint", six, "--out", out) == 3
     assert "no space is left" in only_sentence(capsys)
     assert all(not p.name.startswith(".") for p in out.glob("*"))
 
@@ -211,50 +210,86 @@ def test_a_file_where_a_folder_should_be_and_the_other_way_round(
     assert sentence in only_sentence(capsys)
 
 
-def test_what_was_never_committed_is_no_checkpoint(copy):
-    """Orbax's temporary names, and folders like them, are left out and swept away."""
-    saved = copy / "checkpoints" / "3"
-    for name in ("6.orbax-checkpoint-tmp", "6.orbax-checkpoint-tmp-17", "6.tmp"):
+def test_what_was_never_committed_is_no_checkpoint(whole, copy):
+    """Orbax's temporary names, and folders like them, are left out and swept away.
+
+    A kill leaves them behind, with all of a step in them or with a part.
+    """
+    saved = copy / "checkpoints" / "6"
+    for name in ("7.orbax-checkpoint-tmp", "7.orbax-checkpoint-tmp-17", "7.tmp"):
         shutil.copytree(saved, saved.with_name(name))
-    found = restore(str(copy))
-    assert found.folder == saved
-    train_and_evaluate(tiny.config(stop_at=4), copy)
+    (saved.with_name("8.orbax-checkpoint-tmp") / "state").mkdir(parents=True)
+    assert restore(str(copy)).folder.name in ("4", "6")
+    train_and_evaluate(tiny.config(), copy)
     left = {p.name for p in saved.parent.iterdir()}
-    assert {"3", "4"} <= left and "6.orbax-checkpoint-tmp" not in left
+    assert "8" in left and not {n for n in left if n.endswith("checkpoint-tmp")}
+    assert done_of(copy) == done_of(whole)
 
 
-def test_a_step_is_never_saved_over(copy):
+def test_a_step_is_never_saved_over(copy, capsys):
     """A run that comes to a step that is there already leaves its bits as they are."""
     before = {
         p: (p.stat().st_mtime_ns, p.read_bytes())
-        for p in (copy / "checkpoints" / "3").rglob("*")
+        for p in (copy / "checkpoints" / "6").rglob("*")
         if p.is_file()
     }
-    train_and_evaluate(tiny.config(stop_at=3), copy)
-    train_and_evaluate(tiny.config(stop_at=4), copy)
+    for stop in (5, 6, 7):
+        train_and_evaluate(tiny.config(stop_at=stop), copy)
+    assert capsys.readouterr().err.count("step 6 of 8 is there: nothing to do") == 2
     assert before == {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in before}
 
 
-OTHER = {
-    "stop_at": 5,
-    "log.every": "7",
-    "eval.every": "2",
-    "checkpoint.every": "1",
-    "checkpoint.keep": 9,
-    "debug": True,
-    "fsdp": True,
-    "profile.steps": "1:2",
-}
+def largest(folder):
+    """The file that holds most of a state."""
+    files = [p for p in (folder / "state").rglob("*") if p.is_file()]
+    return max(files, key=lambda p: p.stat().st_size)
 
 
-def test_every_field_that_may_change_may_and_no_other(tmp_path):
-    open_workdir(tmp_path, tiny.config())
-    assert all(any(name.startswith(may) for name in OTHER) for may in MAY_CHANGE)
-    check_same(tmp_path, tiny.config(**OTHER))
-    for name, value in tiny.config().to_dict().items():
-        if name in ("stop_at", "debug", "fsdp", "log", "eval", "profile"):
-            continue
-        changed = {name: {"x": 1}} if isinstance(value, dict) else {name: "x"}
-        config = tiny.config().to_dict() | changed
-        with pytest.raises(Mistake, match=f"another config: .*{name}"):
-            check_same(tmp_path, type(tiny.config())(config))
+def truncate(folder):
+    file = largest(folder)
+    file.write_bytes(file.read_bytes()[:99])  # its second half may be a rest
+
+
+def lose_a_file(folder):
+    largest(folder).unlink()
+
+
+def lose_meta(folder):
+    shutil.rmtree(folder / "meta")
+
+
+def lose_everything(folder):
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def become_a_file(folder):
+    shutil.rmtree(folder)
+    folder.write_text("")
+
+
+@pytest.mark.parametrize(
+    "damage", [truncate, lose_a_file, lose_meta, lose_everything, become_a_file]
+)
+def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(
+    whole, copy, capsys, damage, abandoned
+):
+    newest = copy / "checkpoints" / "6"
+    damage(newest)
+    capsys.readouterr()
+    train_and_evaluate(tiny.config(), copy)
+    told = capsys.readouterr().err
+    assert f"{newest} is damaged (" in told and "set aside as 6.damaged" in told
+    assert "steps 5 to 8 of 8" in told
+    assert (copy / "checkpoints" / "6.damaged").exists()
+    assert done_of(copy) == done_of(whole)
+    assert log_of(copy) == log_of(whole)
+
+
+def test_when_every_checkpoint_is_damaged_the_run_begins_again(whole, copy, capsys):
+    for folder in list((copy / "checkpoints").iterdir()):
+        truncate(folder)
+    train_and_evaluate(tiny.config(), copy)
+    assert "steps 1 to 8 of 8" in capsys.readouterr().err
+    assert done_of(copy) == done_of(whole)
+    assert log_of(copy) == log_of(whole)

@@ -1,14 +1,17 @@
-"""Laws of signals: noted, not obeyed at once; and the handlers put back."""
+"""Laws of signals: noted, the step saved, then obeyed; the handlers put back."""
 
 import os
 import signal
 import threading
 
 import pytest
+import tiny
+from tiny import done_of, log_of
 
 from emotion_jax import cli, train
 from emotion_jax.errors import Interrupted, Preempted
 from emotion_jax.interrupt import Signals, between_steps
+from emotion_jax.train import train_and_evaluate
 
 
 @pytest.mark.parametrize(
@@ -130,3 +133,56 @@ def test_a_training_told_to_stop_before_its_first_step_exits_75(monkeypatch, cap
     args = ["--config=configs/synthetic.py", "--workdir=nowhere"]
     assert cli.run(train.main, args) == 75
     assert "start the same command again" in capsys.readouterr().err
+
+
+def send(monkeypatch, number, at, times=1):
+    """Sends the process a signal after step `at`, as a machine's owner would."""
+    before = train.logs.RunLog.step
+
+    def step(self, now, metrics):
+        before(self, now, metrics)
+        if now == at:
+            for _ in range(times):
+                os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(train.logs.RunLog, "step", step)
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_signal_saves_the_step_it_came_in(
+    whole, tmp_path, monkeypatch, capsys, number, code
+):
+    def binary(args):
+        train_and_evaluate(tiny.config(), tmp_path)
+
+    before = signal.getsignal(number)
+    send(monkeypatch, number, at=4)
+    assert cli.run(binary, []) == code
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "step 4 is saved, and the same command goes on from there" in told
+    assert (tmp_path / "checkpoints" / "4").is_dir()
+    assert signal.getsignal(number) == before
+    monkeypatch.undo()
+    assert cli.run(binary, []) == 0
+    assert done_of(tmp_path) == done_of(whole)
+    assert log_of(tmp_path) == log_of(whole)
+
+
+def test_a_signal_saves_before_it_evaluates(tmp_path, monkeypatch):
+    def slow(*args):
+        pytest.fail("it may take longer than there is time")
+
+    send(monkeypatch, signal.SIGTERM, at=2)
+    monkeypatch.setattr(train.Validation, "numbers", slow)
+    with pytest.raises(Preempted):
+        train_and_evaluate(tiny.config(), tmp_path)
+    assert (tmp_path / "checkpoints" / "2").is_dir()
+
+
+def test_a_second_interrupt_stops_at_once(tmp_path, monkeypatch):
+    before = signal.getsignal(signal.SIGINT)
+    send(monkeypatch, signal.SIGINT, at=4, times=2)
+    with pytest.raises(KeyboardInterrupt):
+        train_and_evaluate(tiny.config(), tmp_path)
+    assert not (tmp_path / "checkpoints" / "4").exists()
+    assert signal.getsignal(signal.SIGINT) == before

@@ -1,11 +1,10 @@
 """Laws of a run that ends once its score has not become better for long enough."""
 
-import json
 import shutil
 
 import pytest
 import tiny
-from tiny import log_of
+from tiny import done_of, log_of
 
 from emotion_jax.checkpoint import Checkpoints
 from emotion_jax.train import train_and_evaluate
@@ -34,10 +33,6 @@ def config(patience="3", **fields):
     return tiny.config(**every, **{"eval.patience": patience}, **fields)
 
 
-def done(workdir) -> dict:
-    return json.loads((workdir / "done.json").read_text())
-
-
 @pytest.fixture(scope="module")
 def early(tmp_path_factory):
     """A run that ends at step 5, as none is better than step 2."""
@@ -47,7 +42,7 @@ def early(tmp_path_factory):
 
 
 def test_a_run_ends_once_its_best_score_is_old(early, capsys):
-    assert done(early)["step"] == 5 == log_of(early)[-1]["step"]
+    assert done_of(early)["step"] == 5 == log_of(early)[-1]["step"]
     assert {p.name for p in (early / "checkpoints").iterdir()} == {"2", "4", "5"}
     train_and_evaluate(config(), early)
     assert "is done" in capsys.readouterr().err
@@ -58,7 +53,7 @@ def test_a_run_that_was_stopped_ends_at_the_same_step(early, tmp_path, capsys):
     train_and_evaluate(config(), tmp_path)
     told = capsys.readouterr().err
     assert "no emotion/nll on val is better than that of step 2: the run ends" in told
-    assert done(tmp_path) == done(early)
+    assert done_of(tmp_path) == done_of(early)
     assert log_of(tmp_path) == log_of(early)
 
 
@@ -66,11 +61,11 @@ def test_a_run_killed_at_its_very_end_takes_no_further_step(early, tmp_path):
     run = shutil.copytree(early, tmp_path / "run")
     (run / "done.json").unlink()
     train_and_evaluate(config(), run)
-    assert done(run) == done(early)
+    assert done_of(run) == done_of(early)
     assert log_of(run) == log_of(early)
 
 
 def test_with_more_patience_an_ended_run_goes_on(early, tmp_path):
     run = shutil.copytree(early, tmp_path / "run")
     train_and_evaluate(config(patience="4"), run)
-    assert done(run)["step"] == 8
+    assert done_of(run)["step"] == 8

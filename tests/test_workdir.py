@@ -52,10 +52,31 @@ def test_an_empty_section_that_went_differs(tmp_path):
         workdir.check_same(tmp_path, ConfigDict({"augment": {}}))
 
 
-def test_what_changes_no_parameter_may_change(tmp_path):
+OTHER = {
+    "stop_at": 5,
+    "log.every": "7",
+    "eval.every": "2",
+    "checkpoint.every": "1",
+    "checkpoint.keep": 9,
+    "debug": True,
+    "fsdp": True,
+    "profile.steps": "1:2",
+}
+
+
+def test_every_field_that_may_change_may_and_no_other(tmp_path):
     workdir.open_workdir(tmp_path, tiny.config())
-    other = {"stop_at": 5, "log.every": "7", "checkpoint.every": "1", "eval.every": "2"}
-    workdir.check_same(tmp_path, tiny.config(**other, **{"checkpoint.keep": 9}))
+    assert all(
+        any(name.startswith(may) for name in OTHER) for may in workdir.MAY_CHANGE
+    )
+    workdir.check_same(tmp_path, tiny.config(**OTHER))
+    for name, value in tiny.config().to_dict().items():
+        if name in ("stop_at", "debug", "fsdp", "log", "eval", "profile"):
+            continue
+        changed = {name: {"x": 1}} if isinstance(value, dict) else {name: "x"}
+        config = tiny.config().to_dict() | changed
+        with pytest.raises(Mistake, match=f"another config: .*{name}"):
+            workdir.check_same(tmp_path, type(tiny.config())(config))
 
 
 ENDLESS = {"optim.schedule.name": "constant"}

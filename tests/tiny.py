@@ -167,6 +167,11 @@ def log_of(workdir: Path) -> list[dict]:
     return [{k: v for k, v in line.items() if k not in TIMINGS} for line in lines]
 
 
+def done_of(workdir: Path) -> dict:
+    """What a finished run says of its end: its step, and its parameters' digest."""
+    return json.loads((workdir / "done.json").read_text())
+
+
 def losses_of(workdir: Path) -> list[float]:
     """A run's losses, step by step."""
     return [line["train/loss"] for line in log_of(workdir) if "train/loss" in line]
