@@ -1,11 +1,15 @@
 """Laws of the mesh: where an array lies, and what divides."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec
 
 from emotion_jax import sharding
+from emotion_jax.checkpoint import abstract
 from emotion_jax.errors import Mistake
+from emotion_jax.step import TrainState
 
 
 def test_the_mesh_is_all_devices_or_those_given():
@@ -46,3 +50,30 @@ def test_a_batch_that_does_not_divide_is_a_mistake(size):
         f"config.train.batch_size is {size}, which does not split evenly over "
         "4 devices; take a multiple of 4"
     )
+
+
+@pytest.mark.parametrize(
+    "shape, spec",
+    [
+        ((3, 3, 64, 128), (None, None, None, "data")),
+        ((3, 3, 128, 64), (None, None, "data")),
+        ((8, 200), (None, "data")),
+        ((64, 36), ("data",)),  # 36 does not divide
+        ((5, 7, 99), ()),
+        ((64,), ()),  # too small to be worth it
+        ((), ()),
+    ],
+)
+def test_a_part_lies_along_the_longest_axis_that_divides(shape, spec):
+    layout = sharding.in_parts(shape, sharding.make_mesh())
+    assert layout.spec == PartitionSpec(*spec)
+
+
+def test_a_split_state_takes_an_eighth_of_each_device():
+    def init():
+        params = {"kernel": jnp.zeros((3, 3, 32, 64)), "scale": jnp.zeros(64)}
+        return TrainState(jnp.int32(0), params, {}, {}, {})
+
+    like = abstract(init, sharding.make_mesh(), fsdp=True)
+    parts = {k: x.sharding.shard_shape(x.shape) for k, x in like.params.items()}
+    assert parts == {"kernel": (3, 3, 32, 8), "scale": (64,)}
