@@ -12,7 +12,7 @@ import pytest
 import requests
 import stand_in  # noqa: F401, which registers bucket://
 import tiny
-from tiny import log_of
+from tiny import done_of, log_of
 
 from emotion_jax import bucket, cli, evaluate, export
 from emotion_jax.bucket import MARK, Url
@@ -48,7 +48,7 @@ def test_a_run_in_a_bucket_is_the_one_on_a_disk(whole, store, scratch):
     assert not list(scratch.iterdir())  # another machine goes on
     train_and_evaluate(tiny.config(), "bucket://here/runs/first")
     run = store / "runs" / "first"
-    assert (run / "done.json").read_text() == (whole / "done.json").read_text()
+    assert done_of(run) == done_of(whole)
     assert log_of(run) == log_of(whole)
     assert files(run) == files(whole)
     assert len(list(run.glob("events.out.tfevents.*"))) == 2
@@ -70,8 +70,7 @@ def test_a_run_killed_in_an_upload_goes_on(whole, store, dies):
     assert killed.returncode == -9, killed.stderr
     assert not (store / "run" / "done.json").exists()
     train_and_evaluate(tiny.config(), "bucket://here/run")
-    done = (store / "run" / "done.json").read_text()
-    assert done == (whole / "done.json").read_text()
+    assert done_of(store / "run") == done_of(whole)
     assert log_of(store / "run") == log_of(whole)
     assert files(store / "run") == files(whole)
 

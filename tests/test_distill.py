@@ -152,7 +152,7 @@ def test_a_taught_run_resumes_to_the_same_bits(teacher, tmp_path):
     train_and_evaluate(tiny.config(**fields), halved)
     untaught = tmp_path / "untaught"
     train_and_evaluate(tiny.config(**{"train.steps": 4}), untaught)
-    sums = [(d / "done.json").read_text() for d in (whole, halved, untaught)]
+    sums = [tiny.done_of(d) for d in (whole, halved, untaught)]
     assert sums[0] == sums[1] != sums[2]
 
 
