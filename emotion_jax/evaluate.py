@@ -9,16 +9,24 @@ The training loop uses the same `Evaluator`, so it reports the same numbers. All
 after the temperature that was fitted on `val` and is stored in the checkpoint.
 """
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
 from emotion_jax import bucket, cli, data, files, logs, pretrained
 from emotion_jax.data.pipeline import concatenate
-from emotion_jax.data.sections import options_of, options_of_val, same_file
+from emotion_jax.data.sections import (
+    options_of,
+    options_of_val,
+    same_file,
+    trained_on,
+)
 from emotion_jax.data.splits import default_split, make_split
+from emotion_jax.data.splits import splits as all_splits
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
 from emotion_jax.evaluator import Restored, restore
@@ -27,6 +35,16 @@ from emotion_jax.scores import Numbers
 from emotion_jax.views import Outputs
 
 KINDS = ("*.html", "*.json", "*.md", "*.png")  # of the files that this writes
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where the faces of a source are, and how to read them."""
+
+    source: str
+    path: str
+    options: Mapping[str, Any]
+    split: str | None  # None: the file's default
 
 
 def load_splits(
@@ -40,10 +58,22 @@ def load_splits(
     Args:
       trained: use the labels that the run was trained on, not the original ones.
     """
-    own, side = restored.meta.config["data"]["sources"], restored.meta.side
-    splits = []
+    there = places(restored, wanted, split, trained)
+    splits = [load_split(restored, place, trained) for place in there]
+    if trained and all(s.labels == "original" for s in splits):
+        raise Mistake(
+            "--labels trained: the run was trained on the original labels of this data"
+        )
+    return splits
+
+
+def places(
+    restored: Restored, wanted: Sequence[str], split: str | None, trained: bool = False
+) -> list[Place]:
+    """Where the faces of `load_splits` are; reads no file."""
+    own, found = restored.meta.config["data"]["sources"], []
     for source, path, options in data.parse_sources(wanted or own):
-        section, name = own.get(source, {}), split
+        section, name = own.get(source, {}), split or (None if wanted else "test")
         if source in own and (not path or same_file(path, section.get("path", ""))):
             path = section.get("path", "")
             options = options_of(section, trained) | options
@@ -51,14 +81,29 @@ def load_splits(
             if second and "val" in (name or "").split("+"):
                 check_second(name, path, second, named=bool(wanted))
                 path, name, options = second, "all", options_of_val(section)
-        raw = data.load(source, path, side, **options)
-        name = name or (default_split(raw) if wanted else "test")
-        splits.append(make_split(raw, name, restored.tasks, side, trained=trained))
-    if trained and all(s.labels == "original" for s in splits):
-        raise Mistake(
-            "--labels trained: the run was trained on the original labels of this data"
+        found.append(Place(source, path, options, name))
+    return found
+
+
+def load_split(restored: Restored, place: Place, trained: bool = False) -> Split:
+    """The faces of one place, for this network; says how many it was trained on."""
+    side = restored.meta.side
+    raw = data.load(place.source, place.path, side, **place.options)
+    name = place.split or default_split(raw)
+    split = make_split(raw, name, restored.tasks, side, trained=trained)
+    section = restored.meta.config["data"]["sources"].get(place.source)
+    if section is None:
+        return split
+    seen = trained_on(raw, section, side)
+    split = dataclasses.replace(split, trained_on=int(seen[split.rows].sum()))
+    if split.trained_on:
+        test = all_splits(raw).get("test", seen)
+        other = "; split test has others" if (test & ~seen).any() else ""
+        logs.say(
+            f"{restored.title} was trained on {split.trained_on:,} of these "
+            f"{len(split):,} faces{other}"
         )
-    return splits
+    return split
 
 
 def check_second(split: str, path: str, second: str, named: bool) -> None:

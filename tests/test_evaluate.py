@@ -83,6 +83,25 @@ def test_a_file_with_splits_of_its_own_is_taken_by_its_test_rows(whole, tmp_path
     assert metrics_of(tmp_path / "o")["emotion/n"] == 4
 
 
+def test_faces_that_were_trained_on_are_told(whole, tmp_path, capsys):
+    args = ["--checkpoint", str(whole), "--split", "all", "--out", str(tmp_path)]
+    assert run(evaluate.main, args) == 0
+    told = capsys.readouterr()
+    count = len(evaluate.load_splits(restore(str(whole)), [], "train")[0])
+    sentence = f"whole, step 8 was trained on {count} of these 60 faces; split test"
+    assert sentence in told.err
+    where = f"synthetic, split all, 60 faces, {count} of them trained on"
+    assert where in told.out
+    for name in ("report.html", "model_card.md"):
+        assert where in (tmp_path / name).read_text("utf-8")
+
+
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_held_out_faces_raise_no_alarm(whole, split, capsys):
+    (found,) = evaluate.load_splits(restore(str(whole)), ["synthetic"], split)
+    assert found.trained_on == 0 and not capsys.readouterr().err
+
+
 def test_val_is_what_the_run_validated_on(whole, tmp_path):
     """A file of its own, whole, where it had one; never faces that it trained on."""
     write_csv(tmp_path, faces=40)

@@ -38,6 +38,7 @@ def concatenate(splits: list[Split]) -> Split:
         rows=rows,
         offered=offered,
         extra={k: np.concatenate([s.extra[k] for s in splits]) for k in sorted(extra)},
+        trained_on=sum(s.trained_on for s in splits),
     )
 
 

@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool
 from ml_collections import ConfigDict
 
 from emotion_jax import data
 from emotion_jax.data.csv_table import SIDES
-from emotion_jax.data.splits import DEDUPE, make_split, splits
-from emotion_jax.data.table import Split
+from emotion_jax.data.splits import DEDUPE, make_split, split_rows, splits
+from emotion_jax.data.table import Raw, Split
 from emotion_jax.errors import Mistake
 from emotion_jax.registry import check_fields, check_type, unknown
 from emotion_jax.tasks import Task
@@ -75,16 +77,46 @@ def load_train_and_val(
                     f"{name}: {second} is given both to train and to validate"
                 )
             own = data.load(name, second, side, **options_of_val(section))
-            there = splits(raw).get("val", np.zeros(1, bool)).any()
-            split = "train+val" if there else "train"
-            seen_by = {"trained": True, "unseen": own.hashes}
-            train[name] = make_split(raw, split, tasks, side, dedupe, **seen_by)
-            val[name] = make_split(own, "all", tasks, side)
+            unseen, own_val = own.hashes, make_split(own, "all", tasks, side)
         else:
-            train[name] = make_split(raw, "train", tasks, side, dedupe, trained=True)
-            val[name] = make_split(raw, "val", tasks, side)
+            unseen, own_val = None, make_split(raw, "val", tasks, side)
+        split, seen_by = train_split(raw, section), {"trained": True, "unseen": unseen}
+        train[name] = make_split(raw, split, tasks, side, dedupe, **seen_by)
+        val[name] = own_val
     check_names(tasks, offered)
     return train, val
+
+
+def train_split(raw: Raw, section: Mapping) -> str:
+    """What a source trains on of its file; its `val` too if a second file has that."""
+    there = splits(raw).get("val", np.zeros(1, bool)).any()
+    return "train+val" if section.get("val") and there else "train"
+
+
+def trained_on(raw: Raw, section: Mapping, side: int) -> Bool[np.ndarray, " n"]:
+    """Which faces of a file a run was trained on, in its own file or in a copy.
+
+    They go by the hashes of their pixels. A face that the run held out does not count,
+    though it may have trained on a twin: @notwins tells what that is worth. None counts
+    if the run's own file is no longer there.
+
+    Args:
+      section: the run's own of this source.
+    """
+    none = np.zeros(len(raw.image), bool)
+    path, second = section.get("path", ""), section.get("val")
+    piped = Path(path).is_fifo()  # what came through it then is not there now
+    if piped or second and same_file(raw.path, second):
+        return none
+    try:
+        own = raw
+        if not same_file(raw.path, path):
+            own = data.load(raw.source, path, side, **options_of(section))
+        rows = split_rows(own, train_split(own, section))
+    except Mistake:
+        return none
+    held_out = np.delete(own.hashes, rows)
+    return np.isin(raw.hashes, np.setdiff1d(own.hashes[rows], held_out))
 
 
 def check_names(tasks: Mapping[str, Task], offered: Mapping[str, set[str]]) -> None:

@@ -87,6 +87,7 @@ class Split:
     labels: str = "original"  # what its labels are called
     twins: int = 0  # faces of this split that a held-out split has too
     dropped: int = 0  # faces left out because a held-out split has them too
+    trained_on: int = 0  # faces that the network in question was trained on
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -17,9 +17,10 @@ def source(data: Split | Raw) -> str:
 
 
 def describe(split: Split) -> str:
-    """Which faces a number was measured on, and which labels if not the originals."""
+    """Which faces a number was measured on, and what is unusual about them, if any."""
     labels = "" if split.labels == "original" else f", labels {split.labels}"
-    return f"{source(split)}, split {split.name}, {len(split):,} faces{labels}"
+    told = f", {split.trained_on:,} of them trained on" if split.trained_on else ""
+    return f"{source(split)}, split {split.name}, {len(split):,} faces{told}{labels}"
 
 
 def twins(split: Split) -> str:

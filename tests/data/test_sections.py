@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tiny
 
+from emotion_jax import data
 from emotion_jax.data import sections
 from emotion_jax.data.table import POINTS
 from emotion_jax.errors import Mistake
@@ -201,6 +202,45 @@ def test_dedupe_takes_twins_of_held_out_rows_from_training_alone(tmp_path):
     gone = set(plain["fer2013"].rows) - set(train["fer2013"].rows)
     assert gone == {7, 8}
     np.testing.assert_array_equal(val["fer2013"].rows, same["fer2013"].rows)
+
+
+@pytest.mark.parametrize("two", [False, True])
+def test_what_a_run_was_trained_on_is_known_in_its_file_and_in_a_copy(
+    folder, other, tmp_path, two
+):
+    file, copy = folder / "course.csv", tmp_path / "copy.csv"
+    section = {"path": str(file), "val": str(other) if two else ""}
+    train, _ = load({"fer2013": section})
+    expected = np.isin(np.arange(60), train["fer2013"].rows)
+    assert 0 < expected.sum() < 60
+    header, *rows = file.read_text().splitlines()
+    copy.write_text("\n".join([header, *rows[::-1], ""]))
+    for path, seen in ((file, expected), (copy, expected[::-1])):
+        raw = data.load("fer2013", str(path))
+        assert np.array_equal(sections.trained_on(raw, section, 24), seen)
+
+
+def test_no_held_out_face_counts_as_trained_on_though_its_twin_is(tmp_path):
+    """What twins are worth is told elsewhere; a warning here would be a false alarm."""
+    faces = [" ".join(map(str, np.roll(np.arange(256), i))) for i in (*range(40), 0)]
+    usage = ["Training"] * 40 + ["PublicTest"]
+    rows = [f"{i % 7},{faces[i]},{usage[i]}" for i in range(41)]
+    file = tmp_path / "fer.csv"
+    file.write_text("\n".join(["emotion,pixels,Usage", *rows, ""]))
+    raw = data.load("fer2013", str(file))
+    assert raw.hashes[0] == raw.hashes[40]
+    seen = sections.trained_on(raw, {"path": str(file)}, 24)
+    assert 0 < seen.sum() < 39 and not seen[40] and not seen[0]
+
+
+def test_nothing_counts_as_trained_on_where_nothing_tells(folder, other):
+    raw = data.load("fer2013", str(folder / "course.csv"))
+    for section in (
+        {"path": "gone.csv"},
+        {"path": str(other)},
+        {"path": "copy.csv", "val": raw.path},
+    ):
+        assert not sections.trained_on(raw, section, 24).any()
 
 
 def test_a_way_to_dedupe_that_does_not_exist_is_a_mistake(folder):

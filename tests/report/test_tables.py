@@ -51,6 +51,12 @@ def test_labels_that_are_not_the_original_ones_are_named():
     assert tables.describe(voted) == "fer2013, split test, 3 faces, labels FER+ mean"
 
 
+def test_faces_that_were_trained_on_are_told_wherever_a_split_is_described():
+    seen = dataclasses.replace(split("a.csv", 2040), trained_on=1666)
+    where = "fer2013=a.csv, split test, 2,040 faces, 1,666 of them trained on"
+    assert tables.describe(seen) == where
+
+
 def test_twins_in_a_test_split_are_told():
     faces = split("", 3)
     assert tables.twins(faces) == ""
