@@ -21,6 +21,7 @@ from emotion_jax import bucket, cli, data, files, logs, pretrained
 from emotion_jax.data.pipeline import concatenate
 from emotion_jax.data.sections import (
     options_of,
+    options_of_any,
     options_of_val,
     same_file,
     trained_on,
@@ -81,6 +82,8 @@ def places(
             if second and "val" in (name or "").split("+"):
                 check_second(name, path, second, named=bool(wanted))
                 path, name, options = second, "all", options_of_val(section)
+        else:
+            options = options_of_any(section) | options
         found.append(Place(source, path, options, name))
     return found
 

@@ -119,6 +119,21 @@ def test_val_is_what_the_run_validated_on(whole, tmp_path):
     assert split.path == paths["path"] and split.name == "test"
 
 
+def test_what_a_run_left_out_of_its_file_is_left_out_of_any_of_that_source(whole):
+    """But what is about the file, such as its classes, is not about another."""
+    restored = restore(str(whole))
+    sources = restored.meta.config["data"]["sources"]
+    sources["folder"] = {"path": "own", "skip_bad": True}
+    sources["fer2013"] = {"path": "own.csv", "classes": 7}
+    for wanted, options in (
+        (["folder=own", "fer2013=own.csv"], [{"skip_bad": True}, {"classes": 7}]),
+        (["folder=new", "fer2013=new.csv"], [{"skip_bad": True}, {}]),
+        (["folder=new", "fer2013:5=new.csv"], [{"skip_bad": True}, {"classes": 5}]),
+    ):
+        found = evaluate.places(restored, wanted, None)
+        assert [place.options for place in found] == options
+
+
 def test_two_files_of_one_source_are_a_mistake(whole):
     restored = restore(str(whole))
     with pytest.raises(Mistake, match="fer2013 is named 2 times; name one file"):

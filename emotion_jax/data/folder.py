@@ -32,6 +32,7 @@ SPLITS = {
     **{"val": "val", "valid": "val", "validation": "val"},
     "test": "test",
 }
+SKIP = "--config.data.sources.folder.skip_bad=True"
 
 
 def read(path: str, side: int = 96, skip_bad: bool = False) -> Raw:
@@ -138,10 +139,10 @@ def tell_bad(root: Path, bad: list, skip_bad: bool, count: int) -> None:
     lines = [f"{file.relative_to(root)} ({why})" for file, why in bad]
     if not skip_bad or len(bad) == count:
         more = f" and {len(bad) - 10} more" if len(bad) > 10 else ""
+        advice = f"remove them, or train with {SKIP}, which leaves them out"
         raise Mistake(
             f"folder={root}: {len(bad)} of {count} images cannot be read: "
-            f"{', '.join(lines[:10])}{more}. The source's option skip_bad=True leaves "
-            "them out"
+            f"{', '.join(lines[:10])}{more}" + (not skip_bad) * f"; {advice}"
         )
     for line in lines:
         logs.say(f"folder={root}: left out {line}")

@@ -18,6 +18,7 @@ from emotion_jax.tasks import Task
 
 OWN_FIELDS = {"path": str, "val": str, "val_classes": int | None}
 # The rest are the reader's options; `classes` is about the file at `path`.
+ANY_FILE = ("skip_bad",)  # reader options that are about every file of the source
 TRAINED = ("votes", "labels", "drop_no_face")  # reader options that only training uses
 
 
@@ -25,6 +26,11 @@ def options_of(section: Mapping, trained: bool = False) -> dict:
     """What a source's section passes to its reader, for training or for evaluation."""
     left_out = (*OWN_FIELDS, *(() if trained else TRAINED))
     return {k: v for k, v in section.items() if k not in left_out}
+
+
+def options_of_any(section: Mapping) -> dict:
+    """The same for a file that the section does not name."""
+    return {k: v for k, v in section.items() if k in ANY_FILE}
 
 
 def options_of_val(section: Mapping) -> dict:

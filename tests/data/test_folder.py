@@ -119,6 +119,16 @@ def test_unreadable_files_end_the_run_with_the_first_ten(damaged):
     told = str(error.value)
     assert "12 of 18 images cannot be read: calm/bad00.png (no PNG, JPEG or" in told
     assert "calm/bad09.png" in told and "bad10" not in told and "and 2 more" in told
+    assert told.endswith(
+        f"; remove them, or train with {folder.SKIP}, which leaves them out"
+    )
+
+
+def test_where_no_file_is_readable_leaving_them_out_is_no_advice(two):
+    for file in two.glob("*/*.png"):
+        file.write_bytes(b"")
+    with pytest.raises(Mistake, match=r"6 of 6 images .*\)$"):
+        folder.read(str(two), skip_bad=True)
 
 
 def test_unreadable_files_are_skipped_if_told_to(damaged, capsys):
