@@ -4,48 +4,36 @@
   python -m emotion_jax.evaluate --checkpoint pretrained --data fer2013=fer2013.csv
   python -m emotion_jax.evaluate --checkpoint runs/fer5 --data fer2013=fer2013.csv
   python -m emotion_jax.evaluate --checkpoint runs/fer5 --split val --tta --out report
+  python -m emotion_jax.evaluate --checkpoint runs/fer5 --against runs/fer7
 
 The training loop uses the same `Evaluator`, so it reports the same numbers. All are
 after the temperature that was fitted on `val` and is stored in the checkpoint.
+--against measures a second network on the same faces, among the classes that both know,
+and tells whether chance in the choice of faces may explain the difference.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
 from emotion_jax import bucket, cli, data, files, logs, pretrained
 from emotion_jax.data.pipeline import concatenate
-from emotion_jax.data.sections import (
-    options_of,
-    options_of_any,
-    options_of_val,
-    same_file,
-    trained_on,
-)
+from emotion_jax.data.sections import Place, places, trained_on
 from emotion_jax.data.splits import default_split, make_split
 from emotion_jax.data.splits import splits as all_splits
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
 from emotion_jax.evaluator import Restored, restore
-from emotion_jax.report import tables
+from emotion_jax.report import comparison, tables
+from emotion_jax.report.comparison import Answered
 from emotion_jax.scores import Numbers
 from emotion_jax.views import Outputs
 
+WRITTEN = ("report.html", "model_card.md", "metrics.json", "pictures", "compare.json")
 KINDS = ("*.html", "*.json", "*.md", "*.png")  # of the files that this writes
-
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """Where the faces of a source are, and how to read them."""
-
-    source: str
-    path: str
-    options: Mapping[str, Any]
-    split: str | None  # None: the file's default
 
 
 def load_splits(
@@ -59,33 +47,14 @@ def load_splits(
     Args:
       trained: use the labels that the run was trained on, not the original ones.
     """
-    there = places(restored, wanted, split, trained)
+    own = restored.meta.config["data"]["sources"]
+    there = places(own, wanted, split, trained)
     splits = [load_split(restored, place, trained) for place in there]
     if trained and all(s.labels == "original" for s in splits):
         raise Mistake(
             "--labels trained: the run was trained on the original labels of this data"
         )
     return splits
-
-
-def places(
-    restored: Restored, wanted: Sequence[str], split: str | None, trained: bool = False
-) -> list[Place]:
-    """Where the faces of `load_splits` are; reads no file."""
-    own, found = restored.meta.config["data"]["sources"], []
-    for source, path, options in data.parse_sources(wanted or own):
-        section, name = own.get(source, {}), split or (None if wanted else "test")
-        if source in own and (not path or same_file(path, section.get("path", ""))):
-            path = section.get("path", "")
-            options = options_of(section, trained) | options
-            second = section.get("val")
-            if second and "val" in (name or "").split("+"):
-                check_second(name, path, second, named=bool(wanted))
-                path, name, options = second, "all", options_of_val(section)
-        else:
-            options = options_of_any(section) | options
-        found.append(Place(source, path, options, name))
-    return found
 
 
 def load_split(restored: Restored, place: Place, trained: bool = False) -> Split:
@@ -109,34 +78,72 @@ def load_split(restored: Restored, place: Place, trained: bool = False) -> Split
     return split
 
 
-def check_second(split: str, path: str, second: str, named: bool) -> None:
-    """Raises unless `val` can mean the second file that the run validated on.
-
-    Args:
-      named: whether --data names the first file, whose `val` rows were trained on.
-    """
-    if split != "val":
-        raise Mistake(
-            f"--split {split}: the run trained on the val rows of {path} too, and "
-            f"validated on {second}: take one split at a time"
-        )
-    if named:
-        raise Mistake(
-            f"the run trained on the val rows of {path} too, and validated on "
-            f"{second}: leave --data out, or take --split test"
-        )
+def answers_of(restored: Restored, split: Split, tta: bool) -> dict[str, Outputs]:
+    """The plain outputs under "", and those of averaged views under "@tta"."""
+    evaluator, image = restored.evaluator, split.faces["image"]
+    found = {"": evaluator.run(restored.variables, image)}
+    return found | (
+        {"@tta": evaluator.run_tta(restored.variables, image)} if tta else {}
+    )
 
 
 def numbers_of(restored: Restored, split: Split, tta: bool) -> tuple[Outputs, Numbers]:
     """The plain outputs, and all numbers; those of averaged views end in @tta."""
-    evaluator, image = restored.evaluator, split.faces["image"]
-    outputs = evaluator.run(restored.variables, image)
+    answers = answers_of(restored, split, tta)
+    return answers[""], measure(restored, split, answers)
+
+
+def measure(
+    restored: Restored, split: Split, answers: Mapping[str, Outputs]
+) -> Numbers:
+    """All numbers of these answers."""
+    evaluator, outputs = restored.evaluator, answers[""]
     found = evaluator.report(outputs, split)
-    if tta:
-        augmented = evaluator.run_tta(restored.variables, image)
-        numbers = evaluator.report(augmented, split)
+    if "@tta" in answers:
+        numbers = evaluator.report(answers["@tta"], split)
         found |= {f"{k}@tta": v for k, v in numbers.items() if "@" not in k}
-    return outputs, found | evaluator.details(outputs, split)
+    return found | evaluator.details(outputs, split)
+
+
+def load_rivals(
+    restored: Restored, other: Restored, splits: Sequence[Split], there: Sequence[Place]
+) -> list[Split | None]:
+    """The same faces for another network, None where they have no label it reads.
+
+    Args:
+      splits: the faces as `restored` takes them.
+      there: where they are.
+    """
+    tasks, found = comparison.shared(restored, other), []
+    for split, place in zip(splits, there, strict=True):
+        known = any(split.faces["known"][name].any() for name in tasks)
+        trained = split.labels != "original"
+        found.append(load_split(other, place, trained) if known else None)
+    if not any(found):
+        raise Mistake(
+            f"{restored.title} and {other.title} both read {' and '.join(tasks)}, of "
+            "which no face here has a label"
+        )
+    return found
+
+
+def compare(
+    one: tuple[Restored, Split],
+    two: tuple[Restored, Split],
+    answers: dict[str, Outputs],
+) -> dict:
+    """How two networks differ on the same faces, flat, as in compare.json.
+
+    Args:
+      answers: those of the first network.
+    """
+    others = answers_of(*two, "@tta" in answers)
+    names = {"checkpoint": one[0].title, "against": two[0].title}
+    found: Numbers = {}
+    for suffix, outputs in answers.items():
+        mine, theirs = Answered(*one, outputs), Answered(*two, others[suffix])
+        found |= comparison.suffixed(comparison.compare(mine, theirs), suffix)
+    return names | record(one[1], found)
 
 
 def record(split: Split, found: Numbers) -> dict:
@@ -146,17 +153,28 @@ def record(split: Split, found: Numbers) -> dict:
 
 
 def write(
-    restored: Restored, split: Split, outputs: Outputs, found: Numbers, out: Path
+    restored: Restored,
+    split: Split,
+    outputs: Outputs,
+    found: Numbers,
+    out: Path,
+    compared: Mapping = {},
 ):
-    """Writes metrics.json, the pictures, the report and the card to a folder."""
+    """Writes metrics.json, the pictures, the report and the card to a folder.
+
+    Args:
+      compared: what compare.json holds, if anything.
+    """
     from emotion_jax.report import card, evaluation, sheet
 
     out.mkdir(parents=True, exist_ok=True)
     files.write_json(out / "metrics.json", record(split, found))
+    if compared:
+        files.write_json(out / "compare.json", compared)
     temperature = restored.meta.temperature
     sheet.draw(out / "faces.png", split, outputs, restored.tasks, temperature)
     files.write_text(out / "model_card.md", card.card(restored, [(split, found)]))
-    page = evaluation.page(out, restored, split, outputs, found)
+    page = evaluation.page(out, restored, split, outputs, found, compared)
     files.write_text(out / "report.html", page)
 
 
@@ -190,6 +208,7 @@ def main(args: list[str]) -> None:
     add("--data", **cli.SOURCES, help="default: the run's own sources")
     add("--split", help="default: test where the data has splits, otherwise all")
     add("--labels", default="original", choices=["original", "trained"])
+    add("--against", metavar="Y", help="another network, to compare on the same faces")
     add("--tta", action="store_true", help="also average over views: mirrored, moved")
     add(
         "--out",
@@ -202,7 +221,15 @@ def main(args: list[str]) -> None:
     if flags.out:
         cli.check_folder("--out", flags.out)
     restored = restore(flags.checkpoint)
-    splits = load_splits(restored, flags.data, flags.split, flags.labels == "trained")
+    if flags.against:
+        other = restore(flags.against, "--against")
+        comparison.shared(restored, other)  # raises before any file is read
+    wanted = flags.data, flags.split, flags.labels == "trained"
+    splits = load_splits(restored, *wanted)
+    rivals = [None] * len(splits)
+    if flags.against:
+        there = places(restored.meta.config["data"]["sources"], *wanted)
+        rivals = load_rivals(restored, other, splits, there)
     outs = [f"{split.source}-{split.name}" for split in splits]
     if pretrained.name_of(restored.folder):  # there is no workdir to write to
         flags.out = flags.out or Path("evaluation")
@@ -211,13 +238,19 @@ def main(args: list[str]) -> None:
     root = flags.out or bucket.origin(restored.folder.parents[1]) / "eval"
     for name in outs:
         cli.check_folder("--out", root / name, KINDS)
-    for split, name in zip(splits, outs, strict=True):
-        outputs, found = numbers_of(restored, split, flags.tta)
+    for split, rival, name in zip(splits, rivals, outs, strict=True):
+        answers = answers_of(restored, split, flags.tta)
+        found, compared = measure(restored, split, answers), {}
+        if rival:
+            compared = compare((restored, split), (other, rival), answers)
         out = root / name
         with bucket.filled(out) as folder:
-            write(restored, split, outputs, found, folder)
+            write(restored, split, answers[""], found, folder, compared)
         print(f"\n{tables.describe(split)}\n\n{tables.numbers(found, restored.tasks)}")
-        print(f"\nwritten to {out}: report.html, model_card.md, metrics.json, pictures")
+        if compared:
+            print(f"\n{comparison.text(compared, split)}")
+        written = ", ".join(WRITTEN[: None if compared else -1])
+        print(f"\nwritten to {out}: {written}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Laws of the evaluation binary: the loop's numbers, and no leak by default."""
 
+import json
 import os
 import shutil
 
@@ -119,25 +120,55 @@ def test_val_is_what_the_run_validated_on(whole, tmp_path):
     assert split.path == paths["path"] and split.name == "test"
 
 
-def test_what_a_run_left_out_of_its_file_is_left_out_of_any_of_that_source(whole):
-    """But what is about the file, such as its classes, is not about another."""
-    restored = restore(str(whole))
-    sources = restored.meta.config["data"]["sources"]
-    sources["folder"] = {"path": "own", "skip_bad": True}
-    sources["fer2013"] = {"path": "own.csv", "classes": 7}
-    for wanted, options in (
-        (["folder=own", "fer2013=own.csv"], [{"skip_bad": True}, {"classes": 7}]),
-        (["folder=new", "fer2013=new.csv"], [{"skip_bad": True}, {}]),
-        (["folder=new", "fer2013:5=new.csv"], [{"skip_bad": True}, {"classes": 5}]),
-    ):
-        found = evaluate.places(restored, wanted, None)
-        assert [place.options for place in found] == options
-
-
 def test_two_files_of_one_source_are_a_mistake(whole):
     restored = restore(str(whole))
     with pytest.raises(Mistake, match="fer2013 is named 2 times; name one file"):
         evaluate.load_splits(restored, ["fer2013=a.csv", "fer2013=b.csv"], None)
+
+
+def test_two_networks_are_compared_on_the_same_faces(whole, nets, tmp_path, capsys):
+    """Of other sides, and one with a task more."""
+    args = ["--checkpoint", str(whole), "--against", nets["points"], "--split", "all"]
+    assert run(evaluate.main, [*args, "--tta", "--out", str(tmp_path)]) == 0
+    told, found = capsys.readouterr(), metrics_of(tmp_path)
+    compared = json.loads((tmp_path / "compare.json").read_text())
+    assert compared["checkpoint"] == "whole, step 8" and compared["split"] == "all"
+    assert not any(key.startswith("emotion") for key in compared)
+    for key in ("keypoints/n", "keypoints/rmse_px", "keypoints/rmse_px@tta"):
+        assert compared[key] == found[key]
+    out = ["--checkpoint", nets["points"], "--data", "synthetic", "--split", "all"]
+    assert run(evaluate.main, [*out, "--tta", "--out", str(tmp_path / "other")]) == 0
+    other = metrics_of(tmp_path / "other")
+    for key in ("keypoints/rmse_px", "keypoints/nme@tta"):
+        difference = compared[f"{key}/difference"]
+        assert compared[f"{key}/against"] == pytest.approx(other[key])
+        assert difference == pytest.approx(found[key] - other[key])
+        assert compared[f"{key}/low"] <= difference <= compared[f"{key}/high"]
+    assert "keypoints, 60 faces" in told.out and "compare.json" in told.out
+
+
+def test_networks_that_cannot_be_compared_are_told_before_any_file_is_read(
+    nets, tmp_path, capsys
+):
+    for other, sentence in (
+        ("nowhere", "--against nowhere does not exist"),
+        (nets["points"], "there is no task to compare them on"),
+    ):
+        args = ["--checkpoint", nets["emotion"], "--against", other]
+        args += ["--data", "fer2013=none.csv", "--out", str(tmp_path / "out")]
+        assert run(evaluate.main, args) == 2
+        assert sentence in capsys.readouterr().err
+    write_csv(tmp_path, faces=20)
+    args = ["--checkpoint", nets["both"], "--against", nets["points"]]
+    args += [
+        "--data",
+        f"fer2013={tmp_path}/fer2013.csv",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert run(evaluate.main, args) == 2
+    assert "of which no face here has a label" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """A config's `data` section as splits: each source once for training, once for val."""
 
+import dataclasses
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -168,3 +170,60 @@ def set_paths(config: ConfigDict, given: list[str], field: str) -> None:
             if field == "val":
                 extra = {f"val_{option}": value for option, value in extra.items()}
             sources[source].update({field: path} | extra)
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where the faces of a source are, and how to read them."""
+
+    source: str
+    path: str
+    options: Mapping[str, Any]
+    split: str | None  # None: the file's default
+
+
+def places(
+    own: Mapping[str, Mapping],
+    wanted: Sequence[str],
+    split: str | None,
+    trained: bool = False,
+) -> list[Place]:
+    """Where the faces to evaluate a run on are; reads no file.
+
+    Args:
+      own: the run's sources.
+      wanted: what --data names; its own sources if nothing.
+      trained: with the labels that the run was trained on.
+    """
+    found = []
+    for source, path, options in data.parse_sources(wanted or own):
+        section, name = own.get(source, {}), split or (None if wanted else "test")
+        if source in own and (not path or same_file(path, section.get("path", ""))):
+            path = section.get("path", "")
+            options = options_of(section, trained) | options
+            second = section.get("val")
+            if second and "val" in (name or "").split("+"):
+                check_second(name, path, second, named=bool(wanted))
+                path, name, options = second, "all", options_of_val(section)
+        else:
+            options = options_of_any(section) | options
+        found.append(Place(source, path, options, name))
+    return found
+
+
+def check_second(split: str, path: str, second: str, named: bool) -> None:
+    """Raises unless `val` can mean the second file that the run validated on.
+
+    Args:
+      named: whether --data names the first file, whose `val` rows were trained on.
+    """
+    if split != "val":
+        raise Mistake(
+            f"--split {split}: the run trained on the val rows of {path} too, and "
+            f"validated on {second}: take one split at a time"
+        )
+    if named:
+        raise Mistake(
+            f"the run trained on the val rows of {path} too, and validated on "
+            f"{second}: leave --data out, or take --split test"
+        )

@@ -1,10 +1,11 @@
 """The report of an evaluation: its pictures, its numbers, and what each one means."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from emotion_jax.data.table import Split
 from emotion_jax.evaluator import Restored
-from emotion_jax.report import classes, points
+from emotion_jax.report import classes, comparison, points
 from emotion_jax.report.answers import Answers
 from emotion_jax.report.page import (
     Html,
@@ -23,10 +24,22 @@ FIRST = ("accuracy", "macro_f1", "ece", "rmse_px", "nme", "failure_10")  # at th
 
 
 def page(
-    folder: Path, restored: Restored, split: Split, outputs: dict, found: Numbers
+    folder: Path,
+    restored: Restored,
+    split: Split,
+    outputs: dict,
+    found: Numbers,
+    compared: Mapping = {},
 ) -> str:
-    """Draws every picture into the folder; returns the page that shows them."""
+    """Draws every picture into the folder; returns the page that shows them.
+
+    Args:
+      compared: what compare.json holds, if anything.
+    """
     parts = {"overview": ("In short", overview(restored, split, found))}
+    if compared:
+        title = f"Against {compared['against']}"
+        parts["against"] = title, comparison.part(compared, restored.tasks, split)
     for name, task in restored.tasks.items():
         told = Told(found, name)
         if not told.value("n"):

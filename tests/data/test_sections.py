@@ -77,6 +77,21 @@ def test_options_are_what_is_neither_path_nor_val():
     }
 
 
+def test_what_a_run_leaves_out_of_its_files_is_left_out_of_any_of_that_source():
+    """But what is about one file, such as its classes, is not about another."""
+    own = {
+        "folder": {"path": "own", "skip_bad": True},
+        "fer2013": {"path": "own.csv", "classes": 7},
+    }
+    for wanted, options in (
+        (["folder=own", "fer2013=own.csv"], [{"skip_bad": True}, {"classes": 7}]),
+        (["folder=new", "fer2013=new.csv"], [{"skip_bad": True}, {}]),
+        (["folder=new", "fer2013:5=new.csv"], [{"skip_bad": True}, {"classes": 5}]),
+    ):
+        found = sections.places(own, wanted, None)
+        assert [place.options for place in found] == options
+
+
 def test_no_source_at_all_is_a_mistake():
     with pytest.raises(Mistake, match="config.data.sources names none of synthetic, f"):
         load({})

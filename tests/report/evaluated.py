@@ -1,5 +1,6 @@
 """An evaluation without training or a forward pass: random variables, given answers."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import by_hand
@@ -48,10 +49,12 @@ def answers(faces: dict, seed=1) -> dict:
     }
 
 
-def evaluate(out: Path, restored: Restored, split: Split, outputs: dict) -> dict:
+def evaluate(
+    out: Path, restored: Restored, split: Split, outputs: dict, compared: Mapping = {}
+) -> dict:
     """Writes all that the binary does; returns the numbers."""
     outputs = {name: outputs[name] for name in restored.tasks}
     found = restored.evaluator.report(outputs, split)
     found |= restored.evaluator.details(outputs, split)
-    write(restored, split, outputs, found, out)
+    write(restored, split, outputs, found, out, compared)
     return found

@@ -1,6 +1,7 @@
 """Laws of the report: no number of its own, nothing fetched, any split."""
 
 import html
+import json
 import re
 from html.parser import HTMLParser
 
@@ -12,7 +13,7 @@ from tiny import metrics_of
 
 from emotion_jax import tasks
 from emotion_jax.data.table import Split
-from emotion_jax.report import card
+from emotion_jax.report import card, comparison
 from emotion_jax.report.quantities import written
 
 NAMES = ("<b>&x", "$a$ 笑", "train")
@@ -99,6 +100,26 @@ def test_every_number_on_the_page_is_that_of_metrics_json(report):
     rest = set(re.findall(r"(?<![\w.,])\d[\d.,]*\b", " ".join(reader.text)))
     size = len(CASES[name][1]["image"])
     assert rest <= {f"{size}", "2", "8", "95", "96", "100"}
+
+
+def test_a_comparison_is_a_part_of_the_page(tmp_path):
+    faces = tiny.faces(40)
+    checkpoint, split = evaluated.restored(BOTH), evaluated.split_of(faces)
+    one, two = (
+        comparison.Answered(checkpoint, split, evaluated.answers(faces, seed))
+        for seed in (1, 2)
+    )
+    names = {"checkpoint": "tiny, step 8", "against": "<i>, step 9"}
+    compared = comparison.compare(one, two) | names
+    evaluated.evaluate(tmp_path, checkpoint, split, one.outputs, compared)
+    assert json.loads((tmp_path / "compare.json").read_text()) == compared
+    page, reader = page_of(tmp_path), Reader()
+    assert "Against &lt;i&gt;, step 9" in page and "no difference shown" in page
+    reader.feed(page)
+    shown = {key: value for key, value, _ in reader.numbers}
+    wanted = {key for key in compared if key.count("/") == 2}
+    assert len(wanted) == 4 * 10 and wanted <= shown.keys()
+    assert all(shown[key] == repr(compared[key]) for key in wanted)
 
 
 def test_the_page_holds_its_pictures_and_asks_for_nothing(report):
