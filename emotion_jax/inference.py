@@ -33,6 +33,8 @@ from emotion_jax.photo.inputs import Crop
 from emotion_jax.scores import softmax
 from emotion_jax.tasks import TASKS
 
+NARROWEST = 16  # pixels; an image's last axis below it is colors
+
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
@@ -64,10 +66,13 @@ class Predictions:
     Attributes:
       answers: those of all tasks, by their names, in the order of TASKS.
       boxes: x, y, width, height of each face in its photo; None from `Model.predict`.
+      scores: how certain it is that each is a face, from 0.5 to 1, NaN where none was
+        looked for; None from `Model.predict`.
     """
 
     answers: dict[str, Answer]
     boxes: Int[np.ndarray, "n 4"] | None = None
+    scores: Float32[np.ndarray, " n"] | None = None
 
     @property
     def emotion(self) -> Float32[np.ndarray, "n k"] | None:
@@ -126,8 +131,11 @@ class Model:
 
         Args:
           images: uint8 [n h w], [n h w 1] or, in color, [n h w 3]; or one image, [h w],
-            [h w 1] or [h w 3]. (Three axes, the last of size 1 or 3, are one image.)
+            [h w 1] or [h w 3]. Of three axes, the last is colors if it is below 16.
           tta: average over ten views of each face, moved by a pixel and mirrored.
+
+        Raises:
+          Mistake: they have another type or shape. No images at all are none.
         """
         images = as_gray(images)
         height, width = images.shape[1:3]
@@ -154,6 +162,12 @@ class Model:
           photo: the name of a PNG, JPEG or WebP file, an image of Pillow's, or an
             array: uint8 [h w], [h w 1] or, in color, [h w 3].
           tta: average over ten views of each face, moved by a pixel and mirrored.
+
+        Returns:
+          Predictions of n faces; n is 0 if it shows none.
+
+        Raises:
+          Mistake: it cannot be read or is no photo, or onnxruntime is not installed.
         """
         detect.check()
         is_file = isinstance(photo, str | PathLike)
@@ -176,17 +190,18 @@ def combine(
     models: Sequence[Model], crops: Sequence[Crop], tta: bool = False
 ) -> Predictions:
     """Merges the networks' answers for each face, points in its image's pixels."""
-    boxes = np.array([crop.box for crop in crops])
+    boxes = np.array([crop.box for crop in crops], int).reshape(-1, 4)
+    scores = np.array([crop.score for crop in crops], np.float32)
     corner, size = np.split(boxes[:, None].astype(np.float32), 2, axis=-1)
     answers = {}
     for model in models:
-        images = np.stack([crop.gray[model.side] for crop in crops])
+        images = [crop.gray[model.side] for crop in crops]
         for name, answer in model.predict(images, tta).answers.items():
             if answer.kind == "points":
                 points = (answer.values + 0.5) * (size / model.side) - 0.5
                 answer = dataclasses.replace(answer, values=points + corner)
             answers[name] = answer
-    return Predictions({n: answers[n] for n in TASKS if n in answers}, boxes)
+    return Predictions({n: answers[n] for n in TASKS if n in answers}, boxes, scores)
 
 
 def as_photo(pixels: np.ndarray) -> UInt8[np.ndarray, "h w c"]:
@@ -199,7 +214,8 @@ def as_photo(pixels: np.ndarray) -> UInt8[np.ndarray, "h w c"]:
     fits = photo.dtype == np.uint8 and photo.ndim == 3 and photo.shape[-1] in (1, 3)
     if not fits or 0 in photo.shape:
         got = f"{pixels.dtype} {list(pixels.shape)}"
-        raise ValueError(f"expected uint8 [h w], [h w 1] or [h w 3], got {got}")
+        shapes = "[h w], [h w 1] or [h w 3], and RGBA converted to RGB first"
+        raise ValueError(f"expected uint8 {shapes}; got {got}")
     return photo
 
 
@@ -214,15 +230,17 @@ def as_gray(images: np.ndarray | Sequence) -> UInt8[np.ndarray, "n h w 1"]:
     except ValueError:
         raise Mistake("images of several sizes: predict them one by one") from None
     shape = images.shape
+    if shape == (0,):  # an empty list, of which NumPy makes floats
+        images = np.zeros((0, 1, 1, 1), np.uint8)
     if images.dtype != np.uint8:
         raise Mistake(f"images are uint8, gray levels 0 to 255; got {images.dtype}")
     if images.ndim == 2:
         images = images[None, :, :, None]
     elif images.ndim == 3:
-        images = images[None] if shape[-1] in (1, 3) else images[..., None]
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in shape:
+        images = images[None] if shape[-1] < NARROWEST else images[..., None]
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape[1:]:
         raise Mistake(
-            "images are [n h w], [n h w 1] or [n h w 3], or one of them without n; "
-            f"got {list(shape)}"
+            "images are [n h w], [n h w 1] or [n h w 3], or one of them without n, and "
+            f"RGBA is converted to RGB first; got {list(shape)}"
         )
     return gray(images) if images.shape[-1] == 3 else images

@@ -77,6 +77,14 @@ def test_one_image_is_one_row(model, one):
     np.testing.assert_allclose(found.emotion, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("none", [[], (), IMAGES[:0], np.repeat(IMAGES, 3, -1)[:0]])
+@pytest.mark.parametrize("tta", [False, True])
+def test_no_images_have_no_answers(model, none, tta):
+    found = model.predict(none, tta)
+    assert (found.emotion.shape, found.keypoints.shape) == ((0, 5), (0, 15, 2))
+    assert (found.top, found.classes) == ((), FIVE)
+
+
 def test_points_are_in_the_pixels_of_the_image_as_given(model):
     flat = np.full((1, 24, 24, 1), 90, np.uint8)  # resizing changes none of its pixels
     large = np.full((1, 72, 48, 1), 90, np.uint8)
@@ -95,8 +103,10 @@ def test_gray_is_pillows():
     "images, sentence",
     [
         (IMAGES / 255, "images are uint8, gray levels 0 to 255; got float64"),
-        (IMAGES[:0], "got [0, 24, 24, 1]"),
+        (IMAGES[:, :0], "got [5, 0, 24, 1]"),
         (np.zeros((2, 24, 24, 4), np.uint8), "got [2, 24, 24, 4]"),
+        (np.zeros((48, 48, 4), np.uint8), "converted to RGB first; got [48, 48, 4]"),
+        (np.zeros((48, 48, 2), np.uint8), "got [48, 48, 2]"),
         (np.zeros(24, np.uint8), "got [24]"),
         ([IMAGES[0], IMAGES[0, :20]], "of several sizes"),
     ],
@@ -126,14 +136,31 @@ def test_a_photos_faces_are_cut_out_read_and_put_back(model, tmp_path):
     np.testing.assert_allclose(averaged, expected, atol=1e-6)
 
 
+def test_the_most_certain_face_comes_first(model):
+    astronaut = pytest.importorskip("skimage.data").astronaut()
+    dark = astronaut // 12
+    for pair in ((astronaut, dark), (dark, astronaut)):
+        found = model.find(np.concatenate(pair, axis=1))
+        assert found.scores.shape == (2,) and 1 >= found.scores[0] > found.scores[1]
+        assert (found.boxes[0, 0] < 512) == (pair[0] is astronaut)
+    assert model.predict(IMAGES).scores is None
+
+
+@pytest.mark.parametrize("shape", [(60, 60, 3), (60, 60)])
+def test_a_photo_without_a_face_has_no_answers(model, shape):
+    found = model.find(np.zeros(shape, np.uint8))
+    assert (found.boxes.shape, found.scores.shape) == ((0, 4), (0,))
+    assert (found.emotion.shape, found.keypoints.shape) == ((0, 5), (0, 15, 2))
+    assert found.top == ()
+
+
 @pytest.mark.parametrize(
     "photo, sentence",
     [
-        (np.zeros((60, 60, 3), np.uint8), "the photo: no face found"),
-        (np.zeros((60, 60), np.uint8), "the photo: no face found"),
         (np.zeros((60, 60, 3)), "got float64 [60, 60, 3]"),
+        (np.zeros((60, 60, 4), np.uint8), "to RGB first; got uint8 [60, 60, 4]"),
         (np.zeros((0, 0, 3), np.uint8), "got uint8 [0, 0, 3]"),
-        (None, "the photo: expected uint8 [h w], [h w 1] or [h w 3], got object []"),
+        (None, "the photo: expected uint8 [h w], [h w 1] or [h w 3], and RGBA "),
         (np.zeros((2, 60, 60, 3), np.uint8), "expected uint8 [h w], [h w 1] or"),
         ("nowhere.jpg", "nowhere.jpg: No such file or directory"),
     ],

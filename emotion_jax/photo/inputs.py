@@ -85,10 +85,10 @@ class Search:
     def find(
         self, photo: UInt8[np.ndarray, "h w c"], usual: str
     ) -> list[tuple[Box, float | None]]:
-        """Boxes and scores of the faces of a photo, gray or in color.
+        """Boxes and scores of the faces of a photo, gray or in color; perhaps none.
 
         Raises:
-          ValueError: there is none.
+          ValueError: the box that is asked for is not in it.
         """
         how = self.how or usual
         height, width = photo.shape[:2]
@@ -104,8 +104,6 @@ class Search:
             return [(self.box, None)]
         color = np.broadcast_to(photo, (height, width, 3))
         found = detect.find(np.ascontiguousarray(color))
-        if not found:
-            raise ValueError("no face found")
         return [(crop.frame(face), face.score) for face in found]
 
 
@@ -161,7 +159,7 @@ def read(
                 crops += read_rows(file, search, sides, bad)
             else:
                 photo = read_photo(file)
-                crops += cut_all(photo, file, search, sides, usual="detect")
+                crops += some(cut_all(photo, file, search, sides, usual="detect"))
         except Mistake as error:
             bad[str(file)] = str(error).removeprefix(f"{file}").lstrip(":, ")
         except UNREADABLE as error:
@@ -182,9 +180,16 @@ def read_rows(
     numbers = table.columns.get("ImageId", list(map(str, rows)))
     for row, number, image in zip(rows, numbers, table.image, strict=True):
         try:
-            yield from cut_all(image, file, search, sides, "whole", row, number)
+            yield from some(cut_all(image, file, search, sides, "whole", row, number))
         except ValueError as error:
             bad[f"{file}:{number}"] = str(error)
+
+
+def some(crops: list[Crop]) -> list[Crop]:
+    """The faces of one image; raises if there is none."""
+    if not crops:
+        raise ValueError("no face found")
+    return crops
 
 
 def cut_all(
@@ -196,7 +201,7 @@ def cut_all(
     row: int | None = None,
     number: str | None = None,
 ) -> list[Crop]:
-    """The faces of one image."""
+    """The faces of one image, perhaps none."""
     crops, (height, width) = [], photo.shape[:2]
     light = photo if photo.shape[2] == 1 else gray(photo[None])[0]
     name = str(file) if number is None else f"{file}:{number}"
