@@ -14,6 +14,7 @@ from emotion_jax.report import mosaic
 SHORTEST, LONGEST = 480, 1600  # longer side of the picture, in pixels
 FINE = 3  # drawn this many times as large, for smooth edges
 LINE, SHADE = (255, 255, 255, 255), (0, 0, 0, 110)
+LEADING = 1.1  # from a line of text to the next, in sizes of the text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Mark:
 
     Attributes:
       box: x, y, width, height.
-      caption: "" for none.
+      caption: of any number of lines; "" for none.
       points: with (0, 0) the centre of the top left pixel; None for none.
     """
 
@@ -61,8 +62,10 @@ def draw_mark(
     x, y, width, height = (v * scale for v in mark.box)
     thick = max(1.5, max(picture.size) / 400)
     text = round(min(max(width / 8, max(picture.size) / 45), max(picture.size) / 24))
-    margin = 2 * text + 4 * thick
-    reach = max(width, text * len(mark.caption))
+    lines = mark.caption.split("\n")
+    further = LEADING * text * (len(lines) - 1)  # from the first line to the last
+    margin = 2 * text + further + 4 * thick
+    reach = max(width, text * max(map(len, lines)))
     over = max(0, x + reach - picture.width)  # a caption moves left by this at most
     left, top = int(x - margin - over), int(y - margin)
     sheet_size = int(over + reach + 2 * margin), int(height + 2 * margin)
@@ -82,11 +85,15 @@ def draw_mark(
         at = FINE * ((mark.points + 0.5) * scale - (left, top))
         draw_points(pen, at, names, FINE * min(max(width / 75, 1.2), thick * 2))
     if mark.caption:
-        # Inside the box if there is no room above it, and always within the picture.
-        above = y - 1.6 * text > 0
-        level = edges[1] - 0.85 * text if above else max(y, 0) - top + 0.95 * text
+        # Above the box, or else below, or else inside; always within the picture.
+        rise = 0.85 * text + further
+        level = max(y, 0) - top + 0.95 * text
+        if y - rise - 0.75 * text > 0:
+            level = edges[1] - rise
+        elif y + height + rise + 0.75 * text < picture.height:
+            level = edges[3] + 0.85 * text
         within = fine([-left, picture.width - left])
-        write(pen, mark.caption, fine([x - left, level]), FINE * text, within)
+        write(pen, lines, fine([x - left, level]), FINE * text, within)
     sheet = sheet.resize(sheet_size, Image.Resampling.BOX)
     whole = Image.new("RGBA", picture.size, (0, 0, 0, 0))
     whole.paste(sheet, (left, top))
@@ -107,12 +114,12 @@ def draw_points(
 
 def write(
     pen: ImageDraw.ImageDraw,
-    text: str,
+    lines: Sequence[str],
     at: list[float],
     size: int,
     within: list[float],
 ) -> None:
-    """Writes dark text on a white tag that starts at x and is centred on y.
+    """Writes dark text on a white tag that starts at x, its first line centred on y.
 
     It is moved as far as is needed to lie `within` two columns, or to start at the
     first if it is wider.
@@ -121,9 +128,11 @@ def write(
 
     file = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans-Bold.ttf"
     font = ImageFont.truetype(str(file), round(size * 0.72))
-    length = pen.textlength(text, font) + size * 0.8
+    length = max(pen.textlength(line, font) for line in lines) + size * 0.8
     (x, y), (first, last) = at, within
     x = max(min(x, last - length), first)
-    tag = [x, y - size * 0.6, x + length, y + size * 0.6]
+    levels = [y + size * LEADING * k for k in range(len(lines))]
+    tag = [x, y - size * 0.6, x + length, levels[-1] + size * 0.6]
     pen.rounded_rectangle(tag, size * 0.35, fill=LINE)
-    pen.text((x + size * 0.4, y), text, "#1c1c1e", font, anchor="lm")
+    for line, level in zip(lines, levels, strict=True):
+        pen.text((x + size * 0.4, level), line, "#1c1c1e", font, anchor="lm")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -81,3 +81,10 @@ def captions(
             said += f", is {mosaic.short(names[label], 9)}"
         lines.append(said)
     return lines
+
+
+def by_task(said: Mapping[str, str]) -> list[str]:
+    """What tasks say of one face, each by its task's name if there are several."""
+    if len(said) < 2:
+        return list(said.values())
+    return [f"{mosaic.short(name, 9)} {text}" for name, text in said.items()]

@@ -32,6 +32,12 @@ def sides(names: Sequence[str]) -> list[str]:
     ]
 
 
+def even(n: int) -> int:
+    """Columns for n faces: as few rows as COLUMNS take, and none much shorter."""
+    rows = -(-n // COLUMNS)
+    return -(-n // rows)
+
+
 @contextlib.contextmanager
 def any_script() -> Iterator[None]:
     """Draws names in a script that the font lacks as boxes, without a warning."""

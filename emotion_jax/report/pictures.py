@@ -11,6 +11,7 @@ from emotion_jax.data.image import read_photo
 from emotion_jax.inference import Predictions
 from emotion_jax.photo.inputs import Crop
 from emotion_jax.report import annotate, mosaic
+from emotion_jax.report.answers import by_task
 
 LONGEST = 50  # characters of a picture's name, as a disk allows 255 bytes
 
@@ -55,7 +56,7 @@ def draw_photo(
     """Draws the photo of these faces, annotated."""
     points, names = points_of(found, faces)
     marks = [
-        annotate.Mark(crops[i].box, ", ".join(said(found, i)), mine)
+        annotate.Mark(crops[i].box, "\n".join(said(found, i)), mine)
         for i, mine in zip(faces, points, strict=True)
     ]
     annotate.draw(path, read_photo(crops[faces[0]].file), marks, names)
@@ -67,14 +68,15 @@ def draw_sheet(
     """Draws these faces side by side, as the networks saw them."""
     side = max(crops[0].gray)
     images = np.stack([crops[i].gray[side] for i in faces])
-    options = {}
+    options = {"columns": mosaic.even(len(faces)), "tile": 132}  # as wide as a caption
     points, names = points_of(found, faces)
     if names:
         box = np.array([crops[i].box for i in faces], np.float32)[:, None]
         points = (points - box[..., :2] + 0.5) * (side / box[..., 2:]) - 0.5
         known = np.ones(points.shape[:2], bool)
-        options = {"names": names, "points": points, "known": known}
-    mosaic.draw(path, images, ["\n".join(said(found, i)) for i in faces], **options)
+        options |= {"names": names, "points": points, "known": known}
+    captions = ["\n".join(said(found, i, 9)) for i in faces]
+    mosaic.draw(path, images, captions, **options)
 
 
 def points_of(
@@ -87,7 +89,11 @@ def points_of(
     return points, tuple(name for task in tasks for name in task.names)
 
 
-def said(found: Predictions, i: int) -> list[str]:
-    """Each class task's most probable class and its probability."""
-    tasks = found.of_kind("classes").values()
-    return [f"{mosaic.short(t.top[i])} {t.values[i].max():.0%}" for t in tasks]
+def said(found: Predictions, i: int, most: int = 20) -> list[str]:
+    """Each class task's most probable class, in `most` letters, and its probability."""
+    return by_task(
+        {
+            name: f"{mosaic.short(answer.top[i], most)} {answer.values[i].max():.0%}"
+            for name, answer in found.of_kind("classes").items()
+        }
+    )

@@ -8,7 +8,7 @@ import numpy as np
 
 from emotion_jax.data.table import Split
 from emotion_jax.report import mosaic
-from emotion_jax.report.answers import captions
+from emotion_jax.report.answers import by_task, captions
 from emotion_jax.report.tables import describe
 from emotion_jax.scores import softmax
 from emotion_jax.tasks import Task
@@ -26,7 +26,7 @@ def draw(
 ) -> None:
     """Draws evenly spaced faces of a split: true points, predicted points, classes."""
     some = mosaic.evenly(np.arange(len(split)), ROWS * mosaic.COLUMNS)
-    classes, points, crosses = [], [], []
+    classes, points, crosses = {}, [], []
     for name, task in tasks.items():
         degrees = temperature.get(name, 1.0)
         seen = Seen.of(name, outputs[name], split, degrees).take(some)
@@ -34,17 +34,19 @@ def draw(
             points.append((task.names, seen.label, seen.known))
             crosses.append(seen.output)
         else:
-            classes.append(said(task, seen))
+            classes[name] = said(task, seen)
     marks = mosaic.marks(points)
     if points:
         marks["crosses"] = np.concatenate(crosses, axis=1)
     legend = ": dots are labels, crosses predictions" if points else ""
+    of_faces = [dict(zip(classes, lines)) for lines in zip(*classes.values())]
     mosaic.draw(
         path,
         split.faces["image"][some],
-        ["\n".join(lines) for lines in zip(*classes)] or [""] * len(some),
+        ["\n".join(by_task(face)) for face in of_faces] or [""] * len(some),
         heading=describe(split) + legend,
-        tile=160,
+        columns=mosaic.even(len(some)),
+        tile=160 if len(classes) < 2 else 200,  # as wide as a caption
         **marks,
     )
 

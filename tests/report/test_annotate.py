@@ -37,21 +37,32 @@ def test_a_box_and_a_point_are_drawn_where_they_are(tmp_path, enlarged):
     assert orange[0] - orange[2] > 100 and np.ptp(found[250:270, 200:280]) < 8
 
 
-def test_a_caption_is_above_its_box_or_inside_where_there_is_no_room(tmp_path):
-    below = annotate.Mark((100, 200, 200, 200), "happy 91%", None)
-    found = drawn(tmp_path, (600, 600), [below])
-    assert found[185, 105:200].mean() > 170 > 100 > found[215, 110:200].mean()
-    top = annotate.Mark((100, 2, 200, 200), "happy 91%", None)
-    found = drawn(tmp_path, (600, 600), [top])
-    assert found[20, 110:200].mean() > 170
+@pytest.mark.parametrize(
+    "y, height, lines, levels",
+    [
+        (200, 200, "happy 91%", [179]),  # above the box, by 0.85 of 25
+        (200, 200, "emotion happy 91%\nglasses no 80%", [151, 179]),
+        (2, 200, "happy 91%", [223]),  # no room above: below
+        (30, 200, "emotion happy 91%\nglasses no 80%", [251, 279]),
+        (2, 590, "happy 91%", [26]),  # nor below: inside
+        (2, 590, "emotion happy 91%\nglasses no 80%", [26, 53]),
+    ],
+)
+def test_a_caption_is_above_its_box_or_below_or_inside(
+    tmp_path, y, height, lines, levels
+):
+    mark = annotate.Mark((100, y, 200, height), lines, None)
+    tag = (drawn(tmp_path, (600, 600), [mark])[:, 106:109] > 200).all((1, 2))
+    rows = [v for v in np.flatnonzero(tag) if min(abs(v - y), abs(v - y - height)) > 5]
+    assert abs(rows[0] - (levels[0] - 15)) <= 3 and abs(rows[-1] - levels[-1] - 15) <= 3
+    assert len(rows) == rows[-1] - rows[0] + 1
 
 
 @pytest.mark.parametrize("corner", [(-60, -80), (-60, 200), (200, -80)])
 def test_a_caption_is_in_the_picture_wherever_its_box_begins(tmp_path, corner):
     found = drawn(tmp_path, (600, 600), [annotate.Mark((*corner, 300, 300), "I", None)])
     tag = found[..., 0] > 200
-    x, y = max(corner[0], 0), max(corner[1], 0)
-    y += 24 if corner[1] < 0 else -21
+    x, y = max(corner[0], 0), corner[1] + (321 if corner[1] < 0 else -21)
     assert tag[y - 5 : y + 5, x + 3 : x + 25].mean() > 0.6
 
 

@@ -81,6 +81,11 @@ def test_any_name_can_be_a_caption(tmp_path, text):
     assert drawn(tmp_path / "a.png", [9], [text]).shape[0] == TILE + 2 * GAP + LINE
 
 
+def test_rows_are_as_few_as_can_be_and_as_even():
+    columns = {n: mosaic.even(n) for n in (1, 8, 9, 16, 17, 24, 32)}
+    assert columns == {1: 1, 8: 8, 9: 5, 16: 8, 17: 6, 24: 8, 32: 8}
+
+
 def test_evenly_chosen_rows_have_both_ends_and_no_row_twice():
     rows = np.arange(3, 103)
     some = mosaic.evenly(rows, 12)

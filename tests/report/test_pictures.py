@@ -42,7 +42,8 @@ def test_a_caption_tells_every_class_tasks_answer():
     found = Predictions({"emotion": feeling, "keypoints": points})
     assert pictures.said(found, 0) == ["glad 80%"]
     found = Predictions({"emotion": feeling, "place": other})
-    assert pictures.said(found, 0) == ["glad 80%", "somewhere else 80%"]
+    assert pictures.said(found, 0) == ["emotion glad 80%", "place somewhere else 80%"]
+    assert pictures.said(found, 0, 9)[1] == "place somewher… 80%"
     assert pictures.said(Predictions({"keypoints": points}), 0) == []
 
 

@@ -46,6 +46,7 @@ def test_faces_are_spread_over_the_split_with_labels_and_predictions(drawn, n):
     ):
         np.testing.assert_array_equal(drawn[shown], whole[some])
     assert len(drawn["captions"]) == len(some) and all(drawn["captions"])
+    assert drawn["columns"] == min(n, 8)
     where = f"folder, split all, {n} faces"
     assert drawn["heading"] == f"{where}: dots are labels, crosses predictions"
 
@@ -88,4 +89,4 @@ def test_every_class_task_is_told_and_the_label_where_it_is_another(drawn, monke
     split = split_of(faces, tiny.offered(1, dict.fromkeys(tasks, 2)))
     outputs = {"emotion": eye[1:] * 99, "gender": eye[:1] * 99}
     sheet.draw(PATH, split, outputs, make_tasks(tasks))
-    assert drawn["captions"] == ["man 100%, is woman\nwoman 100%"]
+    assert drawn["captions"] == ["emotion man 100%, is woman\ngender woman 100%"]
