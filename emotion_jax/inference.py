@@ -31,7 +31,7 @@ from emotion_jax.evaluator import restore
 from emotion_jax.photo import detect, inputs
 from emotion_jax.photo.inputs import Crop
 from emotion_jax.scores import softmax
-from emotion_jax.tasks import TASKS
+from emotion_jax.tasks import TASKS, listed
 
 NARROWEST = 16  # pixels; an image's last axis below it is colors
 
@@ -117,7 +117,7 @@ class Model:
     def __repr__(self) -> str:
         tasks, side = self.restored.tasks, self.restored.meta.side
         folder = bucket.origin(self.restored.folder)
-        return f"<{' and '.join(tasks)} of {side}x{side} faces: {folder}>"
+        return f"<{listed(tasks)} of {side}x{side} faces: {folder}>"
 
     @property
     def side(self) -> int:

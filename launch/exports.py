@@ -36,7 +36,7 @@ from emotion_jax.plan import Plan
 from emotion_jax.report import tables
 from emotion_jax.scores import softmax
 from emotion_jax.sharding import make_mesh
-from emotion_jax.tasks import make_tasks
+from emotion_jax.tasks import listed, make_tasks
 from emotion_jax.views import Outputs
 
 TIMES = ((1, 200), (256, 7))  # faces at once, and how many times
@@ -212,7 +212,7 @@ def main(args: list[str]) -> None:
     print("# What every export answers, and how fast\n")
     faces = " and ".join(f"{len(s)} faces of {tables.source(s)}" for s in some)
     print(f"`python launch/exports.py {' '.join(args)}`: a network of")
-    print(f"{' and '.join(restored.tasks)} at {restored.meta.side} pixels, on {faces}.")
+    print(f"{listed(restored.tasks)} at {restored.meta.side} pixels, on {faces}.")
     print(f"\n{machine()}\n")
     expected = training_loop(restored, image)
     files = make_files(restored, flags.ort_web)

@@ -35,6 +35,15 @@ def measure(outputs, labels, known):
     return tasks.losses_and_metrics(BOTH, outputs, labels, known, 24)
 
 
+def test_names_are_listed_as_a_sentence_has_them():
+    assert [tasks.listed("abc"[:k]) for k in range(4)] == [
+        "",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
+
+
 def test_mirroring_twice_is_no_change():
     once = tasks.mirrored(POINTS)
     assert [once[i] for i in once] == list(range(15))

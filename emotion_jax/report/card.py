@@ -11,7 +11,7 @@ from emotion_jax.evaluator import Restored
 from emotion_jax.report.quantities import written
 from emotion_jax.report.tables import COLUMNS, describe, markdown
 from emotion_jax.scores import HEADLINES, Numbers
-from emotion_jax.tasks import Task
+from emotion_jax.tasks import Task, listed
 
 USE = """\
 It is meant for research and teaching, on single faces that are cropped as its training
@@ -43,12 +43,13 @@ CLASSES = """\
   or in between; the network names one of them all the same.
 """
 CALIBRATED = """\
-Probabilities are after the temperature {temperature}, fitted on the faces that training
+Probabilities{of} are after the temperature {temperature}, fitted on the faces that \
+training
 validates on. On {where}, the calibration error is {after}; without the temperature it
 is {before}.
 """
 UNCALIBRATED = """\
-No temperature was fitted to this checkpoint. On {where}, its calibration error is
+No temperature{of} was fitted to this checkpoint. On {where}, its calibration error is
 {before}.
 """
 SECTIONS = ("model", "tasks", "optim", "train", "augment", "feed")
@@ -68,7 +69,7 @@ def card(restored: Restored, found: Results) -> str:
     begun = Path(config["init_from"]).name
     start = f", from the weights of {plain(begun)}" if begun else ""
     parts = {
-        f"A network that reads {' and '.join(tasks)}": [
+        f"A network that reads {listed(tasks)}": [
             f"A residual network of {count:,} parameters, for gray faces of "
             f"{meta.side} x {meta.side} pixels, trained with emotion_jax "
             f"({plain(restored.title)}). It reads:",
@@ -78,17 +79,7 @@ def card(restored: Restored, found: Results) -> str:
         "Data": ["\n".join(f"- {plain(line)}" for line in data)],
         "Recipe": [f"Seed {config['seed']}{start}.", "\n".join(recipe)],
         "Results": [part for one in found for part in measured(tasks, *one)],
-        "Calibration": [
-            (UNCALIBRATED if meta.temperature[name] == 1 else CALIBRATED).format(
-                temperature=written(f"{name}/temperature", meta.temperature[name]),
-                after=written(f"{name}/ece", numbers[f"{name}/ece"]),
-                before=written(f"{name}/ece", numbers[f"{name}/ece@raw"]),
-                where=plain(describe(split)),
-            )
-            for split, numbers in found
-            for name, task in tasks.items()
-            if task.kind == "classes" and numbers[f"{name}/n"]
-        ],
+        "Calibration": [part for one in found for part in calibrated(restored, *one)],
         "Limits": [limits(tasks)],
     }
     lines = []
@@ -122,6 +113,23 @@ def measured(tasks: Mapping[str, Task], split: Split, found: Numbers) -> list[st
     return [on, *(results(name, task, found) for name, task in tasks.items())]
 
 
+def calibrated(restored: Restored, split: Split, found: Numbers) -> list[str]:
+    """What each class task's probabilities are worth on one split."""
+    names = [name for name, task in restored.tasks.items() if task.kind == "classes"]
+    fitted = restored.meta.temperature
+    return [
+        (UNCALIBRATED if fitted[name] == 1 else CALIBRATED).format(
+            of=f" of {plain(name)}" if len(names) > 1 else "",
+            temperature=written(f"{name}/temperature", fitted[name]),
+            after=written(f"{name}/ece", found[f"{name}/ece"]),
+            before=written(f"{name}/ece", found[f"{name}/ece@raw"]),
+            where=plain(describe(split)),
+        )
+        for name in names
+        if found[f"{name}/n"]
+    ]
+
+
 def results(name: str, task: Task, found: Numbers) -> str:
     """A table of a task's headline numbers, and one by class or point."""
     if not found[f"{name}/n"]:
@@ -131,6 +139,7 @@ def results(name: str, task: Task, found: Numbers) -> str:
         return [written(key, found[key]) for key in (f"{name}/{k}" for k in keys)]
 
     keys = [key for key in HEADLINES if found.get(f"{name}/{key}") is not None]
+    keys = [key for key in keys if key != "top2" or len(task.names) > 2]
     rows = [
         [HEADLINES[k].format(unit=task.unit), *cells(k, f"{k}@low", f"{k}@high")]
         for k in keys

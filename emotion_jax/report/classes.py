@@ -46,11 +46,14 @@ def right(answers: Answers, told: Told) -> list[Html]:
             "there every class counts the same, however few its faces. Where they are "
             "much below the accuracy, the small classes are paid for by the large.",
         ),
-        sentences(
-            "Top-2 accuracy, ", told("top2"), ", asks only that the label be one of "
-            "the two most probable classes.",
-        ),
     ]  # fmt: skip
+    if len(answers.task.names) > 2:
+        found.append(
+            sentences(
+                "Top-2 accuracy, ", told("top2"), ", asks only that the label be one "
+                "of the two most probable classes.",
+            )
+        )  # fmt: skip
     if "twin" not in answers.split.extra:
         return found
     if told.value("n@notwins") == told.value("n"):
@@ -110,8 +113,9 @@ def confusion(folder: Path, answers: Answers, told: Told) -> list[Html]:
     worst = ""
     if off.max() > 0:
         worst = (
-            f"Most often {a} is taken for {b}, ", told(f"confusion/{a}/{b}"),
-            " times; the other way round, ", told(f"confusion/{b}/{a}"), " times. ",
+            f"Most often {a} is taken for {b}: ", told(f"confusion/{a}/{b}"),
+            " of ", told(f"support/{a}"), "; the other way round: ",
+            told(f"confusion/{b}/{a}"), " of ", told(f"support/{b}"), ". ",
         )  # fmt: skip
     rows = [[a, *(told(f"confusion/{a}/{b}") for b in names)] for a in names]
     return [

@@ -19,6 +19,7 @@ from emotion_jax.report.page import (
 from emotion_jax.report.quantities import Told, everything
 from emotion_jax.report.tables import describe
 from emotion_jax.scores import HEADLINES, Numbers
+from emotion_jax.tasks import listed
 
 FIRST = ("accuracy", "macro_f1", "ece", "rmse_px", "nme", "failure_10")  # at the top
 
@@ -55,7 +56,7 @@ def page(
     numbers = folded("Every number, by its key", table(("key", ""), everything(found)))
     parts["numbers"] = ("All numbers", [numbers])
     known = [name for name in restored.tasks if found[f"{name}/n"]]
-    return document(f"How well it reads {' and '.join(known)}", describe(split), parts)
+    return document(f"How well it reads {listed(known)}", describe(split), parts)
 
 
 def overview(restored: Restored, split: Split, found: Numbers) -> list[Html]:

@@ -4,7 +4,7 @@ The table, the pipeline, the augmentation and the network's heads read only what
 declares, so a third task takes one subclass of Classes or Points and a line in TASKS.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -37,6 +37,12 @@ def make_tasks(sections: Mapping[str, Mapping]) -> dict[str, Task]:
 def alone(by_task: Mapping[str, Any], none: Any = ()) -> Any:
     """What files tell of tasks: the only task's; of several, by name; else `none`."""
     return by_task if len(by_task) > 1 else next(iter(by_task.values()), none)
+
+
+def listed(names: Collection[str]) -> str:
+    """Names in a sentence: `a`, `a and b`, `a, b and c`."""
+    *first, last = names or ("",)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def mirrored(names: tuple[str, ...]) -> tuple[int, ...]:

@@ -73,8 +73,9 @@ def test_the_class_that_is_said_too_often_or_too_rarely_is_named(
 def test_the_worst_confusion_is_told_both_ways(tmp_path):
     counts = {"a/a": 5, "a/b": 2, "b/a": 4, "b/b": 9}
     found = {f"emotion/confusion/{key}": count for key, count in counts.items()}
+    found |= {"emotion/support/a": 7, "emotion/support/b": 13}
     text = text_of(classes.confusion(tmp_path, ANSWERS, Told(found, "emotion")))
-    told = "Most often b is taken for a, 4 times; the other way round, 2 times."
+    told = "Most often b is taken for a: 4 of 13; the other way round: 2 of 7."
     assert told in text
     found |= {"emotion/confusion/a/b": 0, "emotion/confusion/b/a": 0}
     text = text_of(classes.confusion(tmp_path, ANSWERS, Told(found, "emotion")))
