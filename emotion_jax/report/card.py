@@ -53,6 +53,7 @@ No temperature{of} was fitted to this checkpoint. On {where}, its calibration er
 {before}.
 """
 SECTIONS = ("model", "tasks", "optim", "train", "augment", "feed")
+BY_NAME = ("tasks", "augment")  # whose keys are names, which count also if empty
 
 Results = Sequence[tuple[Split, Numbers]]
 
@@ -65,7 +66,10 @@ def card(restored: Restored, found: Results) -> str:
     reads = [f"- {name}: {', '.join(map(plain, tasks[name].names))}" for name in tasks]
     config = meta.config
     data = meta.data or [", ".join(config["data"]["sources"])]
-    recipe = [f"- {name}: {plain(short(config[name]))}" for name in SECTIONS]
+    recipe = [
+        f"- {name}: {plain(short(config[name], name in BY_NAME)) or 'none'}"
+        for name in SECTIONS
+    ]
     begun = Path(config["init_from"]).name
     start = f", from the weights of {plain(begun)}" if begun else ""
     parts = {
@@ -151,13 +155,16 @@ def results(name: str, task: Task, found: Numbers) -> str:
     return first + "\n\n" + markdown([name, *columns], each)
 
 
-def short(section: Mapping) -> str:
-    """A config's section on one line."""
-    said = [
-        f"{key} ({short(value)})" if isinstance(value, Mapping) and value else
-        f"{key}" if isinstance(value, Mapping) else f"{key} {value}"
-        for key, value in section.items()
-    ]  # fmt: skip
+def short(section: Mapping, by_name: bool = False) -> str:
+    """A config's section on one line, without empty fields, unless it goes by names."""
+    said = []
+    for key, value in section.items():
+        deeper = isinstance(value, Mapping)
+        text = short(value) if deeper else str(value)
+        if text not in ("", "()", "[]"):
+            said.append(f"{key} ({text})" if deeper else f"{key} {text}")
+        elif by_name:
+            said.append(key)
     return ", ".join(said)
 
 

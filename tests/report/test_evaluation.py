@@ -262,3 +262,20 @@ def test_the_card_names_the_task_of_each_of_several_temperatures(monkeypatch):
         "No temperature of gender was",
     ]
     assert "reads emotion, keypoints and gender\n" in card.card(restored, [])
+
+
+def test_the_recipe_has_no_empty_field_but_every_name():
+    section = {
+        "a": "",
+        "b": {},
+        "c": {"teachers": "", "x": 0},
+        "d": (),
+        "e": [],
+        "f": 0,
+    }
+    assert card.short(section) == "c (x 0), f 0"
+    assert card.short({"flip": {}, "zoom": {"high": 2}}, True) == "flip, zoom (high 2)"
+    restored = evaluated.restored({"emotion": {"label_smoothing": 0.0}})
+    text = card.card(restored, [])
+    assert "\n- tasks: emotion (label\\_smoothing 0.0)\n" in text
+    assert "\n- feed: name resident\n" in text
