@@ -8,9 +8,9 @@ writes predictions.csv (one row per face, points in pixels of the photo), the sa
 predictions.json, and the photos with the predictions drawn in, or a sheet of a CSV's
 first faces. Photos are PNG, JPEG or WebP of up to 50 million pixels, turned as their
 EXIF says; a folder is searched with all its subfolders, except for what an earlier run
-drew. A CSV holds one face per row: `pixels`, or `Image` and perhaps `ImageId`; its
-labels are ignored. Inputs that fail, including photos without a face, are listed at the
-end, with exit code 2; all others are still processed.
+drew. A CSV holds one face per row: `pixels` or `Image`, and perhaps `ImageId`; other
+columns are ignored. Inputs that fail, including photos without a face, are listed at
+the end, with exit code 2; all others are still processed.
 """
 
 import json

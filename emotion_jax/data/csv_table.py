@@ -55,17 +55,22 @@ class Table:
 
 
 def read(
-    path: str, pixels: str, required: Sequence[str], optional: Sequence[str] = ()
+    path: str,
+    pixels: str,
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+    further: bool = False,
 ) -> Table:
-    """Reads the column `pixels` as images and the other named columns as text.
+    """Reads the column `pixels` as images and the other columns as text.
 
-    Any further column is rejected, since it may be a misspelt optional one.
+    Any further column is rejected, since it may be a misspelt optional one, unless
+    `further` allows it.
     """
     path = os.fspath(path)
     try:
         with open(path, "rb") as file:
             line = file.readline(MAX_HEADER)
-            header = _header(path, line, (*required, pixels), optional)
+            header = _header(path, line, (*required, pixels), optional, further)
             return _table(path, _rows(path, file, header, pixels), header, pixels)
     except OSError as error:
         raise Mistake(f"{path}: cannot be read: {error.strerror}") from None
@@ -87,22 +92,28 @@ def _table(path: str, rows: Iterator[list], header: list[str], pixels: str) -> T
 
 
 def _header(
-    path: str, line: bytes, required: Sequence[str], optional: Sequence[str]
+    path: str,
+    line: bytes,
+    required: Sequence[str],
+    optional: Sequence[str],
+    further: bool,
 ) -> list[str]:
     if not line:
         raise Mistake(f"{path}: the file is empty")
     names = [_text(path, 1, f) for f in _fields(path, 1, _without_bom(line))]
     missing = [name for name in required if name not in names]
     counts = collections.Counter(names)
-    wrong = [n for n in counts if n not in (*required, *optional) or counts[n] > 1]
+    known = (*required, *optional)
+    strange = [n for n in counts if n not in known]
+    wrong = [n for n in known if counts[n] > 1] + ([] if further else strange)
     if not missing and not wrong:
         return names
     expected = f"expected the columns {_listing(required)}"
     expected += f" and perhaps {_listing(optional)}" if optional else ""
     got = _listing(names) or "an empty line"
     problem = f"no {_show(missing[0])}" if missing else f"{_show(wrong[0])} too many"
-    absent = [name for name in (*required, *optional) if name not in counts]
-    for name in wrong[:10]:
+    absent = [name for name in known if name not in counts]
+    for name in strange[:10]:
         if close := difflib.get_close_matches(name, absent, 1):
             problem += f" (is {_show(name)} meant to be {_show(close[0])}?)"
             break

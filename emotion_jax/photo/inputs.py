@@ -19,7 +19,6 @@ from emotion_jax.data.image import (
     reason,
     resize,
 )
-from emotion_jax.data.keypoints import COORDINATES
 from emotion_jax.errors import Mistake
 from emotion_jax.files import printable
 from emotion_jax.photo import crop, detect
@@ -29,8 +28,6 @@ from emotion_jax.photo.crop import Box
 DRAWN, LIST = "photos", "predictions.json"
 # Also photos, but unreadable here: these are reported, while other files are skipped.
 OTHERS = (".heic", ".heif", ".avif", ".gif", ".bmp", ".tif", ".tiff")
-# The columns allowed beside that of the pixels; labels are ignored.
-FORMS = {"pixels": ("emotion", "Usage"), "Image": ("ImageId", "person", *COORDINATES)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,11 +168,14 @@ def read(
 def read_rows(
     file: Path, search: Search, sides: Sequence[int], bad: dict[str, str]
 ) -> Iterator[Crop]:
-    """The faces of a CSV in Kaggle's or FER2013's form, labelled or not."""
+    """The faces of a CSV whose column is FER2013's `pixels`, or else Kaggle's `Image`.
+
+    All further columns but `ImageId` are ignored, so labels may be of any task.
+    """
     with open(file, "rb") as opened:
-        line = opened.readline(csv_table.MAX_HEADER)
-    pixels = "Image" if b"Image" in re.findall(rb"\w+", line) else "pixels"
-    table = csv_table.read(str(file), pixels, (), FORMS[pixels])
+        names = re.findall(rb"\w+", opened.readline(csv_table.MAX_HEADER))
+    pixels = "Image" if b"Image" in names and b"pixels" not in names else "pixels"
+    table = csv_table.read(str(file), pixels, (), ("ImageId",), further=True)
     rows = range(1, len(table.image) + 1)
     numbers = table.columns.get("ImageId", list(map(str, rows)))
     for row, number, image in zip(rows, numbers, table.image, strict=True):

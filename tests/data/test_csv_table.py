@@ -126,6 +126,19 @@ def test_malformed_file(read, text, problem):
         read(text)
 
 
+def test_further_columns_where_they_are_allowed(tmp_path):
+    def read(header):
+        (tmp_path / "a.csv").write_text(f"{header}\n{ROW}{',7' * header.count(',')}\n")
+        file = str(tmp_path / "a.csv")
+        return csv_table.read(file, "pixels", (), ("ImageId",), True)
+
+    assert read("pixels,glasses,ImageId,,").columns["ImageId"] == ["7"]
+    with pytest.raises(Mistake, match="'ImageId' too many"):
+        read("pixels,ImageId,ImageId")
+    with pytest.raises(Mistake, match=r"no 'pixels' \(is 'pixel' meant to be 'pixels'"):
+        read("pixel,glasses")
+
+
 def test_what_cannot_be_opened(tmp_path):
     with pytest.raises(Mistake, match="nowhere.csv: cannot be read: No such file"):
         csv_table.read(str(tmp_path / "nowhere.csv"), "pixels", ["emotion"])

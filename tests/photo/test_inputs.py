@@ -115,6 +115,8 @@ def test_a_name_that_is_no_text_is_written_as_some(tmp_path):
         ("emotion,Usage,pixels", "3,Training,{}", ["1", "2"]),
         ("ImageId,Image", "{n},{}", ["71", "72"]),
         (",".join([*COORDINATES, "Image"]), "," * 30 + "{}", ["1", "2"]),
+        ("pixels,glasses,Image", "{},no,a.png", ["1", "2"]),
+        ("age, Image, ImageId", "7,{},{n}", ["71", "72"]),
     ],
 )
 def test_every_form_of_csv_gives_rows_by_their_names(tmp_path, header, row, names):
