@@ -55,9 +55,17 @@ def build(config: Mapping, section: str, function: Callable, /, *args) -> Any:
 
 
 def check_fields(
-    section: str, function: Callable, given: int, options: Mapping[str, Any]
+    section: str,
+    function: Callable,
+    given: int,
+    options: Mapping[str, Any],
+    outer: Callable | None = None,
 ) -> None:
-    """Raises unless `function` takes these fields after `given` arguments."""
+    """Raises unless `function` takes these fields after `given` arguments.
+
+    Args:
+      outer: took fields of the section itself, by keyword, and gave these on.
+    """
     every = inspect.signature(function).parameters
     parameters = list(every.values())[given:]
     fields = {p.name: p for p in parameters if p.kind is not p.VAR_KEYWORD}
@@ -66,7 +74,8 @@ def check_fields(
         fields = {n: p for n, p in fields.items() if n not in ("parent", "name")}
     for option in options:
         if option not in fields and (option in every or not takes_any):
-            raise unknown(f"field of {section}", option, fields)
+            known = dict.fromkeys([*(keywords(outer) if outer else ()), *fields])
+            raise unknown(f"field of {section}", option, known)
         if option in fields:
             check_type(
                 f"{section}.{option}", options[option], fields[option].annotation
@@ -74,6 +83,12 @@ def check_fields(
     for name, field in fields.items():
         if field.default is field.empty and name not in options:
             raise Mistake(f"{section} lacks the field {name!r}")
+
+
+def keywords(function: Callable) -> list[str]:
+    """What a function takes by keyword alone."""
+    parameters = inspect.signature(function).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
 
 
 def check_type(field: str, value: object, kind: Any) -> None:

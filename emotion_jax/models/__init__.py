@@ -113,7 +113,9 @@ def make_network(
         raise Mistake(f"config.model.dropout is {dropout}, must be in [0, 1)")
     make_trunk = registry.pick("model", name, MODELS)
     precision = registry.pick("dtype", dtype, DTYPES)
-    trunk = registry.call("config.model", make_trunk, dtype=precision, **options)
+    options["dtype"] = precision
+    registry.check_fields("config.model", make_trunk, 0, options, make_network)
+    trunk = make_trunk(**options)
     heads = {name: make_head(task) for name, task in tasks.items()}
     learned = tuple(name for name, task in tasks.items() if task.weight == "learned")
     off = offset.learners(tasks)

@@ -158,7 +158,15 @@ def test_a_learned_weight_is_a_parameter_that_training_is_told():
         ({"name": "resnet", "dropout": 1.0}, r"dropout is 1.0, must be in \[0, 1\)"),
         ({"name": "resnet", "squeeze_excite": -1}, "least 0, got 0.0 and -1"),
         ({"name": "resnet", "momentum": 1.0}, r"momentum is 1.0, not in \[0, 1\)"),
-        ({"name": "course", "width": 8}, r"unknown .* 'width' \(known: dtype\)"),
+        (
+            {"name": "course", "width": 8},
+            "'width' .known: name, dtype, dropout, simclr.$",
+        ),
+        (
+            {"name": "resnet", "droput": 0.1},
+            "'droput'; did you mean dropout. .known: n",
+        ),
+        ({"name": "resnet", "simcrl": {}}, "'simcrl'; did you mean simclr."),
         ({"name": "course", "parent": None}, "unknown field of config.model 'parent'"),
     ],
 )
