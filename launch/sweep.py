@@ -42,6 +42,9 @@ from emotion_jax.tasks import make_tasks
 from emotion_jax.train import train_and_evaluate
 
 BEST = 10  # rows of the summary
+SPACE = f"""{", ".join(spaces.SPACES)}, or a file with a table as in spaces.py: with
+{{"model.width": [32, 64], "model.dropout": (0.0, 0.5)}} it tries either width, and any
+dropout between; default: network, training, augment and the tasks'"""
 
 
 def summary(lab: labs.Lab, study, seeds: int) -> str:
@@ -178,7 +181,7 @@ def main(args: list[str]) -> None:
     add("--data", **cli.SOURCES, help="where a source of the config is")
     add("--val", **cli.SOURCES, help="a second file, to choose on")
     add("--out", type=cli.here, required=True, metavar="DIR", help="what it keeps")
-    add("--space", nargs="+", default=[], metavar="SPACE", help="names or files")
+    add("--space", nargs="+", default=[], metavar="SPACE", help=SPACE)
     add("--trials", type=int, default=0, metavar="N", help="recipes, in all starts")
     add("--minutes", type=float, default=0.0, metavar="M", help="0: no limit")
     add("--seeds", type=int, default=3, metavar="N", help="runs of a recipe")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from types import SimpleNamespace
 
 import lab as labs
@@ -256,6 +257,15 @@ def test_the_best_recipe_is_trained_into_a_workdir(args, tmp_path):
     (best,) = (tmp_path / "out").glob("best-*")
     rates = [0.01, 0.05]
     assert restore(str(best)).meta.config["optim"]["learning_rate"] in rates
+
+
+def test_its_help_names_every_space_and_shows_a_file(capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        sweep.main(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"{', '.join(spaces.SPACES)}, or a file" in told
+    (file := tmp_path / "space.txt").write_text(re.search("{.*?}", told)[0])
+    assert set(spaces.space_of([str(file)])) == {"model.width", "model.dropout"}
 
 
 BAD = {
