@@ -20,6 +20,7 @@ from jax.sharding import Mesh
 from orbax.checkpoint import checkpoint_managers as policies
 
 from emotion_jax import bucket, logs, pretrained, processes, sharding
+from emotion_jax.data.sections import PLACES
 from emotion_jax.errors import FULL, Mistake, Stopped, first_line
 from emotion_jax.plan import Plan
 from emotion_jax.scores import lower_is_better
@@ -293,7 +294,8 @@ def read(
     folders = candidates(checkpoint, flag)
     for folder in folders:
         try:
-            return folder, load_meta(folder), load_variables(folder, mesh)
+            meta = with_places(load_meta(folder), folder.parents[1] / "config.json")
+            return folder, meta, load_variables(folder, mesh)
         except Mistake:
             raise
         except Exception as error:  # Orbax and TensorStore raise all kinds of errors
@@ -367,6 +369,24 @@ def as_meta(fields: dict, folder: Path) -> Meta:
     if isinstance(fitted, float):
         fields["temperature"] = dict.fromkeys(fields["names"], fitted)
     return Meta(**fields)
+
+
+def with_places(meta: Meta, latest: Path) -> Meta:
+    """The meta with the data where the run's latest start found it, if it was moved.
+
+    Args:
+      latest: the workdir's config.json, if the step's folder is in a workdir.
+    """
+    try:
+        now = json.loads(latest.read_text())["data"]["sources"]
+        sources = {
+            name: section | {k: str(now[name][k]) for k in PLACES if k in now[name]}
+            for name, section in meta.config["data"]["sources"].items()
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return meta
+    data = meta.config["data"] | {"sources": sources}
+    return dataclasses.replace(meta, config=meta.config | {"data": data})
 
 
 def load_variables(folder: Path, mesh: Mesh) -> dict:

@@ -40,7 +40,14 @@ from emotion_jax.plan import make_plan
 from emotion_jax.registry import build
 from emotion_jax.report import tables
 from emotion_jax.tasks import make_tasks, with_counts
-from emotion_jax.workdir import close_workdir, is_done, open_workdir, to_dict
+from emotion_jax.workdir import (
+    check_faces,
+    close_workdir,
+    faces_of,
+    is_done,
+    open_workdir,
+    to_dict,
+)
 
 
 def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
@@ -70,6 +77,8 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     network = new_network(tasks, config.model)
     teach = distill.load(tasks, mesh)
     train, val = build(config, "data", load_train_and_val, tasks)
+    faces = faces_of(train, val)
+    check_faces(workdir, faces)
     plan = build(config, "train", make_plan, train, config.stop_at)
     if network.simclr:
         network.simclr.check(config.augment, plan.batch_size)
@@ -90,7 +99,7 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     # The state is restored to its devices, or created there.
     state = checkpoints.restore(like)
     given = {} if state else warm_start.load(config.init_from, like, mesh)
-    open_workdir(workdir, config)
+    open_workdir(workdir, config, faces)
     layout = jax.tree.map(lambda x: x.sharding, like)
     if state is None:
         state = jax.jit(init, out_shardings=layout)(given)

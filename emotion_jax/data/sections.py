@@ -22,6 +22,7 @@ OWN_FIELDS = {"path": str, "val": str, "val_classes": int | None}
 # The rest are the reader's options; `classes` is about the file at `path`.
 ANY_FILE = ("skip_bad",)  # reader options that are about every file of the source
 TRAINED = ("votes", "labels", "drop_no_face")  # reader options that only training uses
+PLACES = ("path", "val", "votes")  # where a source's files are: they may move
 
 
 def options_of(section: Mapping, trained: bool = False) -> dict:

@@ -15,12 +15,12 @@ from emotion_jax import (
     checkpoint,
     cli,
     evaluate,
+    logs,
     predict,
     pretrained,
     sharding,
     step,
     warm_start,
-    workdir,
 )
 from emotion_jax.data.write_csv import write_csv
 from emotion_jax.errors import Mistake
@@ -52,7 +52,7 @@ def packed(home):
             ("points", "pretrained:keypoints", {"keypoints": {}}),
         ):
             tiny.untrained(home / run, tasks)
-            environment = workdir.environment() | {"commit": "abc1234"}
+            environment = logs.environment() | {"commit": "abc1234"}
             (home / run / "env.json").write_text(json.dumps(environment))
             assert cli.run(pack_pretrained.main, [str(home / run), name, *on]) == 0
         yield home / "ships"
@@ -183,7 +183,8 @@ def test_a_run_may_start_from_them():
     network = make_network(make_tasks(tiny.TASKS), **tiny.MODEL)
     optimizer = make_optimizer(Plan(8, 9, 9, 5.0), **tiny.OPTIM)
     init, mesh = step.make_init(network, optimizer, 1, 24), sharding.make_mesh()
-    given = warm_start.load("pretrained", checkpoint.abstract(init, mesh), mesh)
+    like = checkpoint.abstract(init, mesh)
+    given = warm_start.load("pretrained", like, mesh, tiny.MODEL)
     expected = variables("pretrained")
     assert given.keys() == expected.keys()
     for path, array in given.items():
