@@ -1,11 +1,14 @@
-"""Files that are written whole or not at all, and their names."""
+"""Files that are written whole or not at all, their names, and locks on folders."""
 
 import contextlib
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+FREE_WITHIN_S = 3  # a lock, if its process was killed just now
 
 
 def printable(name: str) -> str:
@@ -34,3 +37,34 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """Writes the value as JSON, whole or not at all."""
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Locks a folder; yields False if somebody else on this machine has locked it.
+
+    The lock is on the folder itself, so nothing is written, and the kernel frees it
+    however the process ends. Where there are no locks, this yields True.
+    """
+    with contextlib.ExitStack() as held:
+        free = True
+        with contextlib.suppress(OSError):
+            handle = os.open(folder, os.O_RDONLY)
+            held.callback(os.close, handle)
+            free = take(handle)
+        yield free
+
+
+def take(handle: int) -> bool:
+    """Whether the lock on an open folder could be had."""
+    import fcntl  # not on Windows
+
+    until = time.monotonic() + FREE_WITHIN_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+        time.sleep(0.1)

@@ -41,6 +41,7 @@ from emotion_jax.registry import build
 from emotion_jax.report import tables
 from emotion_jax.tasks import make_tasks, with_counts
 from emotion_jax.workdir import (
+    alone,
     check_faces,
     close_workdir,
     faces_of,
@@ -63,7 +64,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
         if is_done(home.path, config):
             logs.say(f"{workdir} is done: its checkpoints and logs are there")
             return finish(home.path, config)
-        train_in(home, config)
+        with alone(home.path):
+            train_in(home, config)
 
 
 def train_in(home: bucket.Folder, config: ConfigDict) -> None:

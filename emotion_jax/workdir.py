@@ -5,6 +5,7 @@ TensorBoard events what happened; checkpoints/ holds what was learnt; done.json 
 that the run finished; report.html and model_card.md describe the result.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -17,13 +18,13 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from emotion_jax import logs, sharding
+from emotion_jax import logs, processes, sharding
 from emotion_jax.cli import check_folder
 from emotion_jax.data import DRAWN
 from emotion_jax.data.sections import PLACES
 from emotion_jax.data.table import Split
 from emotion_jax.errors import FULL, Mistake
-from emotion_jax.files import write_json
+from emotion_jax.files import locked, write_json
 from emotion_jax.schedules import knows_no_end
 from emotion_jax.step import TrainState
 
@@ -142,9 +143,31 @@ def check_faces(directory: Path, now: Mapping[str, str]) -> None:
         )
 
 
+@contextlib.contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Keeps other runs on this machine out; makes the folder, for as long as it fills.
+
+    Raises:
+      Mistake: another run is in it.
+    """
+    new = [f for f in (directory, *directory.parents) if not os.path.exists(f)]
+    with written(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    first = jax.process_index() == 0
+    with locked(directory) if first else contextlib.nullcontext(True) as free:
+        if not processes.all_agree(free):
+            raise Mistake(f"another process is training in {directory}")
+        try:
+            yield
+        finally:
+            for folder in new:  # it was a mistake to start
+                with contextlib.suppress(OSError):  # it is not empty
+                    folder.rmdir()
+
+
 def open_workdir(directory: Path, config: ConfigDict, faces: Mapping = {}) -> None:
     """Makes the folder and records what runs in it, and on which faces (faces_of)."""
-    try:
+    with written(directory):
         directory.mkdir(parents=True, exist_ok=True)
         if jax.process_index() == 0:
             for name in ("done.json", "report.html"):  # the run is to train longer
@@ -152,6 +175,13 @@ def open_workdir(directory: Path, config: ConfigDict, faces: Mapping = {}) -> No
             write_json(directory / "config.json", to_dict(config))
             write_json(directory / "env.json", logs.environment() | {"data": faces})
             (directory / "metrics.jsonl").open("a").close()
+
+
+@contextlib.contextmanager
+def written(directory: Path) -> Iterator[None]:
+    """Turns errors of the file system into a Mistake, but for a full disk."""
+    try:
+        yield
     except OSError as error:
         if error.errno in FULL:
             raise
