@@ -5,8 +5,13 @@
   python -m emotion_jax.evaluate --checkpoint runs/mine
 
 Takes faces/CLASS/*.png, or faces/train/CLASS/*.png with validation/ and test/ beside
-it; PNG, JPEG and WebP of any size. Starting from a network that knows faces,
---config.init_from=runs/fer5, needs far fewer of them.
+it; PNG, JPEG and WebP of any size. Far fewer of them are needed by a network that knows
+faces already, as the one that ships does; only its head is new then:
+
+  python -m emotion_jax.train --config configs/folder.py --workdir runs/tuned \\
+      --data folder=faces "--config.tasks.emotion.classes=('calm', 'tense')" \\
+      --config.init_from=pretrained "--config.model.blocks=(1, 2, 2, 2, 1)" \\
+      --config.model.width=16 --config.model.stem_stride=1 --config.train.epochs=10
 """
 
 from emotion_jax.configs import fer5

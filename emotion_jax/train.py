@@ -100,7 +100,7 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
 
     # The state is restored to its devices, or created there.
     state = checkpoints.restore(like)
-    given = {} if state else warm_start.load(config.init_from, like, mesh)
+    given = {} if state else warm_start.load(config.init_from, like, mesh, config.model)
     open_workdir(workdir, config, faces)
     layout = jax.tree.map(lambda x: x.sharding, like)
     if state is None:

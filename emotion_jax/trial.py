@@ -77,7 +77,9 @@ class Trial:
         self.given = {}
         if config.init_from:
             like = abstract(init, self.mesh)
-            self.given = warm_start.load(config.init_from, like, self.mesh)
+            self.given = warm_start.load(
+                config.init_from, like, self.mesh, config.model
+            )
         self.step = step.make_train_step(
             *(self.network, self.tasks, optimizer, augment, self.feed),
             *(self.mesh, config.seed, whole),

@@ -5,32 +5,43 @@ into the combined network, and the other way round. The course's weights, as Ker
 them, fit the course's networks.
 """
 
+import inspect
+import shlex
+from collections.abc import Mapping
+
 import jax
 from jax.sharding import Mesh
 
-from emotion_jax import bucket, checkpoint, logs, sharding
+from emotion_jax import bucket, checkpoint, logs, pretrained, sharding
 from emotion_jax.errors import Mistake
-from emotion_jax.models import keras_weights
+from emotion_jax.models import MODELS, keras_weights, make_network
 from emotion_jax.optim import path_name
 from emotion_jax.step import TrainState
 
 
-def load(name: str, like: TrainState, mesh: Mesh) -> dict[str, jax.Array]:
+def load(
+    name: str, like: TrainState, mesh: Mesh, model: Mapping
+) -> dict[str, jax.Array]:
     """The arrays of a checkpoint that fit, by path; the rest are reported.
 
     Args:
       name: a workdir or one step's folder, or a Keras file of the course's weights;
         "" means no warm start.
       like: the shapes of the state to start.
+      model: the config's section, to tell what differs if the trunk does not fit.
+
+    Raises:
+      Mistake: nothing fits; names the flags with which it would.
     """
     if not name:
         return {}
     if name.endswith(keras_weights.SUFFIXES):
-        source = name
+        source, flags = name, ""
         there = sharding.place(keras_weights.read(name), sharding.whole(mesh))
     else:
-        folder, _, variables = checkpoint.read(name, mesh, "config.init_from")
-        source, there = bucket.origin(folder), by_path(variables)
+        folder, meta, variables = checkpoint.read(name, mesh, "config.init_from")
+        source = pretrained.name_of(folder) or bucket.origin(folder)
+        flags, there = flags_for(meta.config["model"], model), by_path(variables)
     here = by_path({"params": like.params, "batch_stats": like.batch_stats})
     fits = {
         path: array
@@ -39,13 +50,40 @@ def load(name: str, like: TrainState, mesh: Mesh) -> dict[str, jax.Array]:
     }
     if not fits:
         raise Mistake(
-            f"nothing in {source} fits this network; give it the same config.model"
+            f"nothing in {name} fits this network; give it "
+            f"{flags or 'the same config.model'}"
         )
     logs.say(f"started from {source}: {len(fits)} of {len(here)} arrays")
     for what, arrays in (("new here", here), ("left there", there)):
         for path in sorted(arrays.keys() - fits.keys()):
             logs.say(f"  {what}: {path} {arrays[path].shape}")
+    rest = (here.keys() | there.keys()) - fits.keys()
+    if flags and any(path.split("/")[1] == "trunk" for path in rest):
+        logs.say(f"only part of the trunk is taken; for all of it give {flags}")
     return fits
+
+
+def flags_for(theirs: Mapping, ours: Mapping) -> str:
+    """What makes our trunk like theirs, ready for a shell; "" if nothing has to."""
+    not_its = inspect.signature(make_network).parameters.keys() - {"name"}
+    fields = sorted({*theirs, *ours} - not_its)
+    wanted, given = in_full(theirs), in_full(ours)
+    if set(fields) - wanted.keys():  # a flag can add a field, but not remove one
+        section = str({name: wanted[name] for name in theirs})
+        return shlex.quote("--config.model=" + section.replace("'", '"'))
+    return " ".join(
+        shlex.quote(f"--config.model.{field}={wanted[field]}")
+        for field in fields
+        if wanted[field] != given.get(field)
+    )
+
+
+def in_full(model: Mapping) -> dict:
+    """A `model` section with the fields that it leaves at their defaults."""
+    trunk = MODELS.get(model["name"], MODELS["resnet"])
+    defaults = {n: p.default for n, p in inspect.signature(trunk).parameters.items()}
+    given = {n: tuple(v) if isinstance(v, list) else v for n, v in model.items()}
+    return defaults | given
 
 
 def by_path(tree: dict) -> dict:

@@ -1,10 +1,12 @@
 """Every shipped config trains: shrunk to two steps, on data in its own formats."""
 
+import shlex
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from emotion_jax import cli, pretrained, warm_start
 from emotion_jax.config import find_config, load_config
 from emotion_jax.data.sections import set_paths
 from emotion_jax.data.synthetic import read
@@ -57,3 +59,12 @@ def test_a_config_says_how_to_run_it_and_ends_early_nowhere(name):
     assert config.stop_at == 0
     text = find_config(f"configs/{name}.py").read_text()
     assert f"--config configs/{name}.py" in text.split('"""')[1]
+
+
+def test_the_fine_tuning_that_folder_names_takes_all_of_the_trunk_that_ships():
+    text = find_config("configs/folder.py").read_text().split('"""')[1]
+    command = shlex.split(text.replace("\\\\\n", " ").strip().splitlines()[-1])
+    config = load_config("configs/folder.py", cli.overrides(command))
+    theirs = pretrained.read(config.init_from)[1]["meta"]["config"]
+    assert warm_start.flags_for(theirs["model"], config.model) == ""
+    assert theirs["data"]["side"] == config.data.side

@@ -1,5 +1,6 @@
 """Laws of warm starts: what fits is taken to the bit, the rest is new and told."""
 
+import shlex
 import shutil
 
 import jax
@@ -9,6 +10,7 @@ import tiny
 
 from emotion_jax import checkpoint, step, warm_start
 from emotion_jax.checkpoint import abstract
+from emotion_jax.config import has_field, set_new
 from emotion_jax.errors import Mistake
 from emotion_jax.models import make_network
 from emotion_jax.optim import make_optimizer
@@ -35,7 +37,7 @@ def first_state(source, tasks, **model):
     optimizer = make_optimizer(Plan(8, 9, 9, 5.0), **tiny.OPTIM)
     init = step.make_init(network, optimizer, 1, 24)
     like = abstract(init, mesh)
-    given = warm_start.load(source, like, mesh)
+    given = warm_start.load(source, like, mesh, tiny.MODEL | model)
     return jax.jit(init)(given), jax.jit(init)()
 
 
@@ -129,13 +131,55 @@ def test_a_run_whose_checkpoints_are_all_damaged_starts_from_there_again(
     assert "is damaged" in told and "started from" in told
 
 
-def test_another_trunk_of_which_nothing_fits_is_a_mistake(both):
-    with pytest.raises(Mistake, match="nothing in .* fits this network"):
-        first_state(
-            str(both),
-            {"emotion": {"classes": ("a", "b")}},
-            width=16,
-        )
+def test_another_trunk_of_which_nothing_fits_is_a_mistake_with_the_way_out(both):
+    two = {"emotion": {"classes": ("a", "b")}}
+    other = {"width": 16, "stem_stride": 1, "dropout": 0.5}
+    with pytest.raises(Mistake) as error:
+        first_state(str(both), two, **other)
+    told, _, flags = str(error.value).partition("; give it ")
+    assert told == f"nothing in {both} fits this network"
+    assert flags == "--config.model.stem_stride=4 --config.model.width=8"
+    first_state(str(both), two, width=8, stem_stride=4)
+
+
+def test_a_trunk_of_which_a_part_fits_is_told_with_the_flags_for_all_of_it(
+    both, capsys
+):
+    first_state(str(both), BOTH, stem_stride=2)
+    told = capsys.readouterr().err
+    assert "new here: params/trunk/stem/kernel (5, 5, 1, 8)" in told
+    want = "only part of the trunk is taken; for all of it give "
+    assert f"{want}--config.model.stem_stride=4\n" in told
+    first_state(str(both), BOTH, dropout=0.5, blocks=[1])
+    assert want not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "theirs, ours, flags",
+    [
+        (
+            {"name": "resnet", "blocks": [1, 2], "block": "bottleneck"},
+            {"name": "resnet", "blocks": (2, 1)},
+            "--config.model.block=bottleneck '--config.model.blocks=(1, 2)'",
+        ),
+        (
+            {"name": "resnet", "blocks": [2, 2, 2, 2]},
+            {"name": "resnet", "norm": "group", "blocks": (2, 2, 2, 2)},
+            "--config.model.norm=batch",
+        ),
+        ({"name": "resnet"}, {"name": "resnet", "width": 64, "dropout": 0.2}, ""),
+        (
+            {"name": "course", "dropout": 0.1},
+            {"name": "resnet", "width": 8},
+            '\'--config.model={"name": "course", "dropout": 0.1}\'',
+        ),
+    ],
+)
+def test_flags_make_one_trunk_the_other(theirs, ours, flags):
+    assert warm_start.flags_for(theirs, ours) == flags
+    config = tiny.config(model=dict(ours))
+    for flag in shlex.split(flags):
+        assert set_new(config, flag) or has_field(config, flag)
 
 
 def test_no_name_is_no_warm_start():
@@ -153,7 +197,8 @@ def test_the_courses_network_starts_from_keras_weights(tmp_path, capsys):
     network = make_network(tasks, name="course")
     optimizer = make_optimizer(Plan(8, 9, 9, 5.0), **tiny.OPTIM)
     like = abstract(step.make_init(network, optimizer, 0, 96), make_mesh())
-    given = warm_start.load(str(tmp_path / "weights.hdf5"), like, make_mesh())
+    model = {"name": "course"}
+    given = warm_start.load(str(tmp_path / "weights.hdf5"), like, make_mesh(), model)
     assert list(given) == ["params/trunk/stem/kernel"]
     np.testing.assert_array_equal(given["params/trunk/stem/kernel"], kernel)
     told = capsys.readouterr().err
