@@ -81,14 +81,17 @@ def check_same(directory: Path, config: ConfigDict) -> dict[str, str]:
         for name in different(before, now)
     }
     differ = [
-        clause
-        for name, clause in clauses.items()
+        name
+        for name in clauses
         if not name.startswith(may_change) and not (may_move and MOVES.fullmatch(name))
     ]
     if differ:
+        longer = f". To train longer: another one with --config.init_from={directory}"
         raise Mistake(
-            f"{directory} was made with another config: {'; '.join(differ)}. "
+            f"{directory} was made with another config: "
+            f"{'; '.join(clauses[name] for name in differ)}. "
             "Take another --workdir, or the config as it was"
+            f"{longer if set(LENGTH) & set(differ) else ''}"
         )
     return clauses
 

@@ -40,6 +40,15 @@ def test_another_config_is_a_mistake_that_lists_what_differs(tmp_path):
     assert differ in str(error.value)
 
 
+def test_who_wants_to_train_longer_is_told_how(tmp_path):
+    workdir.open_workdir(tmp_path, tiny.config())
+    way = f"as it was. To train longer: another one with --config.init_from={tmp_path}"
+    with pytest.raises(Mistake, match=f"{way}$"):
+        workdir.check_same(tmp_path, tiny.config(**{"train.steps": 9}))
+    with pytest.raises(Mistake, match="or the config as it was$"):
+        workdir.check_same(tmp_path, tiny.config(seed=1))
+
+
 def test_a_field_that_came_or_went_differs(tmp_path):
     workdir.open_workdir(tmp_path, ConfigDict({"a": 1, "b": {"c": 2}}))
     with pytest.raises(Mistake, match="b.c was 2 and is None; b.d was None and is 3"):
