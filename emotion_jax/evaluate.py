@@ -169,6 +169,7 @@ def write(
 
     out.mkdir(parents=True, exist_ok=True)
     files.write_json(out / "metrics.json", record(split, found))
+    (out / "compare.json").unlink(missing_ok=True)  # an earlier evaluation's
     if compared:
         files.write_json(out / "compare.json", compared)
     temperature = restored.meta.temperature
