@@ -27,6 +27,14 @@ from emotion_jax.scores import lower_is_better
 from emotion_jax.step import TrainState
 
 FORMAT_VERSION = 1
+# What TensorStore says where files may be whole, though they cannot be read now.
+NOT_NOW = (
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "UNAVAILABLE",
+    "DEADLINE_EXCEEDED",
+)
+NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 for name in ("absl", "asyncio"):  # Orbax raises whatever matters
     logging.getLogger(name).setLevel(logging.CRITICAL)
 
@@ -189,6 +197,7 @@ def try_to_load(folder: Path, like: TrainState) -> tuple[TrainState | None, str]
 
     Raises:
       Mistake: it is intact, but does not fit this run.
+      Stopped: it may be intact, but cannot be read now.
     """
     try:
         load_meta(folder)
@@ -197,7 +206,29 @@ def try_to_load(folder: Path, like: TrainState) -> tuple[TrainState | None, str]
     except Mistake:
         raise
     except Exception as error:  # Orbax and TensorStore raise all kinds of errors
-        return None, first_line(error, 120)
+        return None, damage(folder, error)
+
+
+def damage(folder: Path, error: Exception) -> str:
+    """What is wrong with a step's files, by the error that reading them raised.
+
+    Raises:
+      Stopped: the error says nothing about the files, but that memory, a disk or a
+        permission is missing: they must neither be set aside nor passed over.
+    """
+    if processes.out_of_memory(error):
+        raise error
+    told = first_line(error, 120)
+    failed = isinstance(error, OSError) and error.errno is not None
+    if (
+        isinstance(error, MemoryError)
+        or (failed and not isinstance(error, NOT_THERE))
+        or any(status in told for status in NOT_NOW)
+    ):
+        raise Stopped(
+            f"could not read {bucket.origin(folder)} ({told}); it was left as it is"
+        ) from error
+    return told
 
 
 def check_arrays(folder: Path, like: TrainState) -> None:
@@ -299,7 +330,7 @@ def read(
         except Mistake:
             raise
         except Exception as error:  # Orbax and TensorStore raise all kinds of errors
-            problem = f"{bucket.origin(folder)} is damaged ({first_line(error, 120)})"
+            problem = f"{bucket.origin(folder)} is damaged ({damage(folder, error)})"
             logs.say(f"{problem}; left out")
     raise Mistake(f"{flag} {checkpoint}: {problem}, and there is no other")
 

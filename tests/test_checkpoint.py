@@ -1,6 +1,7 @@
 """Laws of checkpoints: the same bits back, the newest and the best kept, and found."""
 
 import dataclasses
+import errno
 import json
 import shutil
 
@@ -11,7 +12,7 @@ import pytest
 
 from emotion_jax import checkpoint, sharding
 from emotion_jax.checkpoint import Checkpoints, Meta
-from emotion_jax.errors import Mistake
+from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.plan import Plan
 from emotion_jax.step import TrainState
 
@@ -104,6 +105,43 @@ def test_a_damaged_best_is_told_and_the_next_best_read(tmp_path, capsys):
     assert found.name == "9" and meta.side == 24
     assert f"{folder} is damaged (" in capsys.readouterr().err
     assert folder.is_dir()  # who reads renames nothing
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ESTALE, "Stale file handle"),
+        PermissionError(errno.EACCES, "Permission denied"),
+        MemoryError("could not allocate"),
+        ValueError("PERMISSION_DENIED: Error opening file"),
+    ],
+)
+def test_what_says_nothing_about_the_files_is_no_damage(tmp_path, monkeypatch, error):
+    """It ends the run, which leaves its checkpoints where they are."""
+    save(tmp_path, {3: 0.5, 6: 0.9})
+
+    def fail(*args):
+        raise error
+
+    monkeypatch.setattr(checkpoint, "load_state", fail)
+    monkeypatch.setattr(checkpoint, "load_variables", fail)
+    made = Checkpoints(tmp_path, PLAN, every=3, keep=2, best="emotion/accuracy")
+    with pytest.raises(Stopped, match=r"could not read .*6 \(.*\); it was left as it"):
+        made.restore(state(0))
+    with pytest.raises(Stopped, match="could not read"):
+        checkpoint.read(str(tmp_path), sharding.make_mesh())
+    assert steps(tmp_path) == [3, 6]
+
+
+def test_a_full_device_is_no_damage_either(tmp_path, monkeypatch):
+    save(tmp_path, {3: 0.5})
+
+    def fail(*args):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    monkeypatch.setattr(checkpoint, "load_variables", fail)
+    with pytest.raises(jax.errors.JaxRuntimeError):
+        checkpoint.read(str(tmp_path), sharding.make_mesh())
 
 
 def test_when_no_checkpoint_can_be_read_it_is_a_mistake(tmp_path):
