@@ -22,62 +22,72 @@ from emotion_jax.tasks import Task, make_tasks
 
 
 class Teacher:
-    """One trained network, which teaches one of the pupil's tasks."""
+    """One trained network, which teaches some of the pupil's tasks."""
 
-    def __init__(self, name: str, task: Task, meta: Meta):
-        known = meta.names.get(name, ())
+    def __init__(self, meta: Meta):
+        self.tasks = make_tasks(meta.config["tasks"])
+        self.network = make_network(self.tasks, **meta.config["model"])
+        self.meta, self.places = meta, {}
+
+    def take_on(self, name: str, task: Task) -> None:
+        """Adds a task to those that it teaches.
+
+        Raises:
+          Mistake: it does not know what it is to teach.
+        """
+        known = self.meta.names.get(name, ())
         if missing := [n for n in task.names if n not in known]:
             raise Mistake(f"knows no {missing[0]}: its {name} is {known or 'missing'}")
-        config = meta.config
-        tasks = make_tasks(config["tasks"])
-        if tasks[name].learn_offset != task.learn_offset:
-            theirs = tasks[name].learn_offset
+        theirs = self.tasks[name].learn_offset
+        if theirs != task.learn_offset:
             raise Mistake(f"was trained with learn_offset={theirs}, unlike this run")
-        self.network = make_network(tasks, **config["model"])
-        self.name, self.kind = name, task.kind
-        self.side, self.temperature = meta.side, meta.temperature
-        self.places = [known.index(n) for n in task.names]
+        self.places[name] = [known.index(n) for n in task.names]
 
     def __call__(
         self, variables: dict, image: Float[Array, "b h w 1"]
-    ) -> Float[Array, "b ..."]:
+    ) -> dict[str, Float[Array, "b ..."]]:
         """Its logits after temperature, or points in pixels of the pupil's image."""
-        side = image.shape[1]
-        if side != self.side:
-            shape = len(image), self.side, self.side, 1
-            image = jax.image.resize(image, shape, "linear")
-        answer = self.network.apply(variables, standardise(image), train=False)
-        answer = answer[self.name][:, jnp.array(self.places)]
-        if self.kind == "points":
-            return (answer + 0.5) * (side / self.side) - 0.5
-        return answer / self.temperature[self.name]
+        ours, its = image.shape[1], self.meta.side
+        if ours != its:
+            image = jax.image.resize(image, (len(image), its, its, 1), "linear")
+        answers = self.network.apply(variables, standardise(image), train=False)
+        found = {}
+        for name, places in self.places.items():
+            answer = answers[name][:, jnp.array(places)]
+            if self.tasks[name].kind == "points":
+                found[name] = (answer + 0.5) * (ours / its) - 0.5
+            else:
+                found[name] = answer / self.meta.temperature[name]
+        return found
 
 
 def load(tasks: Mapping[str, Task], mesh: Mesh) -> Partial:
     """The function (image) -> the teachers' answers by task; {} if there are none.
 
+    A network that teaches several tasks is held, and runs, once.
+
     Raises:
       Mistake: a teacher is not a checkpoint, or does not know what it is to teach.
     """
-    teachers, variables = {}, {}
+    teachers, variables, origins = {}, {}, {}
     for name, task in tasks.items():
         for source in task.all_teachers:
             flag = f"config.tasks.{name}.teachers"
-            folder, meta, arrays = checkpoint.read(source, mesh, flag)
+            if source not in teachers:
+                folder, meta, variables[source] = checkpoint.read(source, mesh, flag)
+                teachers[source], origins[source] = Teacher(meta), bucket.origin(folder)
             try:
-                teachers.setdefault(name, []).append(Teacher(name, task, meta))
+                teachers[source].take_on(name, task)
             except Mistake as mistake:
                 raise Mistake(f"{flag} {source} {mistake}") from None
-            variables.setdefault(name, []).append(arrays)
-            logs.say(f"{name} is taught by {bucket.origin(folder)}")
+            logs.say(f"{name} is taught by {origins[source]}")
 
     def teach(variables, image):
+        answers = {s: see(variables[s], image) for s, see in teachers.items()}
         return {
-            name: average(
-                tasks[name].kind,
-                [see(v, image) for see, v in zip(teachers[name], variables[name])],
-            )
-            for name in teachers
+            name: average(task.kind, [answers[s][name] for s in task.all_teachers])
+            for name, task in tasks.items()
+            if task.all_teachers
         }
 
     return Partial(teach, variables)

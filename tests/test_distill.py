@@ -58,6 +58,18 @@ def test_a_teacher_of_other_classes_and_pixels_answers_in_the_pupils(tmp_path):
     np.testing.assert_allclose(found["keypoints"], expected.keypoints, atol=0.5)
 
 
+def test_a_network_that_teaches_two_tasks_is_held_once(teacher):
+    sections = {"emotion": {"teachers": teacher}, "keypoints": {"teachers": teacher}}
+    both = distill.load(tasks.make_tasks(sections), make_mesh())
+    one = distill.load(tasks.make_tasks({"emotion": sections["emotion"]}), make_mesh())
+    assert size(both) == size(one)
+
+
+def size(teach) -> int:
+    """How many numbers a function of `load` holds."""
+    return sum(array.size for array in jax.tree.leaves(teach))
+
+
 def test_several_teachers_teach_their_mean(teacher, tmp_path):
     other = str(tiny.untrained(tmp_path / "other", side=48))
     image = faces() / np.float32(255)
