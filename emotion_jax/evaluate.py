@@ -62,7 +62,9 @@ def load_split(restored: Restored, place: Place, trained: bool = False) -> Split
     side = restored.meta.side
     raw = data.load(place.source, place.path, side, **place.options)
     name = place.split or default_split(raw)
-    split = make_split(raw, name, restored.tasks, side, trained=trained)
+    part = "all" if place.whole else name
+    split = make_split(raw, part, restored.tasks, side, trained=trained)
+    split = dataclasses.replace(split, name=name)
     section = restored.meta.config["data"]["sources"].get(place.source)
     if section is None:
         return split

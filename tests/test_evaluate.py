@@ -110,7 +110,7 @@ def test_val_is_what_the_run_validated_on(whole, tmp_path):
     paths = {"path": f"{tmp_path}/fer2013.csv", "val": f"{tmp_path}/icml_face_data.csv"}
     restored.meta.config["data"]["sources"] = {"fer2013": paths}
     (split,) = evaluate.load_splits(restored, [], "val")
-    assert (split.path, len(split)) == (paths["val"], 40)
+    assert (split.path, split.name, len(split)) == (paths["val"], "val", 40)
     for path in (paths["path"], os.path.relpath(paths["path"]), ""):
         with pytest.raises(Mistake, match="the run trained on the val rows of .* too"):
             evaluate.load_splits(restored, [f"fer2013={path}"], "val")

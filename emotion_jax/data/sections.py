@@ -86,7 +86,8 @@ def load_train_and_val(
                     f"{name}: {second} is given both to train and to validate"
                 )
             own = data.load(name, second, side, **options_of_val(section))
-            unseen, own_val = own.hashes, make_split(own, "all", tasks, side)
+            whole = make_split(own, "all", tasks, side)
+            unseen, own_val = own.hashes, dataclasses.replace(whole, name="val")
         else:
             unseen, own_val = None, make_split(raw, "val", tasks, side)
         split, seen_by = train_split(raw, section), {"trained": True, "unseen": unseen}
@@ -181,6 +182,7 @@ class Place:
     path: str
     options: Mapping[str, Any]
     split: str | None  # None: the file's default
+    whole: bool = False  # all of the file is that split, as --val made it
 
 
 def places(
@@ -205,7 +207,9 @@ def places(
             second = section.get("val")
             if second and "val" in (name or "").split("+"):
                 check_second(name, path, second, named=bool(wanted))
-                path, name, options = second, "all", options_of_val(section)
+                options = options_of_val(section)
+                found.append(Place(source, second, options, name, whole=True))
+                continue
         else:
             options = options_of_any(section) | options
         found.append(Place(source, path, options, name))

@@ -113,7 +113,7 @@ def test_a_second_file_is_validation_whole(folder, tmp_path):
     section = {"path": str(folder / "course.csv"), "val": str(second), "classes": 5}
     train, val = load({"fer2013": section})
     (train, val) = train["fer2013"], val["fer2013"]
-    assert (train.name, val.name) == ("train+val", "all")
+    assert (train.name, val.name) == ("train+val", "val")
     assert (train.path, val.path) == (section["path"], str(second))
     np.testing.assert_array_equal(val.rows, np.arange(60))
 
