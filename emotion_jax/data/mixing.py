@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from emotion_jax.data.geometry import Image
-from emotion_jax.data.photometry import offsets
+from emotion_jax.data.photometry import anywhere, offsets
 
 Mixed = tuple[Image, Float[Array, ""]]
 
@@ -21,7 +21,7 @@ def cutmix(key: PRNGKeyArray, image: Image, other: Image, alpha: float = 1.0) ->
     side = image.shape[0]
     keys = jax.random.split(key)
     half = jnp.sqrt(1 - jax.random.beta(keys[0], alpha, alpha)) * side / 2
-    dx, dy = offsets(side, jax.random.uniform(keys[1], (2,), maxval=side))
+    dx, dy = offsets(side, anywhere(keys[1], side))
     inside = (jnp.abs(dx) <= half) & (jnp.abs(dy) <= half)
     return jnp.where(inside[..., None], other, image), 1 - inside.mean()
 

@@ -74,9 +74,17 @@ def erase(
     area = between(keys[0], low, high)
     aspect = jnp.exp(between(keys[1], -1.2, 1.2))
     half = jnp.sqrt(area * jnp.stack([aspect, 1 / aspect])) * side / 2
-    dx, dy = offsets(side, between(keys[2], 0.0, side, (2,)))
+    dx, dy = offsets(side, anywhere(keys[2], side))
     inside = (jnp.abs(dx) <= half[0]) & (jnp.abs(dy) <= half[1])
     return jnp.where(inside[..., None], jax.random.uniform(keys[3], image.shape), image)
+
+
+def anywhere(key: PRNGKeyArray, side: int, margin: float = 0.0) -> Float[Array, "2"]:
+    """A point of the image, at least a share of its side from the edge.
+
+    Pixels are numbered at their centres, so the image begins half a pixel before 0.
+    """
+    return between(key, margin * side, (1 - margin) * side, (2,)) - 0.5
 
 
 def offsets(side: int, centre: Float[Array, "2"]) -> tuple[Array, Array]:
@@ -87,20 +95,20 @@ def offsets(side: int, centre: Float[Array, "2"]) -> tuple[Array, Array]:
 
 def square(key: PRNGKeyArray, side: int, area) -> Bool[Array, "h w"]:
     """A square centred on any pixel; it may cross the edge (DeVries & Taylor 2017)."""
-    dx, dy = offsets(side, between(key, 0.0, side, (2,)))
+    dx, dy = offsets(side, anywhere(key, side))
     return jnp.maximum(jnp.abs(dx), jnp.abs(dy)) <= jnp.sqrt(area) * side / 2
 
 
 def circle(key: PRNGKeyArray, side: int, area) -> Bool[Array, "h w"]:
     """A disc centred on any pixel."""
-    dx, dy = offsets(side, between(key, 0.0, side, (2,)))
+    dx, dy = offsets(side, anywhere(key, side))
     return jnp.square(dx) + jnp.square(dy) <= area * side**2 / jnp.pi
 
 
 def band(key: PRNGKeyArray, side: int, area) -> Bool[Array, "h w"]:
     """A strip across the image at any angle, like a scarf, glasses or a frame."""
     keys = jax.random.split(key)
-    dx, dy = offsets(side, between(keys[0], 0.25 * side, 0.75 * side, (2,)))
+    dx, dy = offsets(side, anywhere(keys[0], side, margin=0.25))
     angle = between(keys[1], 0.0, jnp.pi)
     return jnp.abs(jnp.cos(angle) * dx + jnp.sin(angle) * dy) <= area * side / 2
 

@@ -169,6 +169,15 @@ def test_bands_and_checks_lie_anywhere(shape):
     assert often.min() > 0.02 and often.max() < 0.5
 
 
+@pytest.mark.parametrize("shape", ["square", "circle", "band"])
+def test_a_shape_covers_one_edge_as_often_as_the_opposite(shape):
+    keys = jax.random.split(jax.random.key(0), 20_000)
+    found = jax.jit(jax.vmap(lambda key: SHAPES[shape](key, 8, 0.05)))(keys)
+    for axis in (1, 2):
+        touched = np.asarray(found).any(axis).mean(0)
+        assert touched[0] == pytest.approx(touched[-1], abs=0.02)  # four errors
+
+
 def test_checks_are_squares_that_repeat_eight_times():
     for covered in cover("checks", 0.2)[:50]:
         np.testing.assert_array_equal(covered[6:], covered[:-6])
