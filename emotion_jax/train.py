@@ -100,7 +100,8 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
 
     # The state is restored to its devices, or created there.
     state = checkpoints.restore(like)
-    given = {} if state else warm_start.load(config.init_from, like, mesh, config.model)
+    source = "" if state else config.init_from
+    given = warm_start.load(source, like, mesh, config.model, tasks)
     open_workdir(workdir, config, faces)
     layout = jax.tree.map(lambda x: x.sharding, like)
     if state is None:
@@ -137,6 +138,7 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
                 patience.take(now, checkpoints.score(values))
             checkpoints.save(state, meta, values if due else None)
             home.publish()
+            log.measure_from(now)  # evaluating and saving are no training
             if stop:
                 signals.leave(now)
     if patience.over:

@@ -78,7 +78,7 @@ class Trial:
         if config.init_from:
             like = abstract(init, self.mesh)
             self.given = warm_start.load(
-                config.init_from, like, self.mesh, config.model
+                config.init_from, like, self.mesh, config.model, self.tasks
             )
         self.step = step.make_train_step(
             *(self.network, self.tasks, optimizer, augment, self.feed),

@@ -87,8 +87,8 @@ def habits(restored: Restored) -> tuple[str, ...]:
     """To which side the labels, and so the network's points, are shifted."""
     found = offset.learnt(restored.tasks, restored.variables["params"], FRAME)
     return tuple(
-        f"The labels of {name} lie {x:.1f} pixels of a face of {FRAME} to the right of "
-        "what the picture shows, and so do the points that the network finds."
+        f"The labels of {name} lie {x:.1f} pixels, of {FRAME} across the face, to the "
+        "right of what the picture shows, and so do the points that the network finds."
         for name, (x, _) in found.items()
     )
 

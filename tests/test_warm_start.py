@@ -33,11 +33,12 @@ def both(tmp_path_factory):
 def first_state(source, tasks, **model):
     """The first state of a run that starts from `source`."""
     mesh = make_mesh()
-    network = make_network(make_tasks(tasks), **(tiny.MODEL | model))
+    tasks = make_tasks(tasks)
+    network = make_network(tasks, **(tiny.MODEL | model))
     optimizer = make_optimizer(Plan(8, 9, 9, 5.0), **tiny.OPTIM)
     init = step.make_init(network, optimizer, 1, 24)
     like = abstract(init, mesh)
-    given = warm_start.load(source, like, mesh, tiny.MODEL | model)
+    given = warm_start.load(source, like, mesh, tiny.MODEL | model, tasks)
     return jax.jit(init)(given), jax.jit(init)()
 
 
@@ -95,6 +96,27 @@ def test_a_head_of_other_classes_is_new_and_told(both, capsys):
     told = capsys.readouterr().err
     assert "new here: params/heads_emotion/output/bias (7,)" in told
     assert "left there: params/heads_emotion/output/bias (5,)" in told
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ("anger", "disgust", "happy", "sad", "surprise"),
+        ("tired", "awake", "bored", "tense", "calm"),
+    ],
+)
+def test_a_head_of_as_many_classes_in_another_order_or_others_is_new(
+    both, capsys, classes
+):
+    sections = {"emotion": {"classes": classes}, "keypoints": {}}
+    state, cold = first_state(str(both), sections)
+    assert equal(state.params["heads_emotion"], cold.params["heads_emotion"])
+    there = loaded(both)["params"]
+    assert equal(state.params["heads_keypoints"], there["heads_keypoints"])
+    told = capsys.readouterr().err
+    was = "anger, disgust, sad, happy, surprise"
+    assert f"emotion is {', '.join(classes)} here, and was {was} there" in told
+    assert "new here: params/heads_emotion/output/bias (5,)" in told
 
 
 def test_averages_and_slow_parameters_start_from_there_too(both):
@@ -198,7 +220,8 @@ def test_the_courses_network_starts_from_keras_weights(tmp_path, capsys):
     optimizer = make_optimizer(Plan(8, 9, 9, 5.0), **tiny.OPTIM)
     like = abstract(step.make_init(network, optimizer, 0, 96), make_mesh())
     model = {"name": "course"}
-    given = warm_start.load(str(tmp_path / "weights.hdf5"), like, make_mesh(), model)
+    source = str(tmp_path / "weights.hdf5")
+    given = warm_start.load(source, like, make_mesh(), model, tasks)
     assert list(given) == ["params/trunk/stem/kernel"]
     np.testing.assert_array_equal(given["params/trunk/stem/kernel"], kernel)
     told = capsys.readouterr().err

@@ -121,7 +121,7 @@ def test_it_says_to_which_side_its_labels_lie(home):
     (said,) = pack_pretrained.habits(
         dataclasses.replace(restored, tasks=tasks, variables=off)
     )
-    assert "keypoints lie 1.5 pixels of a face of 96 to the right" in said
+    assert "keypoints lie 1.5 pixels, of 96 across the face, to the right" in said
 
 
 def test_packing_again_writes_the_same_bytes(home, packed):
@@ -180,11 +180,12 @@ def test_a_specialist_may_be_one_of_them(home):
 
 
 def test_a_run_may_start_from_them():
-    network = make_network(make_tasks(tiny.TASKS), **tiny.MODEL)
+    tasks = make_tasks(tiny.TASKS)
+    network = make_network(tasks, **tiny.MODEL)
     optimizer = make_optimizer(Plan(8, 9, 9, 5.0), **tiny.OPTIM)
     init, mesh = step.make_init(network, optimizer, 1, 24), sharding.make_mesh()
     like = checkpoint.abstract(init, mesh)
-    given = warm_start.load("pretrained", like, mesh, tiny.MODEL)
+    given = warm_start.load("pretrained", like, mesh, tiny.MODEL, tasks)
     expected = variables("pretrained")
     assert given.keys() == expected.keys()
     for path, array in given.items():
