@@ -144,16 +144,15 @@ class RunLog:
                     "config.optim.learning_rate or config.optim.clip_norm=1 may help"
                 )
         if step == self.start + 1:  # which compiled: speed is measured from here
-            self.clock, self.clock_step = time.perf_counter(), step
+            self.measure_from(step)
         if step % self.every == 0 or step == self.total:
             self.progress(step, values)
             self.write(step, values, prefix="train")
 
     def progress(self, step: int, values: Mapping[str, float]) -> None:
         """Prints the console's line: the step, the speed, and the time left."""
-        now = time.perf_counter()
-        seconds, steps = now - self.clock, step - self.clock_step
-        self.clock, self.clock_step = now, step
+        seconds, steps = time.perf_counter() - self.clock, step - self.clock_step
+        self.measure_from(step)
         self.rate = steps * self.batch_size / max(seconds, 1e-9)
         left = (self.total - step) * seconds / max(steps, 1)
         tasks = [f"{k} {v:.3f}" for k, v in values.items() if "/" in k]
@@ -162,6 +161,10 @@ class RunLog:
             f"loss {values['loss']:.3f}  {'  '.join(tasks)}  "
             f"{self.rate:,.0f} images/s  {duration(left)} left"
         )
+
+    def measure_from(self, step: int) -> None:
+        """Begins to measure the speed: what came before this call does not count."""
+        self.clock, self.clock_step = time.perf_counter(), step
 
     def evaluation(self, step: int, values: Mapping[str, float | None]) -> None:
         """Logs the numbers of an evaluation on `val`."""
@@ -175,8 +178,6 @@ class RunLog:
         say(f"step {step:>{len(str(self.total))}}/{self.total}  val: {'  '.join(told)}")
         if self.lead:
             self.events.flush()
-        # Time spent on the evaluation does not count as training.
-        self.clock, self.clock_step = time.perf_counter(), step
 
     def write(self, step: int, values: Mapping, prefix: str) -> None:
         """Writes one JSON line, and the same numbers as TensorBoard events."""

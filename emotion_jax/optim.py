@@ -185,7 +185,7 @@ def make_optimizer(
         is scaled to this run's. 0 takes the rate as it is.
       lookahead: the fields of `with_lookahead`; absent is off.
       groups: for fine-tuning, (("trunk", 0.1), ("stem", 0.0)): factors of the rate by
-        parameter; 0 freezes.
+        parameter; 0 freezes it. BatchNorm still follows the faces that come.
     """
     numbers = {
         "learning_rate": learning_rate,

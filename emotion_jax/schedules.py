@@ -1,4 +1,4 @@
-"""Learning rates by step: each begins with a linear warm-up from 0 to its peak."""
+"""Learning rates by step: a warm-up to the peak, if any, and a way down from it."""
 
 import inspect
 from collections.abc import Callable, Sequence

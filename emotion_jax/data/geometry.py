@@ -96,8 +96,8 @@ def crop(
     """
     keys = jax.random.split(key, 3)
     ratio = jnp.sqrt(log_between(keys[0], 1 / aspect, aspect))
-    area = jnp.sqrt(between(keys[1], low, high))
-    box = jnp.minimum(jnp.stack([area * ratio, area / ratio]), 1.0)
+    length = jnp.sqrt(between(keys[1], low, high))
+    box = jnp.minimum(jnp.stack([length * ratio, length / ratio]), 1.0)
     free = face["image"].shape[0] * (1.0 - box) / 2
     centre = free * between(keys[2], -1.0, 1.0, (2,))
     scale = 1.0 / box

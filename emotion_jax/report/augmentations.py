@@ -16,6 +16,7 @@ from emotion_jax import cli
 from emotion_jax.config import check_config
 from emotion_jax.data.augment import AUGMENTATIONS, make_augment
 from emotion_jax.data.mixing import MIXING
+from emotion_jax.data.photometry import SHAPES
 from emotion_jax.data.splits import make_split
 from emotion_jax.data.synthetic import read
 from emotion_jax.data.table import Faces, Split
@@ -27,7 +28,7 @@ from emotion_jax.tasks import Task, make_tasks
 SAMPLES, SIDE = 5, 96
 # Stronger settings for augmentations that would otherwise hardly show on the sheet.
 SHOWN = {
-    "cutout": ({"shape": s} for s in ("square", "circle", "band", "checks")),
+    "cutout": tuple({"shape": name} for name in SHAPES),
     "rotate": ({"degrees": 20.0},),
     "shear": ({"degrees": 20.0},),
     "blur": ({"sigma": 2.0},),

@@ -6,6 +6,7 @@ import tiny
 from PIL import Image
 
 from emotion_jax import cli
+from emotion_jax.data.photometry import SHAPES
 from emotion_jax.data.table import Faces, Split
 from emotion_jax.report import augmentations
 from emotion_jax.tasks import make_tasks
@@ -69,3 +70,8 @@ def test_an_override_changes_a_configs_sheet(tmp_path, monkeypatch):
     args = ["--out", str(tmp_path / "a.png"), "--config", "configs/fer5.py"]
     assert cli.run(augmentations.main, [*args, "--config.augment={'blur': {}}"]) == 0
     assert seen == {"blur": {"blur": {}}, "all of them": {"blur": {}}}
+
+
+def test_the_sheet_is_the_same_each_time_and_shows_every_shape_of_a_cutout():
+    assert augmentations.rows() == augmentations.rows()
+    assert {f"cutout {name}" for name in SHAPES} < augmentations.rows().keys()
