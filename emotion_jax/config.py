@@ -7,12 +7,11 @@ import runpy
 from collections.abc import Mapping
 from pathlib import Path
 
-from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from emotion_jax import registry
-from emotion_jax.errors import Mistake, first_line
-from emotion_jax.registry import check_fields
+from emotion_jax.errors import Mistake
+from emotion_jax.registry import LARGEST_FLOAT, check_fields
 
 PACKAGE = Path(__file__).parent
 
@@ -56,36 +55,22 @@ def check_config(config: Mapping) -> None:
 def load_config(path: str, overrides: list[str]) -> ConfigDict:
     """The file's `get_config()`, with overrides like `--config.model.width=64`.
 
-    A field that the file sets keeps its type, except that a switch may become a word,
-    as in `--config.data.dedupe=near`, and a word several words:
-    `--config.NAME="('a', 'b')"`. A field that the file leaves at its default, or a
-    whole section, is given as a Python literal: `--config.augment.blur={}`; whether
-    that field exists and takes that value is checked when the section is used.
+    A value is a Python literal, or else a word, and a word where the file has one; a
+    word may become several: `--config.NAME="('a', 'b')"`. A dict gives a whole section:
+    `--config.augment.blur={}`. Sections are set before their fields; of what is given
+    twice, the last counts. Whether a field exists and takes that value is checked when
+    its section is used.
     """
-    overrides = list({o.partition("=")[0]: o for o in overrides}.values())  # the last
     file = find_config(path)
     try:
         config = read_config(file)
     except Exception as error:  # whatever the user's own Python raises
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise Mistake(f"cannot load the config {path}: {reason}") from error
-    typed = [override for override in overrides if not set_new(config, override)]
-    for override in typed:
-        if not has_field(config, override):
-            raise Mistake(
-                f"{override} has no effect: another override replaces its section"
-            )
-    values = flags.FlagValues()
-    try:
-        config_flags.DEFINE_config_dict(
-            "config", config, flag_values=values, sys_argv=["", *typed]
-        )
-        values(["", *typed])
-    except (flags.Error, ValueError, TypeError) as error:
-        raise Mistake(first_line(error)) from error
-    except (MemoryError, RecursionError):
-        raise Mistake("an override is nested too deep") from None
-    return values.config
+    last = {o.partition("=")[0]: o for o in overrides}
+    for name in sorted(last, key=lambda name: name.count(".")):
+        set_field(config, last[name])
+    return config
 
 
 def find_config(path: str) -> Path:
@@ -109,18 +94,8 @@ def read_config(file: Path) -> ConfigDict:
     return config
 
 
-def has_field(config: ConfigDict, override: str) -> bool:
-    """Whether the field that an override names exists."""
-    at = config
-    for part in override.removeprefix("--config.").partition("=")[0].split("."):
-        if not isinstance(at, ConfigDict) or part not in at:
-            return False
-        at = at[part]
-    return True
-
-
-def set_new(config: ConfigDict, override: str) -> bool:
-    """Applies an override of a new field or a whole section; False for any other."""
+def set_field(config: ConfigDict, override: str) -> None:
+    """Applies an override to the config, in place."""
     name, equals, text = override.removeprefix("--config.").partition("=")
     if not equals:
         raise Mistake(f"{override} lacks its value: write {override}=VALUE")
@@ -134,13 +109,8 @@ def set_new(config: ConfigDict, override: str) -> bool:
             raise Mistake(f"{path} has no fields of its own, got {override}")
     if not sections and field not in at:
         raise registry.unknown(f"field of {path}", field, at.keys())
-    value, old = literal(text), at.get(field)
-    is_word = isinstance(value, str) and text.lower() not in ("true", "false")
-    retyped = is_word if isinstance(old, bool) else isinstance(value, tuple)
-    if field in at and not isinstance(old, ConfigDict):
-        if not (retyped and isinstance(old, bool | str)):
-            return False
-    elif field in at and not isinstance(value, dict):
+    value = like(at.get(field), text)
+    if isinstance(at.get(field), ConfigDict) and not isinstance(value, dict):
         raise Mistake(
             f"{path}.{field} is a section: give a dict, or name a field of it"
         )
@@ -153,12 +123,29 @@ def set_new(config: ConfigDict, override: str) -> bool:
             at[field] = ConfigDict(value) if isinstance(value, dict) else value
     except (ValueError, AttributeError, TypeError) as error:  # not a valid name
         raise Mistake(f"{override}: {error}") from error
-    return True
+
+
+def like(old: object, text: str) -> object:
+    """The value that a text means for a field that was `old`; None if it was not set.
+
+    A number for a number, a word for a word, a switch for a switch, where it can be.
+    """
+    value = literal(text)
+    if isinstance(old, str) and not isinstance(value, tuple):
+        return text
+    if isinstance(old, bool) and text in ("0", "1"):
+        return text == "1"
+    if type(old) is float and type(value) is int and abs(value) < LARGEST_FLOAT:
+        return float(value)
+    return value
 
 
 def literal(text: str) -> object:
     """The text as a Python literal; if it is not one, the text itself."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
     try:
-        return ast.literal_eval(text)
+        value = ast.literal_eval(text)
+        return tuple(value) if isinstance(value, list) else value
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text  # the last two: nested too deep

@@ -10,7 +10,7 @@ import tiny
 
 from emotion_jax import checkpoint, step, warm_start
 from emotion_jax.checkpoint import abstract
-from emotion_jax.config import has_field, set_new
+from emotion_jax.config import set_field
 from emotion_jax.errors import Mistake
 from emotion_jax.models import make_network
 from emotion_jax.optim import make_optimizer
@@ -201,7 +201,8 @@ def test_flags_make_one_trunk_the_other(theirs, ours, flags):
     assert warm_start.flags_for(theirs, ours) == flags
     config = tiny.config(model=dict(ours))
     for flag in shlex.split(flags):
-        assert set_new(config, flag) or has_field(config, flag)
+        set_field(config, flag)
+    assert warm_start.flags_for(theirs, config.model.to_dict()) == ""
 
 
 def test_no_name_is_no_warm_start():
