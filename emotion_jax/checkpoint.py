@@ -7,6 +7,7 @@ without the config file, is enough to evaluate, predict or export.
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import logging
 import os
@@ -19,7 +20,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 from orbax.checkpoint import checkpoint_managers as policies
 
-from emotion_jax import bucket, logs, pretrained, processes, sharding
+from emotion_jax import bucket, files, logs, pretrained, processes, sharding
 from emotion_jax.data.sections import PLACES
 from emotion_jax.errors import FULL, Mistake, Stopped, first_line
 from emotion_jax.plan import Plan
@@ -35,6 +36,7 @@ NOT_NOW = (
     "DEADLINE_EXCEEDED",
 )
 NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+DIGEST = "digest"  # the file in a step's folder with that of its state and meta
 for name in ("absl", "asyncio"):  # Orbax raises whatever matters
     logging.getLogger(name).setLevel(logging.CRITICAL)
 
@@ -88,21 +90,19 @@ class Checkpoints:
         self.shared, self.alone = shared, not shared and jax.process_count() > 1
         self.directory = (workdir / "checkpoints").absolute()
         self.every, self.last = plan.every(every, "checkpoint.every"), plan.stop
-        self.keep, self.best = keep, best
+        self.keep, self.best, self.total = keep, best, plan.total
+        self.unsealed: list[Path] = []
         if keep < 1:
             raise Mistake(f"config.checkpoint.keep is {keep}, must be at least 1")
-        newest = max(self.steps(), default=0)
-        if newest > plan.total:
-            raise Mistake(
-                f"the run has come to step {newest}, and config.train asks for "
-                f"{plan.total}: ask for more, or take another --workdir"
-            )
 
     def restore(self, like: TrainState) -> TrainState | None:
         """The newest intact state, on the devices of `like`, or None.
 
         A checkpoint that any process cannot read is reported and set aside as
         STEP.damaged, and the one before it is used: the run saves that step again.
+
+        Raises:
+          Mistake: it is of a longer run, or of another network.
         """
         state = None
         for step in sorted(self.steps(), reverse=True):
@@ -114,6 +114,11 @@ class Checkpoints:
             if jax.process_index() == 0:
                 with one_sentence():
                     set_aside(folder, problem or "another process cannot read it")
+        if state is not None and step > self.total:
+            raise Mistake(
+                f"the run has come to step {step}, and config.train asks for "
+                f"{self.total}: ask for more, or take another --workdir"
+            )
         return state
 
     def steps(self) -> list[int]:
@@ -167,6 +172,7 @@ class Checkpoints:
             return
         headline = None if metrics is None else {self.best: metrics[self.best]}
         with one_sentence():
+            self.finish()
             self.manager.save(
                 step,
                 args=ocp.args.Composite(
@@ -175,8 +181,17 @@ class Checkpoints:
                 ),
                 metrics=headline,
             )
+            self.unsealed.append(self.directory / str(step))
             if not self.shared:
-                self.manager.wait_until_finished()
+                self.finish()
+
+    def finish(self) -> None:
+        """Waits for what is being written, and seals it against damage."""
+        self.manager.wait_until_finished()
+        for folder in self.unsealed:
+            if jax.process_index() == 0 and folder.is_dir():  # not deleted since
+                files.write_text(folder / DIGEST, digest(folder))
+        self.unsealed.clear()
 
     def __enter__(self) -> "Checkpoints":
         """Makes the folder, if it does not exist yet."""
@@ -188,8 +203,26 @@ class Checkpoints:
         if self.manager is None:
             return
         with one_sentence():
-            self.manager.wait_until_finished()
+            self.finish()
             self.manager.close()
+
+
+def digest(folder: Path) -> str:
+    """A hash of all bytes of a step's state and meta, and of their files' names."""
+    found = hashlib.blake2b(digest_size=16)
+    paths = sorted(p for part in ("state", "meta") for p in folder.glob(f"{part}/**/*"))
+    for path in filter(Path.is_file, paths):
+        found.update(str(path.relative_to(folder)).encode())
+        with path.open("rb") as file:
+            found.update(hashlib.file_digest(file, "blake2b").digest())
+    return found.hexdigest()
+
+
+def check_digest(folder: Path) -> None:
+    """Raises if a step's bytes have changed; without a digest nobody can tell."""
+    with contextlib.suppress(FileNotFoundError):
+        if (folder / DIGEST).read_text() != digest(folder):
+            raise ValueError("its bytes have changed since they were written")
 
 
 def try_to_load(folder: Path, like: TrainState) -> tuple[TrainState | None, str]:
@@ -200,6 +233,7 @@ def try_to_load(folder: Path, like: TrainState) -> tuple[TrainState | None, str]
       Stopped: it may be intact, but cannot be read now.
     """
     try:
+        check_digest(folder)
         load_meta(folder)
         check_arrays(folder, like)
         return load_state(folder, like), ""
@@ -228,6 +262,8 @@ def damage(folder: Path, error: Exception) -> str:
         raise Stopped(
             f"could not read {bucket.origin(folder)} ({told}); it was left as it is"
         ) from error
+    if isinstance(error, AttributeError | LookupError | TypeError):  # Orbax's own code
+        return "it does not hold what a checkpoint holds"
     return told
 
 
@@ -293,9 +329,10 @@ def candidates(checkpoint: str, flag: str = "--checkpoint") -> list[Path]:
     else:
         path = place.absolute()
     isdir = os.path.isdir  # unlike Path's, it never raises
-    if isdir(path / "meta") and isdir(path / "state"):
+    runs = isdir(path / "checkpoints")
+    if not runs and (isdir(path / "meta") or isdir(path / "state")):
         return [path]
-    steps = step_folders(path / "checkpoints") if isdir(path / "checkpoints") else []
+    steps = step_folders(path / "checkpoints") if runs else []
     if not steps:
         there = "holds no checkpoint" if os.path.exists(path) else "does not exist"
         raise Mistake(
@@ -325,7 +362,8 @@ def read(
     folders = candidates(checkpoint, flag)
     for folder in folders:
         try:
-            meta = with_places(load_meta(folder), folder.parents[1] / "config.json")
+            check_digest(folder)
+            meta = with_places(load_meta(folder), workdir_of(folder))
             return folder, meta, load_variables(folder, mesh)
         except Mistake:
             raise
@@ -333,6 +371,11 @@ def read(
             problem = f"{bucket.origin(folder)} is damaged ({damage(folder, error)})"
             logs.say(f"{problem}; left out")
     raise Mistake(f"{flag} {checkpoint}: {problem}, and there is no other")
+
+
+def workdir_of(folder: Path) -> Path | None:
+    """The workdir that a step's folder is in, or None if it is on its own."""
+    return folder.parents[1] if folder.parent.name == "checkpoints" else None
 
 
 def copy_best(workdir: Path, target: Path, mesh: Mesh) -> Path:
@@ -402,14 +445,12 @@ def as_meta(fields: dict, folder: Path) -> Meta:
     return Meta(**fields)
 
 
-def with_places(meta: Meta, latest: Path) -> Meta:
-    """The meta with the data where the run's latest start found it, if it was moved.
-
-    Args:
-      latest: the workdir's config.json, if the step's folder is in a workdir.
-    """
+def with_places(meta: Meta, workdir: Path | None) -> Meta:
+    """The meta with the data where the run's latest start found it, if it was moved."""
+    if workdir is None:
+        return meta
     try:
-        now = json.loads(latest.read_text())["data"]["sources"]
+        now = json.loads((workdir / "config.json").read_text())["data"]["sources"]
         sources = {
             name: section | {k: str(now[name][k]) for k in PLACES if k in now[name]}
             for name, section in meta.config["data"]["sources"].items()

@@ -19,7 +19,7 @@ from pathlib import Path
 import jax
 from ml_collections import ConfigDict
 
-from emotion_jax import bucket, cli, data, files, logs, pretrained
+from emotion_jax import bucket, checkpoint, cli, data, files, logs
 from emotion_jax.data.pipeline import concatenate
 from emotion_jax.data.sections import Place, places, trained_on
 from emotion_jax.data.splits import default_split, make_split
@@ -234,11 +234,12 @@ def main(args: list[str]) -> None:
         there = places(restored.meta.config["data"]["sources"], *wanted)
         rivals = load_rivals(restored, other, splits, there)
     outs = [f"{split.source}-{split.name}" for split in splits]
-    if pretrained.name_of(restored.folder):  # there is no workdir to write to
+    workdir = checkpoint.workdir_of(restored.folder)
+    if not workdir:
         flags.out = flags.out or Path("evaluation")
     if flags.out and len(splits) == 1:
         outs = [""]
-    root = flags.out or bucket.origin(restored.folder.parents[1]) / "eval"
+    root = flags.out or bucket.origin(workdir) / "eval"
     for name in outs:
         cli.check_folder("--out", root / name, KINDS)
     for split, rival, name in zip(splits, rivals, outs, strict=True):

@@ -167,8 +167,11 @@ class Restored:
     @property
     def title(self) -> str:
         """The network's name: that of one that ships, or its run and step."""
-        run, step = self.folder.parents[1].name, self.folder.name
-        return pretrained.name_of(self.folder) or f"{run}, step {step}"
+        if name := pretrained.name_of(self.folder):
+            return name
+        workdir = checkpoint.workdir_of(self.folder)
+        step = f"step {self.folder.name}"
+        return f"{workdir.name}, {step}" if workdir else step
 
 
 def restore(

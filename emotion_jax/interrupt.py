@@ -40,7 +40,7 @@ def between_steps() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if told:
-            raise Preempted(BETWEEN) from None
+            raise Preempted(BETWEEN.format("SIGTERM")) from None
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -67,9 +67,11 @@ class Signals:
             self.before = {number: signal.signal(number, self.note) for number in heard}
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, kind, *exception) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
+        if kind is None and self.noted and not self.several:  # after the last step
+            raise ENDS[self.noted](BETWEEN.format(self.noted.name))
 
     def note(self, number: int, frame) -> None:
         """The signal handler."""
@@ -89,6 +91,7 @@ class Signals:
     def leave(self, step: int) -> None:
         """Ends the run, after step `step` has been saved."""
         noted = self.noted or signal.SIGTERM  # None if another process received it
+        self.noted = None
         raise ENDS[noted](
             f"stopped by {noted.name}; step {step} is saved, and the same command goes "
             "on from there"

@@ -15,6 +15,7 @@ the end, with exit code 2; all others are still processed.
 
 import json
 import os
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,13 +100,19 @@ def clear(out: Path) -> None:
 
 def write(out: Path, crops: Sequence[Crop], found: Predictions, about: dict) -> None:
     """Writes tables and pictures, in place of an earlier run's files."""
-    clear(out)
-    (out / DRAWN).mkdir(parents=True, exist_ok=True)
     names = pictures.names_of(crops)
     about = about | {"pictures": list(names.values())}
-    predictions.write_csv(out / TABLE, crops, found)
-    predictions.write_json(out / LIST, crops, found, about)
-    pictures.draw(out / DRAWN, names, crops, found)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=out) as new:
+        new = Path(new)
+        predictions.write_json(new / LIST, crops, found, about)
+        predictions.write_csv(new / TABLE, crops, found)
+        (new / DRAWN).mkdir()
+        pictures.draw(new / DRAWN, names, crops, found)
+        clear(out)
+        (out / DRAWN).mkdir(exist_ok=True)
+        for name in (LIST, TABLE, *(f"{DRAWN}/{drawn}" for drawn in names.values())):
+            (new / name).replace(out / name)
 
 
 def parse(args: list[str]):

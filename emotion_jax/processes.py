@@ -36,7 +36,7 @@ LOST = (
     "checkpoints are whole: start the same command again in every process"
 )
 BETWEEN = (
-    "stopped by SIGTERM before the first step or after the last; start the same "
+    "stopped by {} before the first step or after the last; start the same "
     "command again"
 )
 OPEN_MPI_5 = (
@@ -146,7 +146,7 @@ def guard(command: list[str]) -> int:
     if code == -signal.SIGABRT:
         raise Stopped(LOST)
     if code == -signal.SIGTERM:  # once JAX is up, it handles SIGTERM instead
-        raise Preempted(BETWEEN)
+        raise Preempted(BETWEEN.format("SIGTERM"))
     return code if code >= 0 else 128 - code
 
 

@@ -144,6 +144,68 @@ def test_a_full_device_is_no_damage_either(tmp_path, monkeypatch):
         checkpoint.read(str(tmp_path), sharding.make_mesh())
 
 
+@pytest.mark.parametrize("part", ["state", "meta"])
+def test_one_changed_bit_is_damage(tmp_path, capsys, part):
+    """Orbax itself reads an array whose bytes have changed without a word."""
+    save(tmp_path, {3: 0.5, 6: 0.9})
+    folder = tmp_path / "checkpoints" / "6"
+    files = [p for p in (folder / part).rglob("*") if p.is_file()]
+    largest = max(files, key=lambda p: p.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(content)
+    told = f"{folder} is damaged (its bytes have changed since they were written)"
+    assert checkpoint.read(str(tmp_path), sharding.make_mesh())[0].name == "3"
+    assert f"{told}; left out" in capsys.readouterr().err
+    made = Checkpoints(tmp_path, PLAN, every=3, keep=2, best="emotion/accuracy")
+    assert int(made.restore(state(0)).step) == 3
+    assert f"{told}; set aside as 6.damaged" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_before_there_were_digests_is_read(tmp_path):
+    save(tmp_path, {3: 0.5})
+    (tmp_path / "checkpoints" / "3" / checkpoint.DIGEST).unlink()
+    assert checkpoint.read(str(tmp_path), sharding.make_mesh())[0].name == "3"
+
+
+def test_of_a_longer_run_it_is_a_mistake_unless_nothing_was_saved(tmp_path, capsys):
+    save(tmp_path, {3: 0.5, 6: 0.9})
+    short = dataclasses.replace(PLAN, total=5, stop=5)
+    made = Checkpoints(tmp_path, short, every=3, keep=2, best="emotion/accuracy")
+    with pytest.raises(Mistake, match="has come to step 6, and config.train asks for"):
+        made.restore(state(0))
+    (tmp_path / "checkpoints" / "100").touch()
+    made = Checkpoints(tmp_path, PLAN, every=3, keep=2, best="emotion/accuracy")
+    assert int(made.restore(state(0)).step) == 6
+    assert "100 is damaged (" in capsys.readouterr().err
+
+
+def test_a_step_that_lacks_a_part_is_damaged(tmp_path):
+    save(tmp_path, {3: 0.5})
+    folder = tmp_path / "checkpoints" / "3"
+    shutil.rmtree(folder / "state")
+    with pytest.raises(Mistake, match=r"3 is damaged \(its bytes have changed"):
+        checkpoint.read(str(folder), sharding.make_mesh())
+
+
+def test_what_orbax_cannot_make_sense_of_is_told_in_words(tmp_path):
+    save(tmp_path, {3: 0.5})
+    folder = tmp_path / "checkpoints" / "3"
+    (folder / checkpoint.DIGEST).unlink()
+    (folder / "meta" / "metadata").write_text("[1]")
+    told = r"3 is damaged \(it does not hold what a checkpoint holds\)"
+    with pytest.raises(Mistake, match=told):
+        checkpoint.read(str(folder), sharding.make_mesh())
+
+
+def test_a_steps_folder_is_whole_wherever_it_lies(tmp_path):
+    save(tmp_path, {3: 0.5})
+    alone = (tmp_path / "checkpoints" / "3").rename(tmp_path / "alone")
+    folder, _, _ = checkpoint.read(str(alone), sharding.make_mesh())
+    assert folder == alone and checkpoint.workdir_of(folder) is None
+    assert checkpoint.workdir_of(tmp_path / "checkpoints" / "6") == tmp_path
+
+
 def test_when_no_checkpoint_can_be_read_it_is_a_mistake(tmp_path):
     save(tmp_path, {3: 0.5})
     shutil.rmtree(tmp_path / "checkpoints" / "3" / "meta")

@@ -84,6 +84,14 @@ def test_a_file_with_splits_of_its_own_is_taken_by_its_test_rows(whole, tmp_path
     assert metrics_of(tmp_path / "o")["emotion/n"] == 4
 
 
+def test_a_step_on_its_own_has_no_workdir_to_write_to(whole, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(whole / "checkpoints" / "8", tmp_path / "8")
+    assert run(evaluate.main, ["--checkpoint", "8"]) == 0
+    assert metrics_of(tmp_path / "evaluation")["split"] == "test"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["8", "evaluation"]
+
+
 def test_faces_that_were_trained_on_are_told(whole, tmp_path, capsys):
     args = ["--checkpoint", str(whole), "--split", "all", "--out", str(tmp_path)]
     assert run(evaluate.main, args) == 0

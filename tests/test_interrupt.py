@@ -35,19 +35,27 @@ def test_the_first_signal_counts():
 
 
 def test_a_second_interrupt_is_obeyed_at_once():
-    with Signals():
+    with pytest.raises(KeyboardInterrupt), Signals():
         os.kill(os.getpid(), signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_so_it_is_after_a_sigterm():
-    with Signals() as signals:
+    with pytest.raises(KeyboardInterrupt), Signals() as signals:
         for number in (signal.SIGTERM, signal.SIGINT):
             os.kill(os.getpid(), number)
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
         assert signals.noted == signal.SIGTERM
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    "number, error", [(signal.SIGTERM, Preempted), (signal.SIGINT, Interrupted)]
+)
+def test_one_that_comes_after_the_last_step_is_obeyed_too(number, error):
+    told = f"stopped by {signal.Signals(number).name} before the first step or after"
+    with pytest.raises(error, match=told), Signals() as signals:
+        assert not signals.stop_at(8)
+        os.kill(os.getpid(), number)
 
 
 def test_the_handlers_of_before_are_put_back():

@@ -1,5 +1,6 @@
 """Laws of predict: the evaluator's own outputs, by photo and row; bad inputs told."""
 
+import errno
 import json
 import shutil
 import zlib
@@ -12,11 +13,12 @@ import tiny
 from PIL import Image
 from predicting import predicted
 
-from emotion_jax import evaluate, predict
+from emotion_jax import cli, evaluate, predict
 from emotion_jax.cli import run
 from emotion_jax.data import keypoints
 from emotion_jax.data.table import FIVE, POINTS
 from emotion_jax.evaluator import restore
+from emotion_jax.report import pictures
 from emotion_jax.tasks import TASKS
 
 COORDINATES = list(keypoints.COORDINATES)
@@ -216,6 +218,23 @@ def test_results_of_an_earlier_run_do_not_stay(nets, contest, photos):
     there = {str(file.relative_to(out)) for file in out.rglob("*.*")}
     drawn = {"photos/a.jpg", "photos/mine.jpg"}
     assert there == {"predictions.csv", "predictions.json"} | drawn
+
+
+def test_on_a_full_disk_the_results_of_an_earlier_run_stay(
+    nets, photos, monkeypatch, capsys
+):
+    out, net = photos / "out", ["--checkpoint", nets["both"], "--faces", "whole"]
+    predicted(out, photos / "a.png", *net)
+    before = {file: file.read_bytes() for file in out.rglob("*.*")}
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pictures, "draw", full)
+    args = [str(photos / "b.png"), *map(str, net), "--out", str(out)]
+    assert cli.run(predict.main, args) == cli.STOPPED
+    assert "no space is left on the disk" in capsys.readouterr().err
+    assert {file: file.read_bytes() for file in out.rglob("*.*")} == before
 
 
 def test_a_link_to_itself_is_told_and_the_others_are_done(nets, photos, capsys):
