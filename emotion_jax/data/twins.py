@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8, UInt64
 
-FLAT = 8  # gray levels: an image that spans fewer shows nothing
+FLAT = 8  # gray levels: an image that spans fewer shows nobody
 LOW = 7  # frequencies a side that represent an image when all pairs are compared
 ALIKE = 0.92  # correlation of those from which a pair is examined
 NEAR = 0.94  # correlation of its pixels from which it is one photo: see `near_pairs`
@@ -31,7 +31,7 @@ def hash_people(
 
     People who have a photo in common, directly or through others, all get the smallest
     of their values, so that neither they nor the photo straddle a split. Otherwise a
-    person's value depends on the name alone. A blank image does not connect people.
+    person's value depends on the name alone. A flat image does not connect people.
     """
     from scipy.sparse import coo_array  # scipy takes a while to import
     from scipy.sparse.csgraph import connected_components
@@ -39,7 +39,7 @@ def hash_people(
     images = hash_images(image)
     own = np.where(person != "", _hash(str(name).encode() for name in person), images)
     _, who = np.unique(own, return_inverse=True)
-    group, shown = groups(image), ~blank(image)
+    group, shown = groups(image), ~flat(image)
     size = len(own) + len(images)
     ends = (who[shown], len(own) + group[shown])
     links = coo_array((np.ones(len(ends[0]), bool), ends), shape=(size, size))
@@ -73,12 +73,17 @@ def conflicts(
 
 
 def blank(image: UInt8[np.ndarray, "n h w 1"]) -> Bool[np.ndarray, " n"]:
-    """Which images have a single gray level, or nearly."""
+    """Which images have a single gray level."""
+    return np.ptp(image, axis=(1, 2, 3)) == 0
+
+
+def flat(image: UInt8[np.ndarray, "n h w 1"]) -> Bool[np.ndarray, " n"]:
+    """Which images are blank, or nearly: they are nobody's near twins."""
     return np.ptp(image, axis=(1, 2, 3)) < FLAT
 
 
 def near_pairs(image: UInt8[np.ndarray, "n h w 1"]) -> Int64[np.ndarray, "m 2"]:
-    """Rows i < j of near twins, ascending, without exact twins and blank images.
+    """Rows i < j of near twins, ascending, without exact twins and flat images.
 
     Near twins are one photo mirrored, with other brightness or contrast, recompressed,
     shifted by a pixel, or watermarked; another crop of it is not found. Of copies of
@@ -86,7 +91,7 @@ def near_pairs(image: UInt8[np.ndarray, "n h w 1"]) -> Int64[np.ndarray, "m 2"]:
     those 20 % brighter, and 99.8 % or more of those shifted by a pixel. Of 240 pairs
     inspected between 0.93 and 0.95 none shows two faces; at 0.92 some do.
     """
-    rows = np.flatnonzero(~blank(image))
+    rows = np.flatnonzero(~flat(image))
     shown, hashes = image[rows, ..., 0], hash_images(image)[rows]
     low, found = _low_frequencies(shown), [np.empty((0, 2), np.int64)]
     for turned, mirror in ((low, False), (_low_frequencies(shown[..., ::-1]), True)):

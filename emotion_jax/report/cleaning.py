@@ -115,9 +115,9 @@ def blank(folder: Path, chosen: Chosen, rows: list[int]) -> list[Html]:
     draw(path, chosen, rows[:MOST])
     return [
         sentences(
-            f"{number(len(rows))} images are blank, of one gray or nearly, and still "
-            "have labels, from which nothing can be learnt; no network reads them "
-            f"right but by luck: {chosen.unit}s {', '.join(map(chosen.name, rows))}."
+            f"{number(len(rows))} images are blank, of one gray, and still have "
+            "labels, from which nothing can be learnt; no network reads them right "
+            f"but by luck: {chosen.unit}s {', '.join(map(chosen.name, rows))}."
         ),
         picture(path, "blank images"),
     ]
