@@ -28,7 +28,8 @@ PROBABILITY = {"flip": 0.5, "flip_vertical": 0.5, "erase": 0.5, "cutout": 0.5}
 PROBABILITY |= {"mixup": 0.5, "cutmix": 0.5}
 ABOVE_ZERO = ("zoom", "zoom_in", "zoom_out", "gamma", "crop", "mixup", "cutmix")
 WITHIN = {"zoom_in.high": (1, math.inf), "zoom_out.low": (0, 1)}
-WITHIN |= {"crop.aspect": (1, math.inf)}
+WITHIN |= {"crop.aspect": (1, math.inf), "crop.high": (0, 1)}
+WITHIN |= {"shear.degrees": (0, 80)}  # at 90 the tangent is infinite
 FLIPS = ("flip", "alternating_flip", "flip_vertical")  # no policy weakens these
 
 
@@ -54,6 +55,12 @@ class Policy:
             raise Mistake(
                 f"the epochs of config.augment.policy.strength, {epochs}, do not rise"
             )
+        for _, factor in self.strength:
+            if factor < 0:
+                raise Mistake(
+                    f"a factor of config.augment.policy.strength is {factor}, "
+                    "must be at least 0"
+                )
 
     def factor(self, epoch: Float[Array, ""]) -> Float[Array, ""] | float:
         """The strength at this (fractional) epoch of a face."""
