@@ -59,12 +59,12 @@ def check_fields(
     function: Callable,
     given: int,
     options: Mapping[str, Any],
-    outer: Callable | None = None,
+    others: Iterable[str] = (),
 ) -> None:
     """Raises unless `function` takes these fields after `given` arguments.
 
     Args:
-      outer: took fields of the section itself, by keyword, and gave these on.
+      others: the section's fields that were taken before, and may be meant.
     """
     every = inspect.signature(function).parameters
     parameters = list(every.values())[given:]
@@ -74,7 +74,7 @@ def check_fields(
         fields = {n: p for n, p in fields.items() if n not in ("parent", "name")}
     for option in options:
         if option not in fields and (option in every or not takes_any):
-            known = dict.fromkeys([*(keywords(outer) if outer else ()), *fields])
+            known = dict.fromkeys([*others, *fields])
             raise unknown(f"field of {section}", option, known)
         if option in fields:
             check_type(

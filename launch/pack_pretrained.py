@@ -29,8 +29,8 @@ from emotion_jax import (
     pretrained,
     sharding,
 )
+from emotion_jax.data import OWN_FIELDS
 from emotion_jax.data.image import resize
-from emotion_jax.data.sections import OWN_FIELDS
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
 from emotion_jax.evaluator import Restored, restore

@@ -99,7 +99,8 @@ def test_class_names_may_come_from_json():
         ({"keypoints": {"delta_px": 0.0}}, "delta_px is 0.0, must be above 0"),
         (
             {"emotion": {"class_weights": "invers"}},
-            "unknown config.tasks.emotion.class_weights 'invers'; did you mean inverse",
+            "unknown config.tasks.emotion.class_weights 'invers'; "
+            "did you mean inverse? (known: inverse, effective)",
         ),
         (
             {"emotion": {"class_weights": (1.0, 2.0)}},

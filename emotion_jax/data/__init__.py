@@ -17,6 +17,9 @@ SOURCES = {
     "keypoints": keypoints.read,
     "folder": folder.read,
 }
+# A source's own fields in a config; the rest are its reader's options, of which
+# `classes` is about the file at `path`.
+OWN_FIELDS = {"path": str, "val": str, "val_classes": int | None}
 DRAWN = ("synthetic",)  # by code, on a device: pixels are the same but for rounding
 
 
@@ -31,7 +34,8 @@ def load(source: str, path: str = "", side: int | None = None, /, **options) -> 
     read = pick("source in SOURCE=PATH", source, SOURCES)
     path = os.path.expanduser(path)
     takes = inspect.signature(read).parameters
-    check_fields(f"config.data.sources.{source}", read, 1 + ("side" in takes), options)
+    section, given = f"config.data.sources.{source}", 1 + ("side" in takes)
+    check_fields(section, read, given, options, OWN_FIELDS)
     if not path and takes["path"].default is inspect.Parameter.empty:
         raise Mistake(f"{source} needs a file: --data {source}=PATH")
     if "votes" in options:

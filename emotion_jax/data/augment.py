@@ -237,7 +237,9 @@ def make_augment(tasks: Mapping[str, Task], sections: Mapping[str, Mapping]) -> 
         registry.check_type(f"config.augment.{name}.probability", likely, float)
         if not 0 <= likely <= 1:
             raise Mistake(f"config.augment.{name}.probability is {likely}, not in 0..1")
-        registry.check_fields(f"config.augment.{name}", function, given, options)
+        registry.check_fields(
+            f"config.augment.{name}", function, given, options, ["probability"]
+        )
         check_values(name, function, options)
         functions[name] = partial(function, **options)
         probability[name] = float(likely)

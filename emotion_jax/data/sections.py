@@ -11,6 +11,7 @@ from jaxtyping import Bool
 from ml_collections import ConfigDict
 
 from emotion_jax import data
+from emotion_jax.data import OWN_FIELDS
 from emotion_jax.data.csv_table import SIDES
 from emotion_jax.data.splits import DEDUPE, make_split, split_rows, splits
 from emotion_jax.data.table import Raw, Split
@@ -18,8 +19,6 @@ from emotion_jax.errors import Mistake
 from emotion_jax.registry import check_fields, check_type, unknown
 from emotion_jax.tasks import Task
 
-OWN_FIELDS = {"path": str, "val": str, "val_classes": int | None}
-# The rest are the reader's options; `classes` is about the file at `path`.
 ANY_FILE = ("skip_bad",)  # reader options that are about every file of the source
 TRAINED = ("votes", "labels", "drop_no_face")  # reader options that only training uses
 PLACES = ("path", "val", "votes")  # where a source's files are: they may move

@@ -114,7 +114,8 @@ def make_network(
     make_trunk = registry.pick("model", name, MODELS)
     precision = registry.pick("dtype", dtype, DTYPES)
     options["dtype"] = precision
-    registry.check_fields("config.model", make_trunk, 0, options, make_network)
+    others = registry.keywords(make_network)
+    registry.check_fields("config.model", make_trunk, 0, options, others)
     trunk = make_trunk(**options)
     heads = {name: make_head(task) for name, task in tasks.items()}
     learned = tuple(name for name, task in tasks.items() if task.weight == "learned")

@@ -46,8 +46,8 @@ class Classes(Task):
                 f"{self.where} wants focal_gamma of at least 0 and label_smoothing in "
                 f"[0, 1), got {self.focal_gamma} and {self.label_smoothing}"
             )
-        given, known = self.class_weights, ("", "inverse", "effective")
-        if isinstance(given, str) and given not in known:
+        given, known = self.class_weights, ("inverse", "effective")
+        if isinstance(given, str) and given not in ("", *known):
             raise registry.unknown(f"{self.where}.class_weights", given, known)
         if not isinstance(given, str) and (
             len(given) != len(self.names) or min(given) < 0 or max(given) <= 0

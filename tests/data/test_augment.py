@@ -194,6 +194,7 @@ def test_the_number_of_devices_changes_nothing(names, ten):
     [
         ({"flp": {}}, "unknown augmentation 'flp'; did you mean flip"),
         ({"zoom": {"lo": 0.5}}, "field of config.augment.zoom 'lo'.*low, high"),
+        ({"flip": {"prob": 0.5}}, "augment.flip 'prob'.*known: probability.$"),
         ({"mixup": {"beta": 0.5}}, "field of config.augment.mixup 'beta'.*alpha"),
         ({"policy": {"cout": 2}}, "field of config.augment.policy 'cout'.*count"),
         ({"blur": {"probability": 1.5}}, "config.augment.blur.probability is 1.5"),

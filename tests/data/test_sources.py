@@ -65,6 +65,8 @@ def test_load_mistakes(csv):
         data.load("fer", str(csv))
     with pytest.raises(Mistake, match="fer2013 'klasses'; did you mean classes"):
         data.load("fer2013", str(csv), klasses=5)
+    with pytest.raises(Mistake, match="'pth'; did you mean path. .known: path, val, "):
+        data.load("fer2013", str(csv), pth="a.csv")
     with pytest.raises(
         Mistake, match="unknown field of config.data.sources.keypoints 'a'"
     ):
