@@ -81,15 +81,14 @@ def find_files(root: Path) -> list[Path]:
         there = "is a file" if os.path.exists(root) else "does not exist"
         raise Mistake(f"folder={root} {there}; expected a folder of class folders")
     try:
-        depth = "*/*/*" if split_folders(root) else "*/*"
-        for folder in visible(root, depth.removesuffix("/*")):
+        for folder in (*visible(root, "*"), *visible(root, "*/*")):
             # glob skips these silently
             if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        files = [f for f in visible(root, depth) if f.suffix.lower() in SUFFIXES]
-        files = [f for f in files if f.is_file()]
+        shallow, deep = images(root, "*/*"), images(root, "*/*/*")
     except OSError as error:
         raise Mistake(f"folder={root} cannot be read: {error.strerror}") from None
+    files = deep if split_folders(root, shallow, deep) else shallow
     if not files:
         raise Mistake(
             f"folder={root} holds no images; expected {root}/CLASS/NAME.png, or "
@@ -104,10 +103,35 @@ def visible(root: Path, depth: str) -> list[Path]:
     return [path for path, parts in found if not any(p[0] == "." for p in parts)]
 
 
-def split_folders(root: Path) -> bool:
-    """Whether the first level names splits and the second classes."""
-    folders = [f.name for f in root.iterdir() if f.is_dir() and f.name[0] != "."]
-    return bool(folders) and all(name.lower() in SPLITS for name in folders)
+def images(root: Path, depth: str) -> list[Path]:
+    """The images at this depth."""
+    found = [f for f in visible(root, depth) if f.suffix.lower() in SUFFIXES]
+    return [f for f in found if f.is_file()]
+
+
+def split_folders(root: Path, shallow: list[Path], deep: list[Path]) -> bool:
+    """Whether the first level names splits and the second classes.
+
+    Folders without images do not count, such as the __MACOSX of a zip.
+
+    Args:
+      shallow: the images in folders of the first level.
+      deep: those of the second.
+    """
+    direct, nested = (
+        {f.relative_to(root).parts[0] for f in g} for g in (shallow, deep)
+    )
+    splits = {name for name in direct | nested if name.lower() in SPLITS}
+    others = sorted((direct | nested) - splits)
+    if not splits or others and not splits & nested:
+        return False
+    if others:
+        raise Mistake(
+            f"folder={root}: {sorted(splits)[0]} is a split of class folders, and "
+            f"{others[0]} beside it holds images and is no split "
+            f"({', '.join(SPLITS)}): rename it, or move it away"
+        )
+    return True
 
 
 def read_gray(file: Path) -> UInt8[np.ndarray, "1 side side 1"]:
@@ -125,7 +149,7 @@ def usage_of(
     Without a validation folder, a fixed tenth of the training faces, taken from those
     without twins, becomes `val`.
     """
-    if not split_folders(root):
+    if len(files[0].relative_to(root).parts) < 3:
         return None
     usage = np.array([SPLITS[file.parts[-3].lower()] for file in files])
     if "val" not in usage:

@@ -152,6 +152,7 @@ def test_a_truncated_image_and_one_too_large_are_named(two, monkeypatch):
         (lambda p: None, "holds no images; expected .*CLASS/NAME.png"),
         (lambda p: save(p / "0.png"), "holds no images"),
         (lambda p: (p / "calm").mkdir(), "holds no images"),
+        (lambda p: save(p / "test" / "0.png"), "holds no images"),
     ],
 )
 def test_a_folder_without_class_folders_is_told(tmp_path, make, sentence):
@@ -212,6 +213,34 @@ def test_hidden_folders_are_passed_over(tmp_path, shown, hidden):
         save(tmp_path / name / "0.png")
     raw = folder.read(str(tmp_path), side=20)
     assert raw.names["emotion"] == ("calm",) and len(raw.image) == 1
+
+
+@pytest.mark.parametrize(
+    "beside", ["__MACOSX/train/calm/._0.png", "docs/read.txt", "x/a/b/0.png"]
+)
+def test_a_folder_without_images_is_no_split_and_no_class(tmp_path, beside):
+    save(tmp_path / "train" / "calm" / "0.png")
+    (tmp_path / beside).parent.mkdir(parents=True)
+    (tmp_path / beside).write_bytes(b"")
+    raw = folder.read(str(tmp_path), side=20)
+    assert raw.names["emotion"] == ("calm",) and raw.usage.tolist() == ["train"]
+
+
+@pytest.mark.parametrize("beside", ["docs/0.png", "docs/calm/0.png"])
+def test_a_folder_of_images_beside_splits_is_told(tmp_path, beside):
+    for name in ("test/calm/0.png", "train/calm/0.png", beside):
+        save(tmp_path / name)
+    with pytest.raises(
+        Mistake, match="test is a split .*, and docs beside it holds im"
+    ):
+        folder.read(str(tmp_path))
+
+
+def test_a_class_may_be_called_like_a_split(tmp_path):
+    for name in ("train/0.png", "plane/0.png"):
+        save(tmp_path / name)
+    raw = folder.read(str(tmp_path), side=20)
+    assert raw.names["emotion"] == ("plane", "train") and raw.usage is None
 
 
 def test_what_was_left_out_is_told_and_tried_again_each_time(damaged, monkeypatch):
