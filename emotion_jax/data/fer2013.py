@@ -18,7 +18,7 @@ def read(
     path: str = "",
     classes: int | None = None,
     votes: str = "",
-    labels: str = "original",
+    labels: str = "",
     drop_no_face: bool = False,
 ) -> Raw:
     """Reads one file, or the prepared set.
@@ -26,12 +26,13 @@ def read(
     Args:
       classes: 5 or 7, which says what its numbers mean.
       votes: FER+'s file for the same rows; the next two say how training uses it.
-      labels: "original", "majority", "distribution" or "mean".
+      labels: "original" if empty, or "majority", "distribution" or "mean".
       drop_no_face: do not train on images that most voters call "not a face".
     """
     if classes not in (None, 5, 7):
         raise Mistake(f"fer2013 has 5 or 7 classes, got {classes!r}")
     given = fer_plus.read(votes, labels, drop_no_face)
+    labels = labels or "original"
     raw = _from_csv(path, classes) if path else _prepared(classes)
     return fer_plus.with_votes(raw, given, labels, drop_no_face) if given else raw
 
@@ -82,5 +83,5 @@ def _classes(
     raise table.mistake(
         row,
         f"{got}, yet 5 and 6 are not both on 1 % of the rows, as in seven classes; "
-        f"write fer2013:5={table.path} or fer2013:7={table.path}",
+        f"write fer2013:7={table.path} if it has seven, correct the row if it has five",
     )

@@ -58,6 +58,12 @@ LABELS = {
 
 def read(path: str, labels: str, drop_no_face: bool) -> Votes | None:
     """The file's votes, if there is one and the options of `fer2013` ask for them."""
+    if path and not labels and not drop_no_face:
+        raise Mistake(
+            "fer2013 with votes=PATH alone trains as without: add labels=majority, "
+            "distribution or mean, or drop_no_face=True; or write labels=original"
+        )
+    labels = labels or "original"
     registry.pick("labels of fer2013", labels, LABELS)
     if not path and (labels != "original" or drop_no_face):
         wants = "drop_no_face" if drop_no_face else f"labels={labels!r}"

@@ -230,6 +230,14 @@ def test_options_that_do_not_fit(write, change, sentence):
         load(**(options | change))
 
 
+def test_votes_that_would_change_nothing_are_a_mistake_unless_labels_say_so(write):
+    options = write()
+    with pytest.raises(Mistake, match="votes=PATH alone trains as without: add labels"):
+        load(**options)
+    assert load(**options, labels="original").trained_as == "original"
+    assert load(options["path"]).trained_as == "original"
+
+
 def test_other_votes_are_not_taken_from_the_cache(write):
     options = write() | {"labels": "distribution"}
     first = load(**options)
