@@ -51,7 +51,7 @@ def make_split(
     if dedupe:
         useful &= ~leaks
     if not useful.any():
-        raise Mistake(_why_nothing(raw, split, tasks, len(rows), bool(leaks.any())))
+        raise Mistake(_why_nothing(raw, split, tasks, rows, bool(leaks.any())))
     extra = raw.extra | _of_training(raw, rows)
     if raw.person is not None:
         extra["person"] = raw.person
@@ -218,15 +218,23 @@ def _points(
 
 
 def _why_nothing(
-    raw: Raw, split: str, tasks: Mapping[str, Task], count: int, twins: bool
+    raw: Raw,
+    split: str,
+    tasks: Mapping[str, Task],
+    rows: Int64[np.ndarray, " n"],
+    twins: bool,
 ) -> str:
     if twins:
         return f"{_name(raw)}: every row of split {split!r} has a twin that is held out"
+    none = f"{_name(raw)}: none of the {len(rows)} faces of split {split!r} has"
+    offered = [name for name in tasks if name in raw.names]
+    if offered and not any(raw.known[name][rows].any() for name in offered):
+        return f"{none} a label of {' or '.join(offered)} filled in"
     wanted = " and ".join(f"{n} ({', '.join(t.names)})" for n, t in tasks.items())
     given = " and ".join(f"{n} ({', '.join(names)})" for n, names in raw.names.items())
     return (
-        f"{_name(raw)}: none of the {count} faces of split {split!r} has a label that "
-        f"the model uses; it learns {wanted}, and the source gives {given}"
+        f"{none} a label that the model uses; it learns {wanted}, and the source "
+        f"gives {given}"
     )
 
 

@@ -236,3 +236,11 @@ def test_nothing_known():
         ".*the source gives emotion",
     ):
         make_split(make_raw(5), "all", POINTED, 4)
+
+
+def test_labels_that_are_all_empty_are_told_as_such():
+    raw = make_raw(5)
+    raw = dataclasses.replace(raw, known={"emotion": np.zeros(5, bool)})
+    told = "none of the 5 faces of split 'all' has a label of emotion filled in$"
+    with pytest.raises(Mistake, match=told):
+        make_split(raw, "all", {"emotion": Emotion(FIVE)}, 4)
