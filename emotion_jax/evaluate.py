@@ -51,6 +51,12 @@ def load_splits(
     there = places(own, wanted, split, trained)
     splits = [load_split(restored, place, trained) for place in there]
     if trained and all(s.labels == "original" for s in splits):
+        voted = {o.get("labels", "") for o in own.values()} - {"", "original"}
+        if wanted and voted:
+            raise Mistake(
+                "--labels trained: the run's votes belong to its own file: leave "
+                "--data out"
+            )
         raise Mistake(
             "--labels trained: the run was trained on the original labels of this data"
         )
