@@ -22,7 +22,7 @@ import tally
 
 from emotion_jax import cli, files, logs
 from emotion_jax.errors import Mistake, Stopped
-from emotion_jax.layers import make_gradient_norms
+from emotion_jax.gradients import make_gradient_norms
 from emotion_jax.registry import pick
 from emotion_jax.report import charts, tables
 from emotion_jax.trial import Run

@@ -61,7 +61,7 @@ import pandas as pd
 from emotion_jax.config import load_config
 from emotion_jax.data.sections import load_train_and_val, sources_of
 from emotion_jax.evaluator import Evaluator
-from emotion_jax.layers import make_gradient_norms
+from emotion_jax.gradients import make_gradient_norms
 from emotion_jax.report import charts
 from emotion_jax.tasks import make_tasks
 from emotion_jax.trial import Trial

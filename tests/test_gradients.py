@@ -1,4 +1,4 @@
-"""Laws of a look at the layers: each kernel's gradient, from the image to the heads."""
+"""Laws of the gradients: the norm at each kernel, from the image to the heads."""
 
 import by_hand
 import jax
@@ -7,7 +7,7 @@ import pytest
 import tiny
 
 from emotion_jax.data.pipeline import Order, Resident
-from emotion_jax.layers import depth, make_gradient_norms
+from emotion_jax.gradients import depth, make_gradient_norms
 from emotion_jax.models import make_network
 from emotion_jax.sharding import make_mesh, whole
 from emotion_jax.tasks import make_tasks
