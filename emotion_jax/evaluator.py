@@ -18,9 +18,9 @@ from emotion_jax import checkpoint, pretrained, registry, sharding, views
 from emotion_jax.data.pipeline import concatenate
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
+from emotion_jax.intervals import intervals
 from emotion_jax.models import make_network
 from emotion_jax.plan import Patience, Plan
-from emotion_jax.report.intervals import intervals
 from emotion_jax.scores import Numbers, fit_temperature, ranks
 from emotion_jax.step import make_eval_step
 from emotion_jax.tasks import Task, make_tasks, offset

@@ -20,8 +20,8 @@ from emotion_jax import cli, evaluate, inference
 from emotion_jax.data.image import resize
 from emotion_jax.data.table import FIVE, POINTS
 from emotion_jax.errors import Mistake
+from emotion_jax.intervals import PERCENTILES, resamples
 from emotion_jax.report import tables
-from emotion_jax.report.intervals import PERCENTILES, resamples
 from emotion_jax.tasks.points import FRAME
 
 ALIKE = (0.90, 0.93, 0.95, 0.97, 0.98)  # correlations of two pictures' pixels

@@ -65,8 +65,7 @@ def abandoned():
 @pytest.fixture(scope="session", autouse=True)
 def quick_reports():
     """Few resamples, and no report at a run's end but where a test looks at it."""
-    from emotion_jax import train
-    from emotion_jax.report import intervals
+    from emotion_jax import intervals, train
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(intervals, "RESAMPLES", 20)

@@ -10,7 +10,7 @@ import numpy as np
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
 from emotion_jax.evaluator import Restored
-from emotion_jax.report.intervals import differences
+from emotion_jax.intervals import differences
 from emotion_jax.report.page import Html, sentences, table
 from emotion_jax.report.quantities import shown
 from emotion_jax.scores import HEADLINES, Numbers, lower_is_better

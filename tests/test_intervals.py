@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from emotion_jax import report
-from emotion_jax.report.intervals import differences, intervals, resamples
+import emotion_jax.intervals
+from emotion_jax.intervals import differences, intervals, resamples
 
 
 @pytest.fixture(autouse=True)
 def as_many_as_a_report_takes(monkeypatch):
-    monkeypatch.setattr(report.intervals, "RESAMPLES", 1000)
+    monkeypatch.setattr(emotion_jax.intervals, "RESAMPLES", 1000)
 
 
 def mean_of(values):
@@ -73,7 +73,7 @@ def test_a_calibration_error_lies_in_its_interval(monkeypatch):
     point = ece(np.arange(2000))["ece"]
     found = intervals(ece, np.arange(2000))
     assert 0 <= found["ece@low"] < point < found["ece@high"] < 2 * point
-    monkeypatch.setattr(report.intervals, "BIASED", ())
+    monkeypatch.setattr(emotion_jax.intervals, "BIASED", ())
     assert intervals(ece, np.arange(2000))["ece@low"] > point
 
 
@@ -139,7 +139,7 @@ def test_the_interval_of_a_difference_is_that_of_paired_faces():
 def test_of_many_intervals_nineteen_in_twenty_hold_the_true_difference(
     monkeypatch, better
 ):
-    monkeypatch.setattr(report.intervals, "RESAMPLES", 200)
+    monkeypatch.setattr(emotion_jax.intervals, "RESAMPLES", 200)
     true = 0.9 * (0.6 + 0.4 * (0.2 + better)) - 0.9 * 0.6
     found = [differences(*pair(s, 200, better), np.arange(200)) for s in range(200)]
     hold = [one["accuracy/low"] <= true <= one["accuracy/high"] for one in found]
