@@ -20,11 +20,10 @@ import jax
 from ml_collections import ConfigDict
 
 from emotion_jax import bucket, checkpoint, cli, data, files, logs
-from emotion_jax.data.pipeline import concatenate
 from emotion_jax.data.sections import Place, places, trained_on
 from emotion_jax.data.splits import default_split, make_split
 from emotion_jax.data.splits import splits as all_splits
-from emotion_jax.data.table import Split
+from emotion_jax.data.table import Split, concatenate
 from emotion_jax.errors import Mistake
 from emotion_jax.evaluator import Restored, restore
 from emotion_jax.report import comparison, tables

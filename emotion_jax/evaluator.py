@@ -15,8 +15,7 @@ from jax.sharding import Mesh
 from jaxtyping import UInt8
 
 from emotion_jax import checkpoint, pretrained, registry, sharding, views
-from emotion_jax.data.pipeline import concatenate
-from emotion_jax.data.table import Split
+from emotion_jax.data.table import Split, concatenate
 from emotion_jax.errors import Mistake
 from emotion_jax.intervals import intervals
 from emotion_jax.models import make_network

@@ -24,8 +24,7 @@ import browser
 import numpy as np
 
 from emotion_jax import checkpoint, cli, evaluate, logs, pretrained, step
-from emotion_jax.data.pipeline import concatenate
-from emotion_jax.data.table import Split
+from emotion_jax.data.table import Split, concatenate
 from emotion_jax.errors import Mistake
 from emotion_jax.evaluator import Evaluator, Restored, restore
 from emotion_jax.export import FORMATS, onnx_int8

@@ -14,7 +14,7 @@ from tiny import done_of, log_of
 
 from emotion_jax import checkpoint, cli, evaluate, scores, train
 from emotion_jax.checkpoint import Meta, load_meta
-from emotion_jax.data.pipeline import concatenate
+from emotion_jax.data.table import concatenate
 from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.evaluator import restore
 from emotion_jax.plan import Plan

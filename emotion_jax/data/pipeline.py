@@ -18,28 +18,9 @@ from jax.sharding import Mesh
 from jaxtyping import Float, Int
 
 from emotion_jax import registry, sharding
-from emotion_jax.data.table import Faces, Split
+from emotion_jax.data.table import Faces, Split, concatenate
 from emotion_jax.errors import Mistake
 from emotion_jax.plan import Plan
-
-
-def concatenate(splits: list[Split]) -> Split:
-    """Joins several splits; an extra column is kept if all of them have it."""
-    if len(splits) == 1:
-        return splits[0]
-    extra = set.intersection(*(set(s.extra) for s in splits))
-    columns = [(s.faces, s.rows, s.offered) for s in splits]
-    faces, rows, offered = jax.tree.map(lambda *x: np.concatenate(x), *columns)
-    return Split(
-        source="+".join(s.source for s in splits),
-        path="",
-        name="+".join(dict.fromkeys(s.name for s in splits)),
-        faces=faces,
-        rows=rows,
-        offered=offered,
-        extra={k: np.concatenate([s.extra[k] for s in splits]) for k in sorted(extra)},
-        trained_on=sum(s.trained_on for s in splits),
-    )
 
 
 def epoch_order(seed: int, source: int, epoch: int, size: int) -> np.ndarray:

@@ -10,8 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from emotion_jax import logs
-from emotion_jax.data.pipeline import concatenate
-from emotion_jax.data.table import Split
+from emotion_jax.data.table import Split, concatenate
 from emotion_jax.errors import Mistake
 from emotion_jax.evaluate import load_splits
 from emotion_jax.evaluator import Restored
