@@ -10,7 +10,7 @@ import numpy as np
 from emotion_jax.data.table import Faces
 from emotion_jax.step import make_loss, normalise, stream
 from emotion_jax.tasks import Task
-from emotion_jax.warm_start import by_path
+from emotion_jax.trees import by_path
 
 
 def make_gradient_norms(

@@ -16,6 +16,7 @@ from emotion_jax.errors import Mistake
 from emotion_jax.optimizers import OPTIMIZERS, Transformation
 from emotion_jax.plan import Plan
 from emotion_jax.schedules import SCHEDULES, Schedule
+from emotion_jax.trees import by_path, map_by_path
 
 DECAY = re.compile("momentum|decay|b[0-9]|beta[0-9]?")  # how fields are called
 
@@ -78,7 +79,7 @@ def by_group(groups: Sequence[tuple[str, float]]) -> Transformation:
         return next((f for p, f in groups if re.search(p, path)), 1.0)
 
     def init(params):
-        names = [path_name(p) for p, _ in jax.tree_util.tree_leaves_with_path(params)]
+        names = list(by_path(params))
         for pattern, _ in groups:
             if not any(re.search(pattern, name) for name in names):
                 raise Mistake(
@@ -88,17 +89,9 @@ def by_group(groups: Sequence[tuple[str, float]]) -> Transformation:
         return optax.EmptyState()
 
     def update(updates, state, params=None):
-        def scale(path, value):
-            return value * factor(path_name(path))
-
-        return jax.tree_util.tree_map_with_path(scale, updates), state
+        return map_by_path(lambda path, x: x * factor(path), updates), state
 
     return optax.GradientTransformation(init, update)
-
-
-def path_name(path) -> str:
-    """A leaf's path in a tree of parameters, such as trunk/stem/kernel."""
-    return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 @dataclasses.dataclass(frozen=True)

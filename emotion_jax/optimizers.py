@@ -6,6 +6,7 @@ import optax
 from optax import contrib
 
 from emotion_jax.schedules import Schedule
+from emotion_jax.trees import map_by_path
 
 Transformation = optax.GradientTransformation
 
@@ -17,12 +18,12 @@ def kernels(params):
 
 def inner_kernels(params):
     """A mask of all kernels except those of the heads' last layers."""
-    return jax.tree_util.tree_map_with_path(is_inner_kernel, params)
+    return map_by_path(is_inner_kernel, params)
 
 
-def is_inner_kernel(path, p) -> bool:
+def is_inner_kernel(path: str, p) -> bool:
     """Whether the parameter at this path is such a kernel."""
-    return jnp.ndim(p) > 1 and "output" not in jax.tree_util.keystr(path)
+    return jnp.ndim(p) > 1 and "output" not in path
 
 
 def sgd(rate: Schedule, weight_decay: float, momentum: float = 0.9) -> Transformation:
@@ -87,7 +88,7 @@ def muon(
                 return None
             return contrib.MuonDimensionNumbers(tuple(range(p.ndim - 1)), (p.ndim - 1,))
 
-        return jax.tree_util.tree_map_with_path(axes, params)
+        return map_by_path(axes, params)
 
     return contrib.muon(
         rate,

@@ -16,8 +16,9 @@ from emotion_jax import sharding, simclr
 from emotion_jax.compiler import compiler_options
 from emotion_jax.data.augment import Augment
 from emotion_jax.data.pipeline import Feed
-from emotion_jax.optim import Optimizer, path_name
+from emotion_jax.optim import Optimizer
 from emotion_jax.tasks import Task, losses_and_metrics, offset
+from emotion_jax.trees import map_by_path
 
 
 @flax.struct.dataclass
@@ -63,9 +64,7 @@ def make_init(
     def init(given: Mapping[str, Array] = {}) -> TrainState:
         image = jnp.zeros((1, side, side, 1))
         drawn = network.init(stream(seed, "init"), image)
-        variables = jax.tree_util.tree_map_with_path(
-            lambda path, array: given.get(path_name(path), array), drawn
-        )
+        variables = map_by_path(given.get, drawn)
         params, stats = variables["params"], variables.get("batch_stats", {})
         averages = {"params": params, "batch_stats": stats}
         return TrainState(

@@ -26,6 +26,7 @@ from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import make_plan
 from emotion_jax.registry import build
 from emotion_jax.tasks import make_tasks, with_counts
+from emotion_jax.trees import by_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Trial:
     def first(self, seed: int) -> step.TrainState:
         """The state before the first step."""
         drawn = self.draw(step.stream(seed, "init"), np.zeros(self.shape, np.float32))
-        return self.begin(warm_start.by_path(drawn) | self.given)
+        return self.begin(by_path(drawn) | self.given)
 
     def feed_of(self, seed: int) -> Feed:
         """The batches, in the order of this seed."""

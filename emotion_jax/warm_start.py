@@ -16,9 +16,9 @@ from jax.sharding import Mesh
 from emotion_jax import bucket, checkpoint, logs, pretrained, sharding
 from emotion_jax.errors import Mistake
 from emotion_jax.models import MODELS, keras_weights, make_network
-from emotion_jax.optim import path_name
 from emotion_jax.step import TrainState
 from emotion_jax.tasks import Task
+from emotion_jax.trees import by_path
 
 
 def load(
@@ -103,9 +103,3 @@ def in_full(model: Mapping) -> dict:
     defaults = {n: p.default for n, p in inspect.signature(trunk).parameters.items()}
     given = {n: tuple(v) if isinstance(v, list) else v for n, v in model.items()}
     return defaults | given
-
-
-def by_path(tree: dict) -> dict:
-    """The leaves of a tree by their path, such as params/trunk/stem/kernel."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {path_name(path): leaf for path, leaf in leaves}

@@ -38,8 +38,8 @@ from emotion_jax.report import card
 from emotion_jax.scores import Numbers
 from emotion_jax.tasks import offset
 from emotion_jax.tasks.points import FRAME
+from emotion_jax.trees import by_path
 from emotion_jax.views import Outputs
-from emotion_jax.warm_start import by_path
 
 SAMPLE = {"faces": 10, "seed": 7}  # drawn faces packed with the network's answers
 TERMS = {

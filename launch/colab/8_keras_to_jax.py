@@ -83,7 +83,7 @@ from emotion_jax.models import keras_weights, make_network
 from emotion_jax.report import charts
 from emotion_jax.step import standardise
 from emotion_jax.tasks import make_tasks
-from emotion_jax.warm_start import by_path
+from emotion_jax.trees import by_path
 
 if "/content/drive" in DATA + WEIGHTS:
     from google.colab import drive

@@ -29,6 +29,7 @@ from emotion_jax.models import make_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import Plan
 from emotion_jax.tasks import make_tasks
+from emotion_jax.trees import by_path
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,7 +61,7 @@ def packed(home):
 
 def variables(name) -> dict:
     found = checkpoint.read(str(name), sharding.make_mesh())[2]
-    return warm_start.by_path(found)
+    return by_path(found)
 
 
 def test_the_arrays_are_the_runs_in_half_precision(home):

@@ -12,7 +12,7 @@ from emotion_jax.errors import Mistake
 from emotion_jax.models import keras_weights, make_network
 from emotion_jax.step import standardise
 from emotion_jax.tasks import make_tasks
-from emotion_jax.warm_start import by_path
+from emotion_jax.trees import by_path, map_by_path
 
 h5py = pytest.importorskip("h5py")
 GRAYS = np.random.default_rng(0).random((2, 96, 96, 1)).astype(np.float32)
@@ -77,10 +77,7 @@ def variables_of(network, given):
     assert {k: v.shape for k, v in by_path(shapes).items()} == {
         k: v.shape for k, v in given.items()
     }
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: given[jax.tree_util.keystr(path, simple=True, separator="/")],
-        shapes,
-    )
+    return map_by_path(lambda path, _: given[path], shapes)
 
 
 @pytest.mark.filterwarnings("ignore")  # Keras's own
