@@ -175,9 +175,9 @@ def main(args: list[str]) -> None:
     write(flags.out, crops, found, about)
     if lookup:
         lookup.write(flags.out / KAGGLE, asked, crops, found)
-    files = f"{TABLE}, {LIST}, " + f"{KAGGLE}, " * bool(lookup)
+    files = [TABLE, LIST, *([KAGGLE] if lookup else []), f"{DRAWN}/"]
     count = "1 face" if len(crops) == 1 else f"{len(crops):,} faces"
-    print(f"{count}; written to {flags.out}: {files}{DRAWN}/")
+    print(f"{count}; written to {flags.out}: {', '.join(files)}")
     if bad:
         raise failure(bad, len(crops))
 

@@ -74,7 +74,7 @@ def check_same(directory: Path, config: ConfigDict) -> dict[str, str]:
         raise Mistake(f"{path} is damaged; take another workdir") from None
     now = dict(flatten(to_dict(config)))
     schedule = to_dict(config).get("optim", {}).get("schedule", {})
-    may_change = MAY_CHANGE + LENGTH * knows_no_end(**schedule)
+    may_change = MAY_CHANGE + (LENGTH if knows_no_end(**schedule) else ())
     may_move = bool(recorded_faces(directory))
     clauses = {
         name: f"{name} was {before.get(name)!r} and is {now.get(name)!r}"

@@ -163,10 +163,10 @@ def tell_bad(root: Path, bad: list, skip_bad: bool, count: int) -> None:
     lines = [f"{file.relative_to(root)} ({why})" for file, why in bad]
     if not skip_bad or len(bad) == count:
         more = f" and {len(bad) - 10} more" if len(bad) > 10 else ""
-        advice = f"remove them, or train with {SKIP}, which leaves them out"
+        leave = f"; remove them, or train with {SKIP}, which leaves them out"
         raise Mistake(
             f"folder={root}: {len(bad)} of {count} images cannot be read: "
-            f"{', '.join(lines[:10])}{more}" + (not skip_bad) * f"; {advice}"
+            f"{', '.join(lines[:10])}{more}{'' if skip_bad else leave}"
         )
     for line in lines:
         logs.say(f"folder={root}: left out {line}")

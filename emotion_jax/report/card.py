@@ -101,7 +101,8 @@ def use(tasks: Mapping[str, Task]) -> list[str]:
 
 def limits(tasks: Mapping[str, Task]) -> str:
     """What a network with these tasks does not know."""
-    mine = [EXPRESSIONS] * any(task.expressive for task in tasks.values())
+    expressive = any(task.expressive for task in tasks.values())
+    mine = [EXPRESSIONS] if expressive else []
     mine += [
         CLASSES.format(name=plain(name))
         for name, task in tasks.items()

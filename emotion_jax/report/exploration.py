@@ -136,9 +136,10 @@ def faces(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
     means = [mean_face(chosen, mask) for _, mask in (everyone, *groups)]
     names = [mosaic.short(name) for name, _ in (everyone, *groups)]
     mosaic.draw(path, np.stack(means), names)
+    also = ", and of each class" if groups else ""
     parts = [
         sentences(
-            f"The mean of all faces{', and of each class' * bool(groups)}. Eyes and "
+            f"The mean of all faces{also}. Eyes and "
             "mouth should show and sit in one place: a mean without features tells of "
             "faces that are not aligned, two pairs of eyes of two ways to crop."
         ),
@@ -238,14 +239,14 @@ def augmentation(folder: Path, chosen: Chosen) -> list[Html]:
     path = folder / "augmentation.png"
     if not path.exists():
         return []
+    points = (
+        f"{COLORS} Points should stay on their features, and colors on their sides. "
+    )
     return [
         sentences(
             "The first line has faces as they are; below each stands what training "
-            "will see of it. "
-            + f"{COLORS} Points should stay on their features, and colors on their "
-            "sides. "
-            * bool(chosen.points)
-            + "You should still read every face as its label: what you cannot read, "
+            f"will see of it. {points if chosen.points else ''}"
+            "You should still read every face as its label: what you cannot read, "
             "soften in the config."
         ),
         picture(path, "faces and their augmentations"),

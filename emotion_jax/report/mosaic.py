@@ -84,7 +84,8 @@ def draw(
 
     n, side = len(image), image.shape[1]
     x, y, width, height = places(captions, min(columns, n), group, tile)
-    y, height = (v + LINE * bool(heading) for v in (y, height))
+    above = LINE if heading else 0
+    y, height = y + above, height + above
     canvas = np.full((height, width), int(GROUND[1:3], 16), np.uint8)
     for face, left, top in zip(resize(image, tile), x, y, strict=True):
         canvas[top : top + tile, left : left + tile] = face[..., 0]

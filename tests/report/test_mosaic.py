@@ -26,7 +26,7 @@ def test_faces_stand_row_by_row_and_only_what_is_written_takes_room(
 ):
     options = {"columns": 2, "heading": heading}
     pixels = drawn(tmp_path / "a.png", [50, 120, 200], ["", texts, ""], **options)
-    top = GAP + LINE * bool(heading)
+    top = GAP + (LINE if heading else 0)
     below = top + TILE + LINE * lines + GAP
     assert pixels.shape == (below + TILE + GAP, GAP + 2 * (TILE + GAP), 3)
     for gray, x, y in ((50, 0, top), (120, TILE + GAP, top), (200, 0, below)):
