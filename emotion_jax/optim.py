@@ -118,7 +118,7 @@ class Optimizer:
             params = contrib.schedule_free_eval_params(state, now["params"])
             return now | {"params": params}
         if self.ema_decay > 0:
-            rest = 1.0 - ema_decay(self.ema_decay, step)
+            rest = 1.0 - warmed_decay(self.ema_decay, step)
             return optax.incremental_update(now, before, rest)
         return {}
 
@@ -128,7 +128,7 @@ def is_schedule_free(state: Any) -> bool:
     return isinstance(state, contrib.ScheduleFreeState)
 
 
-def ema_decay(decay: float, step: Int[Array, ""]) -> Float[Array, ""]:
+def warmed_decay(decay: float, step: Int[Array, ""]) -> Float[Array, ""]:
     """The decay, smaller over the first steps so that the average forgets the start."""
     return jnp.minimum(decay, (1.0 + step) / (10.0 + step))
 

@@ -172,7 +172,8 @@ def test_a_group_that_matches_nothing_is_named():
     "step, decay", [(0, 0.1), (8, 0.5), (80, 0.9), (81, 0.9), (10**6, 0.9)]
 )
 def test_the_averages_decay_warms_up(step, decay):
-    np.testing.assert_allclose(optim.ema_decay(0.9, jnp.int32(step)), decay, rtol=1e-6)
+    found = optim.warmed_decay(0.9, jnp.int32(step))
+    np.testing.assert_allclose(found, decay, rtol=1e-6)
 
 
 def test_the_average_forgets_its_start_as_one_over_a_binomial():
