@@ -36,7 +36,9 @@ class TrainState:
         return self.ema or {"params": self.params, "batch_stats": self.batch_stats}
 
 
-def stream(seed: int, name: str, step: Int[Array, ""] | int = 0) -> Key[Array, ""]:
+def stream(
+    seed: Int[Array, ""] | int, name: str, step: Int[Array, ""] | int = 0
+) -> Key[Array, ""]:
     """The random key of a named stream at a step: derived, never carried."""
     number = int.from_bytes(name.encode()[:4].ljust(4, b"\0"), "big")
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), number), step)
@@ -57,11 +59,13 @@ def make_init(
 ) -> Callable[..., TrainState]:
     """A function that makes the first state; to be jitted, or traced for its shapes.
 
-    Its argument, if any, holds arrays by path, such as params/trunk/stem/kernel, which
-    replace the random ones.
+    Its first argument, if any, holds arrays by path, such as params/trunk/stem/kernel,
+    which replace the random ones; its second is another seed.
     """
 
-    def init(given: Mapping[str, Array] = {}) -> TrainState:
+    def init(
+        given: Mapping[str, Array] = {}, seed: Int[Array, ""] | int = seed
+    ) -> TrainState:
         image = jnp.zeros((1, side, side, 1))
         drawn = network.init(stream(seed, "init"), image)
         variables = map_by_path(given.get, drawn)
@@ -79,7 +83,11 @@ def make_init(
 
 
 def make_batch(
-    augment: Augment, feed: Feed, mesh: Mesh, seed: int, views: int = 1
+    augment: Augment,
+    feed: Feed,
+    mesh: Mesh,
+    seed: Int[Array, ""] | int,
+    views: int = 1,
 ) -> Callable:
     """The function (step, feed inputs) -> the augmented batch, split over the mesh.
 
@@ -133,6 +141,7 @@ NO_TEACHERS = Partial(lambda image: {})
 
 
 def make_train_step(
+    *,
     network,
     tasks: Mapping[str, Task],
     optimizer: Optimizer,
@@ -144,15 +153,16 @@ def make_train_step(
 ) -> Callable[..., tuple[TrainState, dict]]:
     """The jitted step: (state, feed inputs) -> (state, metrics as (total, count)).
 
-    The step's third argument, if any, is what `distill.load` returns.
+    The step's third argument, if any, is what `distill.load` returns; its fourth is
+    another seed, for which nothing is compiled again.
 
     Args:
       layout: the shardings of the state's arrays, or one for all.
     """
-    make = make_batch(augment, feed, mesh, seed, network.views)
     grad_fn = jax.value_and_grad(make_loss(network, tasks), has_aux=True)
 
-    def step(state: TrainState, inputs, teach: Partial = NO_TEACHERS):
+    def step(state: TrainState, inputs, teach: Partial = NO_TEACHERS, seed=seed):
+        make = make_batch(augment, feed, mesh, seed, network.views)
         batch = make(state.step, inputs)
         batch["taught"] = teach(batch["image"])
         (_, (stats, metrics)), grads = grad_fn(

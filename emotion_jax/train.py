@@ -18,28 +18,21 @@ from ml_collections import ConfigDict
 from emotion_jax import (
     bucket,
     cli,
-    distill,
     interrupt,
     logs,
     probe,
     processes,
     sharding,
-    step,
     warm_start,
 )
+from emotion_jax.assembly import assemble
 from emotion_jax.checkpoint import Checkpoints, Meta, abstract
 from emotion_jax.config import check_config
-from emotion_jax.data.augment import make_augment
-from emotion_jax.data.pipeline import make_feed
-from emotion_jax.data.sections import check_labels, load_train_and_val, set_paths
+from emotion_jax.data.sections import set_paths
 from emotion_jax.evaluate import finish
 from emotion_jax.evaluator import Evaluator, Validation
-from emotion_jax.models import new_network
-from emotion_jax.optim import make_optimizer
-from emotion_jax.plan import make_plan
 from emotion_jax.registry import build
 from emotion_jax.report import tables
-from emotion_jax.tasks import make_tasks, with_counts
 from emotion_jax.workdir import (
     alone,
     check_faces,
@@ -74,28 +67,17 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
 
     # Everything that the config describes, checked before anything slow starts.
     mesh = sharding.make_mesh()
-    tasks = make_tasks(config.tasks)
-    augment = make_augment(tasks, config.augment)
-    network = new_network(tasks, config.model)
-    teach = distill.load(tasks, mesh)
-    train, val = build(config, "data", load_train_and_val, tasks)
-    faces = faces_of(train, val)
+    parts = assemble(config, mesh)
+    tasks, plan = parts.tasks, parts.plan
+    faces = faces_of(parts.train, parts.val)
     check_faces(workdir, faces)
-    plan = build(config, "train", make_plan, train, config.stop_at)
-    if network.simclr:
-        network.simclr.check(config.augment, plan.batch_size)
-    else:
-        check_labels(tasks, train)
-    optimizer = build(config, "optim", make_optimizer, plan)
-    feed = build(config, "feed", make_feed, train, plan, config.seed, mesh)
-    tasks = with_counts(tasks, train.values(), feed.order.per_step)
     evaluator = Evaluator(tasks, config.model, mesh)
-    validation = build(config, "eval", Validation, evaluator, val, plan)
+    validation = build(config, "eval", Validation, evaluator, parts.val, plan)
     checkpoints = build(config, "checkpoint", Checkpoints, workdir, plan, home.shared)
     validation.check_headline(checkpoints.best)
     log = build(config, "log", logs.RunLog, workdir, plan)
     profile = build(config, "profile", probe.Profile, workdir, plan.total)
-    init = step.make_init(network, optimizer, config.seed, config.data.side)
+    init = parts.make_init()
     like = abstract(init, mesh, config.fsdp)
 
     # The state is restored to its devices, or created there.
@@ -110,21 +92,19 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     for when, numbers in logs.evaluations(workdir / "metrics.jsonl", start).items():
         patience.take(when, checkpoints.score(numbers))
     names = {name: task.names for name, task in tasks.items()}
-    used = tuple(tables.used(train, val))
+    used = tuple(tables.used(parts.train, parts.val))
     side, temperature = config.data.side, evaluator.temperature
     meta = Meta(to_dict(config), names, side, temperature, used)
-    train_step = step.make_train_step(
-        network, tasks, optimizer, augment, feed, mesh, config.seed, layout
-    )
+    train_step = parts.make_train_step(layout)
 
     if config.debug:
         logs.say(probe.parameter_table(like.params))
     say_what_runs(like, meta, plan, start, mesh)
-    batches = profile.over(feed.batches(start), start)
+    batches = profile.over(parts.feed.batches(start), start)
     with interrupt.Signals() as signals, profile, checkpoints, log.open(start):
         steps = patience.through(range(start + 1, plan.stop + 1))
         for now, inputs in zip(steps, batches):
-            state, metrics = train_step(state, inputs, teach)
+            state, metrics = train_step(state, inputs, parts.teach)
             log.step(now, metrics)
             stop, due = signals.stop_at(now), validation.due(now)
             if not (due or checkpoints.due(now) or stop):

@@ -101,14 +101,14 @@ class Rig:
     def train_step(self, feed) -> Callable:
         """The real train step; of the feed, only how it gathers matters."""
         return step.make_train_step(
-            self.network,
-            self.tasks,
-            self.optimizer,
-            self.augment,
-            feed,
-            self.mesh,
-            0,
-            jax.tree.map(lambda x: x.sharding, self.like),
+            network=self.network,
+            tasks=self.tasks,
+            optimizer=self.optimizer,
+            augment=self.augment,
+            feed=feed,
+            mesh=self.mesh,
+            seed=0,
+            layout=jax.tree.map(lambda x: x.sharding, self.like),
         )
 
     def eval_step(self) -> Callable:

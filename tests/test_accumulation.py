@@ -37,7 +37,6 @@ def test_four_accumulated_steps_are_one_step_of_four_times_the_batch():
         plan = Plan(batch_size, steps, steps, 32 / batch_size)
         optimizer = optim.make_optimizer(plan, **OPTIM, accumulate=accumulate)
         feed = Resident(table, Order(0, [np.arange(32)], [batch_size]), mesh)
-        augment = make_augment(tasks, {})
         state = jax.eval_shape(step.make_init(network, optimizer, 0, 24))
         rng = np.random.default_rng(0)  # quicker than to compile the network's own
         draw = jax.tree.map(lambda p: rng.normal(0, 0.5, p.shape), state.params)
@@ -47,7 +46,14 @@ def test_four_accumulated_steps_are_one_step_of_four_times_the_batch():
         )
         state = jax.device_put(state, whole(mesh))
         train_step = step.make_train_step(
-            network, tasks, optimizer, augment, feed, mesh, 0, whole(mesh)
+            network=network,
+            tasks=tasks,
+            optimizer=optimizer,
+            augment=make_augment(tasks, {}),
+            feed=feed,
+            mesh=mesh,
+            seed=0,
+            layout=whole(mesh),
         )
         for inputs in islice(feed.batches(0), steps):
             state, _ = train_step(state, inputs)

@@ -1,5 +1,7 @@
 """Laws of a trial: it is its config's run, and one compilation serves all seeds."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import tiny
 from emotion_jax import checkpoint
 from emotion_jax.data.sections import load_train_and_val
 from emotion_jax.data.write_csv import write_csv
+from emotion_jax.errors import Mistake
 from emotion_jax.sharding import make_mesh
 from emotion_jax.tasks import make_tasks
 from emotion_jax.train import train_and_evaluate
@@ -26,6 +29,7 @@ def config(tmp_path_factory):
     made.data.sources.fer2013 = {"path": str(file)}
     made.feed.shares = {"synthetic": 0.25, "fer2013": 0.75}
     made.tasks.emotion.class_weights = "inverse"
+    made.model.dropout = 0.2
     return made
 
 
@@ -39,10 +43,13 @@ def trial(config, train):
     return Trial(config, train)
 
 
-def test_a_trial_is_the_run_of_its_config(config, trial, tmp_path):
-    train_and_evaluate(config, tmp_path)
+def test_a_trial_of_a_seed_is_the_run_of_its_config_with_it(config, trial, tmp_path):
+    """Compiled for the config's own seed, which draws all that the binary's draws."""
+    other = config.copy_and_resolve_references()
+    other.seed = 1
+    train_and_evaluate(other, tmp_path)
     _, _, expected = checkpoint.read(str(tmp_path / "checkpoints" / "4"), make_mesh())
-    found = trial.run(config.seed).variables
+    found = trial.run(1).variables
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
         found,
@@ -55,7 +62,7 @@ def test_a_seed_repeats_to_the_bit_another_differs_and_nothing_compiles_again(tr
     np.testing.assert_array_equal(one.loss, again.loss)
     assert one.loss.shape == (4,) and np.isfinite(one.loss).all()
     assert not np.array_equal(one.loss, other.loss)
-    for function in (trial.step, trial.begin, trial.draw):
+    for function in (trial.step, trial.begin):
         assert function._cache_size() == 1
 
 
@@ -80,3 +87,11 @@ def test_a_trial_starts_from_the_checkpoint_that_its_config_names(tmp_path):
     first = Trial(config, train["synthetic"]).first(1)
     _, _, there = checkpoint.read(workdir, make_mesh())
     jax.tree.map(np.testing.assert_array_equal, first.params, dict(there["params"]))
+
+
+def test_a_trial_refuses_a_task_without_labels_as_training_does(config, train):
+    split = train["synthetic"]
+    nothing = jax.tree.map(np.zeros_like, split.faces["known"])
+    split = dataclasses.replace(split, faces=split.faces | {"known": nothing})
+    with pytest.raises(Mistake, match="no source has a label for it"):
+        Trial(config, split)

@@ -99,9 +99,15 @@ def make_step(
     optimizer = make_optimizer(Plan(batch_size, total, total, 5.0), **optim)
     order = Order(0, [np.arange(len(table["image"]))], [batch_size])
     inputs = FEEDS[feed](table, order, mesh)
-    augmentation = make_augment(tasks, augment)
     train_step = step.make_train_step(
-        network, tasks, optimizer, augmentation, inputs, mesh, 0, whole(mesh)
+        network=network,
+        tasks=tasks,
+        optimizer=optimizer,
+        augment=make_augment(tasks, augment),
+        feed=inputs,
+        mesh=mesh,
+        seed=0,
+        layout=whole(mesh),
     )
     init = step.make_init(network, optimizer, 0, table["image"].shape[1])
     state = jax.jit(init, out_shardings=whole(mesh))()

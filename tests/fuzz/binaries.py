@@ -19,12 +19,12 @@ from emotion_jax.data import write_csv as writing
 from emotion_jax.report import augmentations as drawing
 
 
-def trace(make, network, tasks, optimizer, augment, feed, mesh, seed, layout):
+def trace(make, *, network, optimizer, feed, seed, **rest):
     """Instead of making the step, traces it: all that the config says is in it."""
     inputs = next(feed.batches(0))
-    faces = jax.eval_shape(feed.gather, inputs)
-    init = step.make_init(network, optimizer, seed, faces["image"].shape[1])
-    made = make(network, tasks, optimizer, augment, feed, mesh, seed, layout)
+    side = jax.eval_shape(feed.gather, inputs)["image"].shape[1]
+    init = step.make_init(network, optimizer, seed, side)
+    made = make(network=network, optimizer=optimizer, feed=feed, seed=seed, **rest)
     jax.eval_shape(made, jax.eval_shape(init), inputs)
     raise Reached
 
