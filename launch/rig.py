@@ -17,7 +17,7 @@ from emotion_jax.checkpoint import abstract
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import FEEDS, Order, batch_counts, flat
 from emotion_jax.data.table import Split
-from emotion_jax.models import make_network
+from emotion_jax.models import make_network, new_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import Plan
 from emotion_jax.registry import build
@@ -66,7 +66,7 @@ class Rig:
         self.tasks = with_counts(tasks, [self.split], np.ones(faces))
         self.batch_size = batch_size
         plan = Plan(batch_size, 10_000, 10_000, epoch=faces / batch_size)
-        self.network = build(config, "model", make_network, self.tasks)
+        self.network = new_network(self.tasks, config.model)
         self.optimizer = build(config, "optim", make_optimizer, plan)
         self.augment = make_augment(self.tasks, config.augment)
         self.init = step.make_init(self.network, self.optimizer, 0, self.side)

@@ -29,6 +29,13 @@ def rig():
     return rigs.Rig(tiny.config(), sharding.make_mesh(jax.devices()[:1]), 16, 64)
 
 
+def test_a_rig_refuses_a_network_that_training_refuses():
+    config = tiny.config()
+    config.model = {"name": "resnet18", "blocks": (1,)}
+    with pytest.raises(Mistake, match="resnet18"):
+        rigs.Rig(config, sharding.make_mesh(jax.devices()[:1]), 16, 64)
+
+
 def test_flops_are_two_for_each_multiply_add():
     def network(x, kernel, matrix):
         x = jax.lax.conv_general_dilated(
