@@ -128,7 +128,8 @@ def set_field(config: ConfigDict, override: str) -> None:
 def like(old: object, text: str) -> object:
     """The value that a text means for a field that was `old`; None if it was not set.
 
-    A number for a number, a word for a word, a switch for a switch, where it can be.
+    A number for a number, a word for a word, a switch for a switch, where it can be;
+    and one of several, such as a single number of blocks, is a tuple of that one.
     """
     value = literal(text)
     if isinstance(old, str) and not isinstance(value, tuple):
@@ -137,6 +138,8 @@ def like(old: object, text: str) -> object:
         return text == "1"
     if type(old) is float and type(value) is int and abs(value) < LARGEST_FLOAT:
         return float(value)
+    if isinstance(old, tuple) and type(value) in map(type, old):
+        return (value,)
     return value
 
 

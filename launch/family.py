@@ -29,7 +29,7 @@ from pathlib import Path
 import jax
 
 from emotion_jax import checkpoint, cli, files, sharding
-from emotion_jax.config import load_config
+from emotion_jax.config import check_config, load_config
 from emotion_jax.data import parse_source
 from emotion_jax.errors import Mistake, Preempted, Stopped
 
@@ -85,7 +85,8 @@ def read_plan(path: Path, let: Mapping[str, str]) -> list[Member]:
                 f"{path}: {name} names {{{wrong[0]}}}, which is no run further up and "
                 "not given by --let"
             )
-        load_config(config, filled(flags, dict.fromkeys(found, "run") | let))
+        places = dict.fromkeys(found, "run") | let
+        check_config(load_config(config, filled(flags, places)))
         after = tuple(n for n in found if n in used)
         found[name] = Member(name, config, tuple(flags), after)
     if not found:

@@ -183,6 +183,8 @@ def test_a_section_is_replaced_before_its_fields_are_set(write):
         ("rate", "1e-3", 1e-3),
         ("model.name", "7", "7"),
         ("model.blocks", "[2, 3]", (2, 3)),
+        ("model.blocks", "2", (2,)),
+        ("model.blocks", "1.5", 1.5),
         ("model.blocks", "(1,", "(1,"),
         ("model.blocks", "{{}}", "{{}}"),
         ("model.blocks", f"{'-' * 9999}1", f"{'-' * 9999}1"),

@@ -59,7 +59,7 @@ GOLDEN = {
     "emotion/loss": 1.609438,
     "keypoints/loss": 20.94459,
     "keypoints/square_px": 664.3186,
-    "grad_norm": 19.13901,
+    "grad_norm": 19.18854,
     "learning_rate": 0.0,
     "loss": 22.55403,
 }

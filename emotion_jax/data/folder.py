@@ -81,7 +81,7 @@ def find_files(root: Path) -> list[Path]:
         there = "is a file" if os.path.exists(root) else "does not exist"
         raise Mistake(f"folder={root} {there}; expected a folder of class folders")
     try:
-        for folder in (*visible(root, "*"), *visible(root, "*/*")):
+        for folder in (root, *visible(root, "*"), *visible(root, "*/*")):
             # glob skips these silently
             if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

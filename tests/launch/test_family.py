@@ -55,9 +55,9 @@ def stand_in(monkeypatch, tmp_path):
         ("votes configs/fer5.py", "two of the name votes"),
         ("a configs/fer5.py --config.init_from={b}\nb configs/fer5.py", "names {b}"),
         ("a configs/fer55.py", "did you mean"),
-        ("a configs/fer5.py --config.train.epochs=x", "epochs"),
+        ("a configs/fer5.py --config.seed=x", "config.seed is 'x'"),
         ("a configs/fer5.py 'x", "quotation"),
-        ("a configs/fer5.py --config.train.epochs={votes}", "v.csv"),
+        ("a configs/fer5.py --config.seed={votes}", "v.csv"),
         ("a configs/fer5.py # why", "#"),
     ],
 )
