@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 def get_config() -> ConfigDict:
     """Like combined, except what is set here."""
     config = combined.get_config()
+    config.tasks.emotion.label_smoothing = 0.1
     config.tasks.keypoints.weight = 0.7
     config.model.update(blocks=(1, 1, 1), width=256, growth=0.5, stem_stride=2)
     config.train.update(epochs=26.0, batch_size=512)
