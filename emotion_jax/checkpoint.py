@@ -7,7 +7,6 @@ without the config file, is enough to evaluate, predict or export.
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import logging
 import os
@@ -20,55 +19,15 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 from orbax.checkpoint import checkpoint_managers as policies
 
-from emotion_jax import bucket, files, logs, pretrained, processes, sharding
-from emotion_jax.data.sections import PLACES
-from emotion_jax.errors import FULL, Mistake, Stopped, first_line
+from emotion_jax import bucket, damage, logs, pretrained, processes, sharding
+from emotion_jax.errors import FULL, Mistake, Stopped
+from emotion_jax.meta import Meta, as_meta, with_places
 from emotion_jax.plan import Plan
 from emotion_jax.scores import lower_is_better
 from emotion_jax.step import TrainState
 
-FORMAT_VERSION = 1
-# What TensorStore says where files may be whole, though they cannot be read now.
-NOT_NOW = (
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "UNAVAILABLE",
-    "DEADLINE_EXCEEDED",
-)
-NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-DIGEST = "digest"  # the file in a step's folder with that of its state and meta
 for name in ("absl", "asyncio"):  # Orbax raises whatever matters
     logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-@dataclasses.dataclass(frozen=True)
-class Meta:
-    """What a checkpoint records about itself."""
-
-    config: dict
-    names: dict[str, tuple[str, ...]]  # each task's classes or points
-    side: int
-    # Each class task's, fitted on val with this step's parameters.
-    temperature: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    data: tuple[str, ...] = ()  # what it was trained and validated on, in words
-    format_version: int = FORMAT_VERSION
-
-    def after(self, temperature: Mapping[str, float]) -> "Meta":
-        """A copy with these temperatures."""
-        return dataclasses.replace(self, temperature=temperature)
-
-
-def abstract(
-    make_state: Callable[[], TrainState], mesh: Mesh, fsdp: bool = False
-) -> TrainState:
-    """The state's shapes and shardings, without making it."""
-    whole = sharding.whole(mesh)
-
-    def shape(x):
-        layout = sharding.in_parts(x.shape, mesh) if fsdp else whole
-        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=layout)
-
-    return jax.tree.map(shape, jax.eval_shape(make_state))
 
 
 class Checkpoints:
@@ -112,8 +71,9 @@ class Checkpoints:
                 break
             state = None
             if jax.process_index() == 0:
+                problem = problem or "another process cannot read it"
                 with one_sentence():
-                    set_aside(folder, problem or "another process cannot read it")
+                    damage.set_aside(folder, problem)
         if state is not None and step > self.total:
             raise Mistake(
                 f"the run has come to step {step}, and config.train asks for "
@@ -190,7 +150,7 @@ class Checkpoints:
         self.manager.wait_until_finished()
         for folder in self.unsealed:
             if jax.process_index() == 0 and folder.is_dir():  # not deleted since
-                files.write_text(folder / DIGEST, digest(folder))
+                damage.seal(folder)
         self.unsealed.clear()
 
     def __enter__(self) -> "Checkpoints":
@@ -207,24 +167,6 @@ class Checkpoints:
             self.manager.close()
 
 
-def digest(folder: Path) -> str:
-    """A hash of all bytes of a step's state and meta, and of their files' names."""
-    found = hashlib.blake2b(digest_size=16)
-    paths = sorted(p for part in ("state", "meta") for p in folder.glob(f"{part}/**/*"))
-    for path in filter(Path.is_file, paths):
-        found.update(str(path.relative_to(folder)).encode())
-        with path.open("rb") as file:
-            found.update(hashlib.file_digest(file, "blake2b").digest())
-    return found.hexdigest()
-
-
-def check_digest(folder: Path) -> None:
-    """Raises if a step's bytes have changed; without a digest nobody can tell."""
-    with contextlib.suppress(FileNotFoundError):
-        if (folder / DIGEST).read_text() != digest(folder):
-            raise ValueError("its bytes have changed since they were written")
-
-
 def try_to_load(folder: Path, like: TrainState) -> tuple[TrainState | None, str]:
     """The state in a step's folder, or None and why it cannot be read.
 
@@ -233,38 +175,14 @@ def try_to_load(folder: Path, like: TrainState) -> tuple[TrainState | None, str]
       Stopped: it may be intact, but cannot be read now.
     """
     try:
-        check_digest(folder)
+        damage.check_digest(folder)
         load_meta(folder)
         check_arrays(folder, like)
         return load_state(folder, like), ""
     except Mistake:
         raise
     except Exception as error:  # Orbax and TensorStore raise all kinds of errors
-        return None, damage(folder, error)
-
-
-def damage(folder: Path, error: Exception) -> str:
-    """What is wrong with a step's files, by the error that reading them raised.
-
-    Raises:
-      Stopped: the error says nothing about the files, but that memory, a disk or a
-        permission is missing: they must neither be set aside nor passed over.
-    """
-    if processes.out_of_memory(error):
-        raise error
-    told = first_line(error, 120)
-    failed = isinstance(error, OSError) and error.errno is not None
-    if (
-        isinstance(error, MemoryError)
-        or (failed and not isinstance(error, NOT_THERE))
-        or any(status in told for status in NOT_NOW)
-    ):
-        raise Stopped(
-            f"could not read {bucket.origin(folder)} ({told}); it was left as it is"
-        ) from error
-    if isinstance(error, AttributeError | LookupError | TypeError):  # Orbax's own code
-        return "it does not hold what a checkpoint holds"
-    return told
+        return None, damage.diagnose(folder, error)
 
 
 def check_arrays(folder: Path, like: TrainState) -> None:
@@ -283,18 +201,6 @@ def check_arrays(folder: Path, like: TrainState) -> None:
             f"{len(ours)}: another version of emotion_jax made it. Take another "
             "--workdir, with --config.init_from to start from its parameters"
         )
-
-
-def set_aside(folder: Path, problem: str) -> None:
-    """Reports a checkpoint that cannot be read, and renames it out of the way."""
-    aside = folder.with_name(f"{folder.name}.damaged")
-    number = 1
-    while aside.exists():
-        number += 1
-        aside = folder.with_name(f"{folder.name}.damaged{number}")
-    told = bucket.origin(folder)
-    logs.say(f"{told} is damaged ({problem}); set aside as {aside.name}")
-    folder.rename(aside)
 
 
 def rank(metrics: Mapping[str, float], best: str) -> float:
@@ -362,13 +268,14 @@ def read(
     folders = candidates(checkpoint, flag)
     for folder in folders:
         try:
-            check_digest(folder)
+            damage.check_digest(folder)
             meta = with_places(load_meta(folder), workdir_of(folder))
             return folder, meta, load_variables(folder, mesh)
         except Mistake:
             raise
         except Exception as error:  # Orbax and TensorStore raise all kinds of errors
-            problem = f"{bucket.origin(folder)} is damaged ({damage(folder, error)})"
+            what = damage.diagnose(folder, error)
+            problem = f"{bucket.origin(folder)} is damaged ({what})"
             logs.say(f"{problem}; left out")
     raise Mistake(f"{flag} {checkpoint}: {problem}, and there is no other")
 
@@ -427,38 +334,6 @@ def load_meta(folder: Path) -> Meta:
     """What the checkpoint records about itself."""
     with reader(ocp.JsonCheckpointHandler) as checkpointer:
         return as_meta(checkpointer.restore(folder / "meta"), folder)
-
-
-def as_meta(fields: dict, folder: Path) -> Meta:
-    """A folder's Meta, from the fields of its JSON."""
-    if fields["format_version"] > FORMAT_VERSION:
-        raise Mistake(
-            f"{folder} has format version {fields['format_version']}, this "
-            f"emotion_jax reads up to {FORMAT_VERSION}: upgrade it"
-        )
-    fields["names"] = {task: tuple(names) for task, names in fields["names"].items()}
-    # Older checkpoints lack these, or have one temperature for all tasks.
-    fields["data"] = tuple(fields.get("data", ()))
-    fitted = fields.get("temperature", 1.0)
-    if isinstance(fitted, float):
-        fields["temperature"] = dict.fromkeys(fields["names"], fitted)
-    return Meta(**fields)
-
-
-def with_places(meta: Meta, workdir: Path | None) -> Meta:
-    """The meta with the data where the run's latest start found it, if it was moved."""
-    if workdir is None:
-        return meta
-    try:
-        now = json.loads((workdir / "config.json").read_text())["data"]["sources"]
-        sources = {
-            name: section | {k: str(now[name][k]) for k in PLACES if k in now[name]}
-            for name, section in meta.config["data"]["sources"].items()
-        }
-    except (OSError, ValueError, KeyError, TypeError):
-        return meta
-    data = meta.config["data"] | {"sources": sources}
-    return dataclasses.replace(meta, config=meta.config | {"data": data})
 
 
 def load_variables(folder: Path, mesh: Mesh) -> dict:

@@ -14,8 +14,8 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
 from emotion_jax import bucket, checkpoint, logs
-from emotion_jax.checkpoint import Meta
 from emotion_jax.errors import Mistake
+from emotion_jax.meta import Meta
 from emotion_jax.models import make_network
 from emotion_jax.step import standardise
 from emotion_jax.tasks import Task, make_tasks

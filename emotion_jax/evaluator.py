@@ -18,6 +18,7 @@ from emotion_jax import checkpoint, pretrained, registry, sharding, views
 from emotion_jax.data.table import Split, concatenate
 from emotion_jax.errors import Mistake
 from emotion_jax.intervals import intervals
+from emotion_jax.meta import Meta
 from emotion_jax.models import make_network
 from emotion_jax.plan import Patience, Plan
 from emotion_jax.scores import Numbers, fit_temperature, ranks
@@ -158,7 +159,7 @@ class Restored:
     """A checkpoint that is ready to evaluate, on this machine's devices."""
 
     folder: Path
-    meta: checkpoint.Meta
+    meta: Meta
     tasks: dict[str, Task]
     variables: dict
     evaluator: Evaluator

@@ -5,11 +5,12 @@ averages and moments are gathered where a layer needs them (Zhao et al. 2023, FS
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import PyTree
 
 from emotion_jax.errors import Mistake
 
@@ -38,6 +39,16 @@ def in_parts(shape: tuple[int, ...], mesh: Mesh) -> NamedSharding:
         return whole(mesh)
     longest = max(axes, key=lambda axis: (shape[axis], axis))
     return NamedSharding(mesh, PartitionSpec(*[None] * longest, "data"))
+
+
+def abstract(make: Callable[[], PyTree], mesh: Mesh, fsdp: bool = False) -> PyTree:
+    """The shapes and shardings of the state that a function makes; it isn't run."""
+
+    def shape(x):
+        layout = in_parts(x.shape, mesh) if fsdp else whole(mesh)
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=layout)
+
+    return jax.tree.map(shape, jax.eval_shape(make))
 
 
 def gather(tree, mesh: Mesh):

@@ -26,13 +26,15 @@ from emotion_jax import (
     warm_start,
 )
 from emotion_jax.assembly import assemble
-from emotion_jax.checkpoint import Checkpoints, Meta, abstract
+from emotion_jax.checkpoint import Checkpoints
 from emotion_jax.config import check_config
 from emotion_jax.data.sections import set_paths
 from emotion_jax.evaluate import finish
 from emotion_jax.evaluator import Evaluator, Validation
+from emotion_jax.meta import Meta
 from emotion_jax.registry import build
 from emotion_jax.report import tables
+from emotion_jax.sharding import abstract
 from emotion_jax.workdir import (
     alone,
     check_faces,

@@ -19,9 +19,9 @@ from ml_collections import ConfigDict
 
 from emotion_jax import sharding, warm_start
 from emotion_jax.assembly import assemble
-from emotion_jax.checkpoint import abstract
 from emotion_jax.data.pipeline import Feed
 from emotion_jax.data.table import Split
+from emotion_jax.sharding import abstract
 from emotion_jax.step import TrainState
 
 

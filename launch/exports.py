@@ -34,7 +34,7 @@ from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import Plan
 from emotion_jax.report import tables
 from emotion_jax.scores import softmax
-from emotion_jax.sharding import make_mesh
+from emotion_jax.sharding import abstract, make_mesh
 from emotion_jax.tasks import listed, make_tasks
 from emotion_jax.views import Outputs
 
@@ -64,7 +64,7 @@ def training_loop(restored: Restored, image: np.ndarray) -> Outputs:
     network = make_network(tasks, **config["model"])
     optimizer = make_optimizer(Plan(8, 20, 20, 5.0), **config["optim"])
     init = step.make_init(network, optimizer, config["seed"], restored.meta.side)
-    like = checkpoint.abstract(init, mesh)
+    like = abstract(init, mesh)
     state = checkpoint.load_state(restored.folder, like)
     outputs = Evaluator(tasks, config["model"], mesh).run(state.variables(), image)
     return tempered(outputs, restored)

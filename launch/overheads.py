@@ -15,8 +15,9 @@ import jax
 import rig as rigs
 
 from emotion_jax import logs, sharding
-from emotion_jax.checkpoint import Checkpoints, Meta
+from emotion_jax.checkpoint import Checkpoints
 from emotion_jax.config import load_config
+from emotion_jax.meta import Meta
 from emotion_jax.plan import Plan
 
 IMPORT = """

@@ -20,7 +20,6 @@ import numpy as np
 
 from emotion_jax import (
     bucket,
-    checkpoint,
     cli,
     data,
     evaluate,
@@ -34,6 +33,7 @@ from emotion_jax.data.image import resize
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
 from emotion_jax.evaluator import Restored, restore
+from emotion_jax.meta import Meta
 from emotion_jax.report import card
 from emotion_jax.scores import Numbers
 from emotion_jax.tasks import offset
@@ -93,7 +93,7 @@ def habits(restored: Restored) -> tuple[str, ...]:
     )
 
 
-def public(meta: checkpoint.Meta, further: Sequence[str] = ()) -> checkpoint.Meta:
+def public(meta: Meta, further: Sequence[str] = ()) -> Meta:
     """The checkpoint's metadata without its paths, plus the data's terms."""
     config = copy.deepcopy(meta.config)
     config["init_from"] = names_of(config["init_from"])

@@ -13,7 +13,6 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from emotion_jax import files, sharding, step
-from emotion_jax.checkpoint import abstract
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import FEEDS, Order, batch_counts, flat
 from emotion_jax.data.table import Split
@@ -21,6 +20,7 @@ from emotion_jax.models import make_network, new_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import Plan
 from emotion_jax.registry import build
+from emotion_jax.sharding import abstract
 from emotion_jax.tasks import make_tasks, with_counts
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import errno
-import json
 import shutil
 
 import jax
@@ -10,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from emotion_jax import checkpoint, sharding
-from emotion_jax.checkpoint import Checkpoints, Meta
+from emotion_jax import checkpoint, damage, meta, sharding
+from emotion_jax.checkpoint import Checkpoints
 from emotion_jax.errors import Mistake, Stopped
+from emotion_jax.meta import Meta
 from emotion_jax.plan import Plan
 from emotion_jax.step import TrainState
 
@@ -164,7 +164,7 @@ def test_one_changed_bit_is_damage(tmp_path, capsys, part):
 
 def test_a_checkpoint_of_before_there_were_digests_is_read(tmp_path):
     save(tmp_path, {3: 0.5})
-    (tmp_path / "checkpoints" / "3" / checkpoint.DIGEST).unlink()
+    (tmp_path / "checkpoints" / "3" / damage.DIGEST).unlink()
     assert checkpoint.read(str(tmp_path), sharding.make_mesh())[0].name == "3"
 
 
@@ -191,7 +191,7 @@ def test_a_step_that_lacks_a_part_is_damaged(tmp_path):
 def test_what_orbax_cannot_make_sense_of_is_told_in_words(tmp_path):
     save(tmp_path, {3: 0.5})
     folder = tmp_path / "checkpoints" / "3"
-    (folder / checkpoint.DIGEST).unlink()
+    (folder / damage.DIGEST).unlink()
     (folder / "meta" / "metadata").write_text("[1]")
     told = r"3 is damaged \(it does not hold what a checkpoint holds\)"
     with pytest.raises(Mistake, match=told):
@@ -221,13 +221,6 @@ def test_other_arrays_are_a_mistake_and_no_damage(tmp_path):
     assert steps(tmp_path) == [3]
 
 
-def test_a_step_of_the_same_number_is_set_aside_twice(tmp_path):
-    for _ in range(2):
-        (tmp_path / "3").mkdir()
-        checkpoint.set_aside(tmp_path / "3", "cut off")
-    assert {p.name for p in tmp_path.iterdir()} == {"3.damaged", "3.damaged2"}
-
-
 def test_a_steps_folder_is_found_as_itself(tmp_path):
     save(tmp_path, {3: 0.9, 6: 0.5})
     folder = tmp_path / "checkpoints" / "6"
@@ -244,46 +237,17 @@ def test_what_is_no_checkpoint_is_a_mistake(tmp_path):
 
 
 def test_a_checkpoint_says_what_it_is(tmp_path):
-    save(tmp_path, {3: None})
-    found = checkpoint.load_meta(checkpoint.candidates(str(tmp_path))[0])
-    assert found == Meta({"seed": 0, "b": [1, 2]}, {"emotion": ("sad", "happy")}, 24)
-    assert found.temperature == {} and found.format_version == 1
-    fitted = {"emotion": 1.5}
-    assert found.after(fitted) == dataclasses.replace(found, temperature=fitted)
-
-
-def test_the_temperatures_and_the_data_come_back_and_older_ones_are_read(tmp_path):
-    fitted = {"emotion": 0.1 + 0.2}
-    meta = dataclasses.replace(META, temperature=fitted, data=("train: a", "b"))
+    about = dataclasses.replace(META, temperature={"emotion": 0.1 + 0.2})
     keep = {"every": 3, "keep": 2, "best": "emotion/accuracy"}
     with Checkpoints(tmp_path, PLAN, **keep) as made:
-        made.save(state(3), meta, None)
-    folder = tmp_path / "checkpoints" / "3"
-    found = checkpoint.load_meta(folder)
-    assert (found.temperature, found.data) == (fitted, ("train: a", "b"))
-    file = folder / "meta" / "metadata"
-    fields = json.loads(file.read_text())
-    fields["temperature"] = 1.5  # one for all tasks
-    file.write_text(json.dumps(fields))
-    assert checkpoint.load_meta(folder).temperature == {"emotion": 1.5}
-    del fields["data"], fields["temperature"]
-    file.write_text(json.dumps(fields))
-    found = checkpoint.load_meta(folder)
-    assert (found.temperature, found.data) == ({"emotion": 1.0}, ())
-
-
-def test_a_newer_format_is_a_mistake(tmp_path, monkeypatch):
-    save(tmp_path, {3: None})
-    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 0)
-    with pytest.raises(
-        Mistake, match="format version 1, this emotion_jax reads up to 0"
-    ):
-        checkpoint.load_meta(checkpoint.candidates(str(tmp_path))[0])
+        made.save(state(3), about, None)
+    found = checkpoint.load_meta(checkpoint.candidates(str(tmp_path))[0])
+    assert found == dataclasses.replace(about, config={"seed": 0, "b": [1, 2]})
 
 
 def test_a_newer_format_is_no_damage_and_stays_where_it_is(tmp_path, monkeypatch):
     save(tmp_path, {3: None})
-    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 0)
+    monkeypatch.setattr(meta, "FORMAT_VERSION", 0)
     made = Checkpoints(tmp_path, PLAN, every=3, keep=2, best="emotion/accuracy")
     with pytest.raises(Mistake, match="upgrade it"):
         made.restore(state(0))

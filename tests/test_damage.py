@@ -12,7 +12,7 @@ import tiny
 from PIL import Image
 from tiny import done_of, log_of
 
-from emotion_jax import checkpoint, cli, evaluate, train
+from emotion_jax import checkpoint, cli, damage, evaluate, train
 from emotion_jax.evaluator import restore
 from emotion_jax.train import train_and_evaluate
 
@@ -269,13 +269,13 @@ def become_a_file(folder):
 
 
 @pytest.mark.parametrize(
-    "damage", [truncate, lose_a_file, lose_meta, lose_everything, become_a_file]
+    "do", [truncate, lose_a_file, lose_meta, lose_everything, become_a_file]
 )
 def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(
-    whole, copy, capsys, damage, abandoned
+    whole, copy, capsys, do, abandoned
 ):
     newest = copy / "checkpoints" / "6"
-    damage(newest)
+    do(newest)
     capsys.readouterr()
     train_and_evaluate(tiny.config(), copy)
     told = capsys.readouterr().err
@@ -293,3 +293,10 @@ def test_when_every_checkpoint_is_damaged_the_run_begins_again(whole, copy, caps
     assert "steps 1 to 8 of 8" in capsys.readouterr().err
     assert done_of(copy) == done_of(whole)
     assert log_of(copy) == log_of(whole)
+
+
+def test_a_step_of_the_same_number_is_set_aside_twice(tmp_path):
+    for _ in range(2):
+        (tmp_path / "3").mkdir()
+        damage.set_aside(tmp_path / "3", "cut off")
+    assert {p.name for p in tmp_path.iterdir()} == {"3.damaged", "3.damaged2"}

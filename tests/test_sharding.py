@@ -7,8 +7,8 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from emotion_jax import sharding
-from emotion_jax.checkpoint import abstract
 from emotion_jax.errors import Mistake
+from emotion_jax.sharding import abstract
 from emotion_jax.step import TrainState
 
 

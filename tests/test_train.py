@@ -12,11 +12,12 @@ import pytest
 import tiny
 from tiny import done_of, log_of
 
-from emotion_jax import checkpoint, cli, evaluate, scores, train
-from emotion_jax.checkpoint import Meta, load_meta
+from emotion_jax import cli, evaluate, meta, scores, train
+from emotion_jax.checkpoint import load_meta
 from emotion_jax.data.table import concatenate
 from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.evaluator import restore
+from emotion_jax.meta import Meta
 from emotion_jax.plan import Plan
 from emotion_jax.sharding import make_mesh
 from emotion_jax.train import train_and_evaluate
@@ -202,7 +203,7 @@ def test_another_versions_run_is_left_as_it_is(whole, tmp_path, monkeypatch):
     copy = shutil.copytree(whole, tmp_path / "run")
     (copy / "done.json").unlink()
     (copy / "env.json").write_text("of another version")
-    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 0)
+    monkeypatch.setattr(meta, "FORMAT_VERSION", 0)
     with pytest.raises(Mistake, match="reads up to 0: upgrade it"):
         train_and_evaluate(tiny.config(), copy)
     assert (copy / "env.json").read_text() == "of another version"

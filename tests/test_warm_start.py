@@ -9,13 +9,12 @@ import pytest
 import tiny
 
 from emotion_jax import checkpoint, step, warm_start
-from emotion_jax.checkpoint import abstract
 from emotion_jax.config import set_field
 from emotion_jax.errors import Mistake
 from emotion_jax.models import make_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import Plan
-from emotion_jax.sharding import make_mesh
+from emotion_jax.sharding import abstract, make_mesh
 from emotion_jax.tasks import make_tasks
 from emotion_jax.train import train_and_evaluate
 

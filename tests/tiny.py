@@ -16,10 +16,11 @@ from emotion_jax import checkpoint, step
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import FEEDS, Order
 from emotion_jax.data.table import FIVE, POINTS
+from emotion_jax.meta import Meta
 from emotion_jax.models import make_network
 from emotion_jax.optim import make_optimizer
 from emotion_jax.plan import Plan
-from emotion_jax.sharding import make_mesh, whole
+from emotion_jax.sharding import abstract, make_mesh, whole
 from emotion_jax.tasks import make_tasks
 from emotion_jax.tasks.classes import Classes
 from emotion_jax.tasks.points import Points
@@ -151,12 +152,12 @@ def untrained(workdir: Path, tasks: dict = TASKS, side: int = 24) -> Path:
     tasks = make_tasks(made.tasks)
     network = make_network(tasks, **made.model)
     init = step.make_init(network, make_optimizer(plan, **made.optim), 0, side)
-    like, draw = checkpoint.abstract(init, mesh), by_hand.drawing()
+    like, draw = abstract(init, mesh), by_hand.drawing()
     state = jax.tree_util.tree_map_with_path(
         lambda path, x: jax.device_put(draw(path, x).astype(x.dtype), x.sharding), like
     )
     names = {name: task.names for name, task in tasks.items()}
-    meta = checkpoint.Meta(to_dict(made), names, side, dict.fromkeys(names, 1.5))
+    meta = Meta(to_dict(made), names, side, dict.fromkeys(names, 1.5))
     with checkpoint.Checkpoints(
         workdir, plan, every=1, keep=1, best="emotion/accuracy"
     ) as checkpoints:

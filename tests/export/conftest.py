@@ -9,9 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-from emotion_jax.checkpoint import Meta
 from emotion_jax.evaluator import Evaluator, Restored
 from emotion_jax.export.program import Program
+from emotion_jax.meta import Meta
 from emotion_jax.sharding import make_mesh
 from emotion_jax.tasks import make_tasks
 

@@ -185,7 +185,7 @@ def test_a_run_may_start_from_them():
     network = make_network(tasks, **tiny.MODEL)
     optimizer = make_optimizer(Plan(8, 9, 9, 5.0), **tiny.OPTIM)
     init, mesh = step.make_init(network, optimizer, 1, 24), sharding.make_mesh()
-    like = checkpoint.abstract(init, mesh)
+    like = sharding.abstract(init, mesh)
     given = warm_start.load("pretrained", like, mesh, tiny.MODEL, tasks)
     expected = variables("pretrained")
     assert given.keys() == expected.keys()

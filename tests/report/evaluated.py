@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import tiny
 
-from emotion_jax.checkpoint import Meta
 from emotion_jax.data.table import FIVE, Split
 from emotion_jax.evaluate import write
 from emotion_jax.evaluator import Evaluator, Restored
+from emotion_jax.meta import Meta
 from emotion_jax.sharding import make_mesh
 from emotion_jax.tasks import make_tasks
 from emotion_jax.workdir import to_dict
