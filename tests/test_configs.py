@@ -63,8 +63,9 @@ def test_a_config_says_how_to_run_it_and_ends_early_nowhere(name):
 
 def test_the_fine_tuning_that_folder_names_takes_all_of_the_trunk_that_ships():
     text = find_config("configs/folder.py").read_text().split('"""')[1]
-    command = shlex.split(text.replace("\\\\\n", " ").strip().splitlines()[-1])
-    config = load_config("configs/folder.py", cli.overrides(command))
+    lines = text.replace("\\\\\n", " ").splitlines()
+    (tuned,) = (line for line in lines if "init_from=" in line)
+    config = load_config("configs/folder.py", cli.overrides(shlex.split(tuned)))
     theirs = pretrained.read(config.init_from)[1]["meta"]["config"]
     assert warm_start.flags_for(theirs["model"], config.model) == ""
     assert theirs["data"]["side"] == config.data.side
