@@ -120,11 +120,7 @@ def splits(raw: Raw) -> dict[str, Bool[np.ndarray, " n"]]:
     """
     everything = {"all": np.ones(len(raw.image), bool)}
     if raw.usage is None:
-        if raw.person is None:
-            hashes = raw.hashes
-        else:
-            hashes = twins.hash_people(raw.person, raw.image)
-        tenth = hashes % 10
+        tenth = raw.kin % 10
         masks = {"train": tenth > 1, "val": tenth == 0, "test": tenth == 1}
         return masks | everything
     own = {str(name): raw.usage == name for name in np.unique(raw.usage)}

@@ -72,6 +72,13 @@ class Raw:
             return self.original_hashes
         return twins.hash_images(self.image)
 
+    @functools.cached_property
+    def kin(self) -> np.ndarray:
+        """uint64[n]: equal for rows that no split parts: of an image, of a person."""
+        if self.person is None:
+            return self.hashes
+        return twins.hash_people(self.person, self.image)
+
 
 @dataclasses.dataclass(frozen=True)
 class Split:

@@ -38,8 +38,8 @@ def hash_people(
 
     images = hash_images(image)
     own = np.where(person != "", _hash(str(name).encode() for name in person), images)
-    _, who = np.unique(own, return_inverse=True)
-    group, shown = groups(image), ~flat(image)
+    who, group = (np.unique(x, return_inverse=True)[1] for x in (own, images))
+    shown = ~flat(image)
     size = len(own) + len(images)
     ends = (who[shown], len(own) + group[shown])
     links = coo_array((np.ones(len(ends[0]), bool), ends), shape=(size, size))
