@@ -84,13 +84,10 @@ class Evaluator:
         found, person = {}, split.extra.get("person")
         for name, task in self.tasks.items():
             seen = Seen.of(name, outputs[name], split, self.temperature[name])
-
-            def numbers(rows, task=task, seen=seen) -> Numbers:
-                return task.report(seen.take(rows))
-
             labelled = seen.known.reshape(len(split), -1).any(-1)
+            measure = partial(task.headlines, seen)
             mine = task.details(seen)
-            mine |= intervals(numbers, np.flatnonzero(labelled), person)
+            mine |= intervals(measure, np.flatnonzero(labelled), person)
             found |= {f"{name}/{key}": value for key, value in mine.items()}
         return found
 

@@ -80,16 +80,11 @@ def compare(one: Answered, other: Answered) -> Numbers:
         ]
         known = [s.known.reshape(len(s.known), -1).any(-1) for s in seen]
         rows = np.flatnonzero(known[0] & known[1])
-        measures = [partial(report, *side) for side in zip(tasks, seen, strict=True)]
+        measures = [partial(t.headlines, s) for t, s in zip(tasks, seen, strict=True)]
         mine = differences(*measures, rows, seen[0].extra.get("person"))
         found |= {f"{name}/n": len(rows)}
         found |= {f"{name}/{key}": value for key, value in mine.items()}
     return found
-
-
-def report(task: Task, seen: Seen, rows: np.ndarray) -> Numbers:
-    """The task's numbers of some of the faces."""
-    return task.report(seen.take(rows))
 
 
 def among(task: Task, seen: Seen, names: Sequence[str]) -> Seen:

@@ -110,6 +110,11 @@ class Classes(Task):
             found["accuracy@notwins"] = float(alone.mean()) if len(alone) else None
         return found
 
+    def headlines(self, seen: Seen, rows: Int[np.ndarray, " m"]) -> scores.Numbers:
+        """The numbers of some of the faces, after temperature."""
+        logits, truth = self.answers(seen.take(rows))
+        return scores.classification(logits / seen.temperature, truth, self.names)
+
     def details(self, seen: Seen) -> scores.Numbers:
         """What a report has in addition: curves' areas, coverage, every confusion."""
         logits, truth = self.answers(seen)

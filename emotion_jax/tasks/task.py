@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from emotion_jax.data.table import Split
 from emotion_jax.errors import Mistake
@@ -143,6 +143,10 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def report(self, seen: Seen) -> Numbers:
         """Every number that training logs."""
+
+    def headlines(self, seen: Seen, rows: Int[np.ndarray, " m"]) -> Numbers:
+        """At least the headline numbers of some of the faces, for a thousand draws."""
+        return self.report(seen.take(rows))
 
     def details(self, seen: Seen) -> Numbers:
         """What a report has in addition, and training does not log."""
