@@ -41,19 +41,11 @@ def with_lookahead(
     def update(grads, state, params=None):
         inner, slow, count = state
         updates, inner = tx.update(grads, inner, params)
-        sync = (count + 1) % every == 0
-
-        def meet(slow, param, update):
-            target = slow + pull * (param + update - slow)
-            return jnp.where(sync, target, slow), jnp.where(
-                sync, target - param, update
-            )
-
-        both = jax.tree.map(meet, slow, params, updates)
-        slow, updates = jax.tree.transpose(
-            jax.tree.structure(params), jax.tree.structure((0, 0)), both
-        )
-        return updates, (inner, slow, count + 1)
+        fast, sync = optax.apply_updates(params, updates), (count + 1) % every == 0
+        met = jax.tree.map(lambda s, f: s + pull * (f - s), slow, fast)
+        back = optax.tree.sub(met, params)
+        updates = optax.tree.where(sync, back, updates)
+        return updates, (inner, optax.tree.where(sync, met, slow), count + 1)
 
     return optax.GradientTransformation(init, update)
 
