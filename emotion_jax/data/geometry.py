@@ -17,10 +17,7 @@ Image = Float[Array, "h w 1"]
 
 def affine(a=1.0, b=0.0, c=0.0, d=0.0, e=1.0, f=0.0) -> Matrix:
     """x' = a x + b y + c, y' = d x + e y + f."""
-    rows = [[a, b, c], [d, e, f], [0.0, 0.0, 1.0]]
-    return jnp.stack(
-        [jnp.stack([jnp.asarray(v, jnp.float32) for v in r]) for r in rows]
-    )
+    return jnp.array([[a, b, c], [d, e, f], [0.0, 0.0, 1.0]], jnp.float32)
 
 
 def between(key: PRNGKeyArray, low: ArrayLike, high: ArrayLike, shape=()) -> Array:
@@ -132,13 +129,6 @@ def determinant(matrix: Matrix) -> Float[Array, ""]:
     return matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]
 
 
-def inverse(matrix: Matrix) -> Matrix:
-    """In closed form: on an accelerator a batched LU costs more than the warp."""
-    (a, b, c), (d, e, f) = matrix[0], matrix[1]
-    rows = affine(e, -b, b * f - c * e, -d, a, c * d - a * f) / determinant(matrix)
-    return rows.at[2].set(jnp.array([0.0, 0.0, 1.0]))
-
-
 def centred(matrix: Matrix, side: int) -> Matrix:
     """The same map with the origin at pixel (0, 0) instead of the image's centre."""
     middle = (side - 1) / 2
@@ -159,8 +149,13 @@ def warp(image: Image, matrix: Matrix) -> Image:
 
 
 def sources(matrix: Matrix, side: int) -> tuple[Array, Array]:
-    """Where each pixel comes from: x and y in the source, [h w] each."""
-    (a, b, c), (d, e, f) = inverse(matrix)[:2]
+    """Where each pixel comes from: x and y in the source, [h w] each.
+
+    In closed form: on an accelerator a batched LU costs more than the warp.
+    """
+    (a, b, c), (d, e, f) = matrix[:2]
+    rows = jnp.array([[e, -b, b * f - c * e], [-d, a, c * d - a * f]])
+    (a, b, c), (d, e, f) = rows / determinant(matrix)
     y, x = jnp.mgrid[:side, :side].astype(jnp.float32)
     return a * x + b * y + c, d * x + e * y + f
 
