@@ -34,11 +34,10 @@ def average(
                 if tasks[name].kind == "classes":
                     output = softmax(output)
                 else:
-                    side = image.shape[2]
-                    back = turned(output, tasks[name], side, mirror)
-                    if mirror and name in offset:
-                        back[..., 0] += 2 * offset[name][0]
-                    output = back - np.float32(move)
+                    if mirror:
+                        output = turned(output, tasks[name], image.shape[2])
+                        output[..., 0] += 2 * offset.get(name, (0, 0))[0]
+                    output = output - np.float32(move)
                 total[name] = total.get(name, 0) + output / (2 * len(MOVES))
     classes = {name for name in total if tasks[name].kind == "classes"}
     return total | {name: np.log(total[name] + 1e-30) for name in classes}
@@ -54,11 +53,9 @@ def moved(
 
 
 def turned(
-    points: Float[np.ndarray, "n p 2"], task: Task, side: int, mirror: bool
+    points: Float[np.ndarray, "n p 2"], task: Task, side: int
 ) -> Float[np.ndarray, "n p 2"]:
     """Points of a mirrored image, mapped back to the image itself."""
-    if not mirror:
-        return points
     back = points[:, list(mirrored(task.names))]
     back[..., 0] = side - 1 - back[..., 0]
     return back

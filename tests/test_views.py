@@ -40,7 +40,7 @@ def test_points_come_back_from_every_view():
 def test_what_is_left_in_the_mirror_is_the_faces_right():
     task = TASKS["keypoints"]
     points = np.float32(np.arange(30).reshape(1, 15, 2) / 3)
-    back = views.turned(points, task, SIDE, mirror=True)
+    back = views.turned(points, task, SIDE)
     left, right = map(task.names.index, ("left_eye_center", "right_eye_center"))
     x, y = points[0, right]
     np.testing.assert_allclose(back[0, left], [SIDE - 1 - x, y], rtol=1e-6)
