@@ -1,6 +1,5 @@
 """A look inside a run: a trace of some of its steps, its parameters, its first NaN."""
 
-import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -61,18 +60,6 @@ class Profile:
     def __exit__(self, *exception) -> None:
         """Writes what there is, if the run ends during the traced steps."""
         self.stop()
-
-
-def debug(on: bool | str) -> contextlib.AbstractContextManager:
-    """If on, what runs in it ends at the operation that makes a NaN.
-
-    It raises FloatingPointError. This is slow, as every step is waited for. It is a
-    context because JAX forgets the global switch in a thread where an operation has
-    ever turned it off for itself.
-    """
-    if not isinstance(on, bool):
-        raise Mistake(f"config.debug is {on!r}, must be True or False")
-    return jax.debug_nans(on)
 
 
 def parameter_table(params: dict) -> str:

@@ -55,7 +55,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
       Preempted, Interrupted: a signal came, and the step it came in is saved.
     """
     check_config(config)
-    with probe.debug(config.debug), bucket.folder(workdir, "--workdir") as home:
+    # As a context: JAX forgets the global switch where an operation turns it off.
+    with jax.debug_nans(config.debug), bucket.folder(workdir, "--workdir") as home:
         if is_done(home.path, config):
             logs.say(f"{workdir} is done: its checkpoints and logs are there")
             return finish(home.path, config)

@@ -3,7 +3,6 @@
 import gzip
 import json
 import re
-from contextlib import nullcontext
 
 import jax
 import jax.numpy as jnp
@@ -57,17 +56,6 @@ def test_steps_that_are_no_range_are_a_mistake(steps, tmp_path):
         probe.Profile(tmp_path, 50, steps=steps)
 
 
-@pytest.mark.parametrize("on", [True, False])
-def test_the_operation_that_makes_a_nan_is_named(on):
-    log = jax.jit(lambda x: jnp.log(x).sum())
-    with probe.debug(on):
-        log(jnp.ones(3))
-        with jax.debug_nans(False):  # as some operations do for themselves
-            log(jnp.ones(3))
-        with pytest.raises(FloatingPointError, match="log") if on else nullcontext():
-            log(-jnp.ones(3))
-
-
 @pytest.mark.parametrize("first", [1, 2])
 def test_debugging_ends_a_run_at_its_first_nan_with_code_3(
     tmp_path, capsys, monkeypatch, first
@@ -93,11 +81,6 @@ def test_the_table_has_every_parameter_its_shape_and_its_place():
     assert len(named) == len(jax.tree.leaves(state.params))
     assert any("heads_emotion/output/kernel" in x and "(8, 5)" in x for x in named)
     assert "Sharding" in lines[1]
-
-
-def test_a_switch_that_is_neither_on_nor_off_is_a_mistake():
-    with pytest.raises(Mistake, match="config.debug is 'yse', must be True or False"):
-        probe.debug("yse")
 
 
 def test_steps_that_the_run_never_comes_to_are_a_mistake(tmp_path):
