@@ -10,6 +10,8 @@ from pathlib import Path
 
 import jax
 
+from emotion_jax import files
+
 # XLA's CPU backend hands fused element-wise operations and convolutions to YNNPACK by
 # default. For the gradients of small convolutions that is two to three times slower
 # than XLA's own code; so only matrix products are left to it. (Measured on 2 cores, one
@@ -35,9 +37,7 @@ def keep_compiled() -> None:
     Does nothing if JAX was given another place (JAX_COMPILATION_CACHE_DIR). In a shared
     home, machines with different processors keep separate programs.
     """
-    from emotion_jax.data import cache  # its package imports this module
-
-    home = cache.folder()
+    home = files.cache_folder()
     if home is None or jax.config.jax_compilation_cache_dir is not None:
         return
     processor = hashlib.blake2b(describe_processor().encode(), digest_size=4)

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, their names, and locks on folders."""
+"""Files written whole or not at all, their names, locks on folders, the cache's."""
 
 import contextlib
 import json
@@ -14,6 +14,21 @@ FREE_WITHIN_S = 3  # a lock, if its process was killed just now
 def printable(name: str) -> str:
     """A file's or folder's name as text, even if its bytes are not valid text."""
     return name.encode(errors="replace").decode()
+
+
+def cache_folder() -> Path | None:
+    """The private cache, if it can be made and nobody else can write into it."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    name = os.environ.get("EMOTION_JAX_CACHE", f"{home}/emotion_jax")
+    if not name:
+        return None
+    found = Path(os.path.expanduser(name))
+    with contextlib.suppress(OSError):
+        found.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = found.stat()
+        if status.st_uid == os.getuid() and not status.st_mode & 0o022:
+            return found
+    return None
 
 
 @contextlib.contextmanager

@@ -72,8 +72,7 @@ def cut_back(path: Path, last: int) -> None:
     """Drops what was logged after `last`, so that each step is logged once."""
     if path.exists():
         kept = [json.dumps(record) + "\n" for record in records(path, last)]
-        with files.whole(path) as partial:
-            partial.write_text("".join(kept))
+        files.write_text(path, "".join(kept))
 
 
 def say(text: str) -> None:

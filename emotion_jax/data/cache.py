@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from emotion_jax.data.table import Raw
-from emotion_jax.files import whole
+from emotion_jax.files import cache_folder, whole
 
 MAX_BYTES = 2_000_000_000
 DICTS = ("labels", "known", "names", "extra", "trained")
@@ -27,7 +27,7 @@ def cached(key_parts: tuple, build: Callable[[], Raw]) -> Raw:
 
     The parts must determine everything in the table except its path; see `identity`.
     """
-    home = folder()
+    home = cache_folder()
     if home is None:
         return build()
     key = hashlib.blake2b(repr(key_parts).encode(), digest_size=16)
@@ -69,21 +69,6 @@ def listing(path: str) -> list[tuple[str, int, int]]:
     files = sorted(file for level in levels for file in level if file.is_file())
     found = [(file, file.stat()) for file in files]
     return [(str(f.relative_to(root)), s.st_size, s.st_mtime_ns) for f, s in found]
-
-
-def folder() -> pathlib.Path | None:
-    """The cache's folder, if it can be made and nobody else can write into it."""
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    name = os.environ.get("EMOTION_JAX_CACHE", f"{home}/emotion_jax")
-    if not name:
-        return None
-    found = pathlib.Path(os.path.expanduser(name))
-    with contextlib.suppress(OSError):
-        found.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = found.stat()
-        if status.st_uid == os.getuid() and not status.st_mode & 0o022:
-            return found
-    return None
 
 
 def _load(entry: pathlib.Path) -> Raw | None:

@@ -100,7 +100,9 @@ def _header(
 ) -> list[str]:
     if not line:
         raise Mistake(f"{path}: the file is empty")
-    names = [_text(path, 1, f) for f in _fields(path, 1, _without_bom(line))]
+    names = [
+        _text(path, 1, f) for f in _fields(path, 1, line.removeprefix(codecs.BOM_UTF8))
+    ]
     missing = [name for name in required if name not in names]
     counts = collections.Counter(names)
     known = (*required, *optional)
@@ -233,10 +235,6 @@ def _split(path: str, number: int, row: bytes) -> list[bytes]:
 
 def _mistake(path: str, number: int, problem: str) -> Mistake:
     return Mistake(f"{path}, line {number}: {problem}")
-
-
-def _without_bom(line: bytes) -> bytes:
-    return line.removeprefix(codecs.BOM_UTF8)
 
 
 def _show(value: bytes | str, limit: int = 40) -> str:

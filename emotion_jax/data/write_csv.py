@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
 from emotion_jax import cli, files
+from emotion_jax.data.image import resize
+from emotion_jax.data.keypoints import COORDINATES
 from emotion_jax.data.synthetic import read
-from emotion_jax.data.table import POINTS
 
 # FER2013's numbers for FIVE (the course numbers them as we do), and its split names.
 FER2013 = (0, 1, 4, 3, 5)
@@ -25,44 +25,30 @@ def write_csv(out: Path, faces: int = 1000, seed: int = 0) -> None:
     """Writes the same faces as three files: FER2013's, the course's and Kaggle's."""
     raw = read(faces=faces, seed=seed)
     emotion = raw.labels["emotion"].argmax(1)
-    small = [pixels(image, 48) for image in raw.image]
+    small = list(map(pixels, resize(raw.image, 48)))
     points = raw.labels["keypoints"].reshape(faces, -1)
-    columns = [f"{point}_{axis}" for point in POINTS for axis in "xy"]
-    out.mkdir(parents=True, exist_ok=True)
-    write_rows(
-        out / "fer2013.csv",
-        ["emotion,pixels,Usage"]
+    tables = {
+        "fer2013.csv": ["emotion,pixels,Usage"]
         + [
             f"{FER2013[k]},{image},{USAGE[usage]}"
             for k, image, usage in zip(emotion, small, raw.usage, strict=True)
         ],
-    )
-    write_rows(
-        out / "icml_face_data.csv",
-        ["emotion, pixels"]
+        "icml_face_data.csv": ["emotion, pixels"]
         + [f"{k},{image}" for k, image in zip(emotion, small, strict=True)],
-    )
-    write_rows(
-        out / "keypoints.csv",
-        [",".join([*columns, "Image"])]
+        "keypoints.csv": [",".join([*COORDINATES, "Image"])]
         + [
-            ",".join([*(f"{value:.6f}" for value in row), pixels(image, 96)])
+            ",".join([*(f"{value:.6f}" for value in row), pixels(image)])
             for row, image in zip(points, raw.image, strict=True)
         ],
-    )
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name, rows in tables.items():
+        files.write_text(out / name, "\n".join(rows) + "\n")
 
 
-def pixels(image: UInt8[np.ndarray, "h w 1"], side: int) -> str:
-    photo = Image.fromarray(image[..., 0])
-    if photo.size != (side, side):
-        photo = photo.resize((side, side), Image.Resampling.BILINEAR)
-    return " ".join(map(str, np.asarray(photo).ravel()))
-
-
-def write_rows(path: Path, rows: list[str]) -> None:
-    """Writes the file whole or not at all."""
-    with files.whole(path) as partial:
-        partial.write_text("\n".join(rows) + "\n")
+def pixels(image: UInt8[np.ndarray, "h w 1"]) -> str:
+    """An image as one value of a CSV."""
+    return " ".join(map(str, image.ravel()))
 
 
 def main(args: list[str]) -> None:
