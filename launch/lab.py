@@ -44,7 +44,7 @@ from emotion_jax.workdir import MAY_CHANGE, different, flatten, to_dict
 
 Recipe = Mapping[str, object]  # fields by their names: {"model.width": 64}
 
-HEADLINES = ("accuracy", "macro_f1", "ece", "nll", "rmse_px", "nme")
+MEASURED = ("accuracy", "macro_f1", "ece", "nll", "rmse_px", "nme")
 POINTS = 60  # in a stored curve
 FILES = (".path", ".val", ".votes", ".teachers", "init_from")  # fields that name files
 # What is measured, and on which faces, must be the same for all recipes.
@@ -178,7 +178,7 @@ class Bench:
             found["numbers"] = {
                 name: number
                 for name, number in numbers.items()
-                if name.endswith(HEADLINES) and number is not None
+                if name.partition("/")[2] in MEASURED and number is not None
             }
             found |= self.lab.also(self, run)
         found["loss"] = thinned(run.loss)

@@ -83,7 +83,6 @@ def smallest() -> rigs.Rig:
 def host(repeats: int, steps: int = 200) -> dict:
     """Milliseconds per step of the smallest network: wall time, and thread time.
 
-
     Wall time includes the tiny network; Python's thread time is what a training does as
     the device works: take the next rows, call the step, read the last step's metrics.
     """

@@ -67,6 +67,8 @@ class Rig:
         self.batch_size = batch_size
         plan = Plan(batch_size, 10_000, 10_000, epoch=faces / batch_size)
         self.network = new_network(self.tasks, config.model)
+        if self.network.simclr:
+            self.network.simclr.check(config.augment, batch_size)
         self.optimizer = build(config, "optim", make_optimizer, plan)
         self.augment = make_augment(self.tasks, config.augment)
         self.init = step.make_init(self.network, self.optimizer, 0, self.side)
