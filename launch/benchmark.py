@@ -80,7 +80,7 @@ def compiled(rig: rigs.Rig, feed) -> dict:
         for which in ("cold", "warm"):
             jax.clear_caches()
             begin = time.perf_counter()
-            program = rig.train_step(feed).lower(rig.like, rig.inputs_like()).compile()
+            program = rig.train_step(feed).lower(rig.like, *rig.inputs_like()).compile()
             found[which] = round(time.perf_counter() - begin, 2)
         keep_in(before)
     memory = program.memory_analysis()
@@ -105,14 +105,18 @@ def parts(rig: rigs.Rig, repeats: int) -> dict[str, float]:
     key = jax.random.key(0)
     options = step.compiler_options(rig.mesh.devices.flat[0].platform)
 
-    def forward(state, inputs):
-        return loss(state.params, state.batch_stats, make(state.step, inputs), key)
+    def taught(state, inputs, teach):
+        batch = make(state.step, inputs)
+        return batch | {"taught": teach(batch["image"])}
 
-    def backward(state, inputs):
-        return grad(state.params, state.batch_stats, make(state.step, inputs), key)
+    def forward(state, *given):
+        return loss(state.params, state.batch_stats, taught(state, *given), key)
 
-    def update(state, inputs):
-        _, grads = backward(state, inputs)
+    def backward(state, *given):
+        return grad(state.params, state.batch_stats, taught(state, *given), key)
+
+    def update(state, *given):
+        _, grads = backward(state, *given)
         updates, opt_state = rig.optimizer.tx.update(
             grads, state.opt_state, state.params
         )
@@ -120,8 +124,9 @@ def parts(rig: rigs.Rig, repeats: int) -> dict[str, float]:
         return params, opt_state
 
     upto = {
-        "gather": lambda state, inputs: plain(state.step, inputs),
-        "augment": lambda state, inputs: make(state.step, inputs),
+        "gather": lambda state, inputs, teach: plain(state.step, inputs),
+        "augment": lambda state, inputs, teach: make(state.step, inputs),
+        **({"teach": taught} if rig.taught else {}),
         "forward": forward,
         "backward": backward,
         "update": update,
@@ -131,7 +136,7 @@ def parts(rig: rigs.Rig, repeats: int) -> dict[str, float]:
         jitted = jax.jit(function, compiler_options=options)
 
         def run(jitted=jitted):  # wait for each, or they would share the device
-            return jax.block_until_ready(jitted(state, inputs))
+            return jax.block_until_ready(jitted(state, inputs, rig.teach))
 
         took = min(rigs.seconds(run, repeats))
         found[name], before = round(1e3 * (took - before), 4), took

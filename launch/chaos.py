@@ -9,7 +9,6 @@ averages) and the same log as the run that was left alone. With several processe
 is killed; the others must end by themselves, with exit code 3, within a minute.
 """
 
-import argparse
 import hashlib
 import json
 import logging
@@ -22,6 +21,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from emotion_jax import cli
+from emotion_jax.errors import Mistake
 
 TRAIN = [
     *(sys.executable, "-m", "emotion_jax.train", "--config=configs/synthetic.py"),
@@ -158,18 +160,16 @@ def outputs(workdir: Path) -> str:
     return "".join(f"\n\n{file.name}:\n{file.read_text()[-3000:]}" for file in files)
 
 
-def main() -> None:
+def main(args: list[str]) -> None:
     """Prints the table; exits 1 if any run differs."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.Parser("python launch/chaos.py", __doc__)
     parser.add_argument("--runs", type=int, default=30)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--kills", type=int, default=3, help="of a run, at most")
     parser.add_argument("--seed", type=int, default=0)
-    flags = parser.parse_args()
+    flags = parser.parse(args)
     if min(flags.runs, flags.processes, flags.kills) < 1:
-        parser.error("--runs, --processes and --kills are at least 1")
+        raise Mistake("--runs, --processes and --kills are at least 1")
     dice, bad = random.Random(flags.seed), 0
     with tempfile.TemporaryDirectory(prefix="chaos_") as scratch:
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{scratch}/compiled")
@@ -179,7 +179,7 @@ def main() -> None:
         expected = fingerprint(alone)
         env = json.loads((alone / "env.json").read_text())
         versions = ", ".join(f"{k} {v}" for k, v in env["packages"].items())
-        print(f"`python launch/chaos.py {' '.join(sys.argv[1:])}`\n")
+        print(f"`python launch/chaos.py {' '.join(args)}`\n")
         print(f"Python {env['python']}, {versions}, {env['platform']}, ", end="")
         print(f"{os.cpu_count()} cores, commit {env['commit']}\n")
         print(f"| run | killed in (at step) | {' | '.join(expected)} | equal |")
@@ -198,4 +198,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    cli.main(main)

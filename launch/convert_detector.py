@@ -18,7 +18,8 @@ try:
     import tflite
     from onnx import TensorProto, checker, helper, numpy_helper
 except ImportError as error:
-    sys.exit(f"{__doc__}\n{error}: install what is named above")
+    print(f"{error}: pip install tflite onnx", file=sys.stderr)
+    sys.exit(2)
 
 OPTIONS = {
     "CONV_2D": tflite.Conv2DOptions,

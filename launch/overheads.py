@@ -51,7 +51,7 @@ def import_s(repeats: int) -> list[float]:
 
 
 def first_step_s() -> dict[str, float]:
-    """Seconds from the command to the end of its first step, cold and warm."""
+    """Seconds to the end of configs/synthetic.py's first step, cold and warm."""
     train = [sys.executable, "-m", "emotion_jax.train", "--config=configs/synthetic.py"]
     train += ["--config.log.every=1", "--config.stop_at=2", "--workdir"]
     found = {}

@@ -1,4 +1,7 @@
-"""What a config trains, set up on faces of noise, which take as long as any others."""
+"""What a config trains, set up on faces of noise, which take as long as any others.
+
+Its teachers, if the config names some, teach here too: they are a part of the step.
+"""
 
 import re
 import statistics
@@ -9,10 +12,10 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
 
-from emotion_jax import files, sharding, step
+from emotion_jax import distill, files, sharding, step
 from emotion_jax.data.augment import make_augment
 from emotion_jax.data.pipeline import FEEDS, Order, batch_counts, flat
 from emotion_jax.data.table import Split
@@ -73,6 +76,9 @@ class Rig:
         self.augment = make_augment(self.tasks, config.augment)
         self.init = step.make_init(self.network, self.optimizer, 0, self.side)
         self.like = abstract(self.init, mesh, config.fsdp)
+        here = mesh.devices.flat[0] in jax.devices()  # or only compiled for
+        self.taught = any(task.all_teachers for task in self.tasks.values())
+        self.teach = distill.load(self.tasks, mesh if here else sharding.make_mesh())
 
     def feed(self, name: str):
         """The feed of the faces: resident on the mesh's devices or streamed to them."""
@@ -81,19 +87,18 @@ class Rig:
         return FEEDS[name](self.split.faces, order, self.mesh)
 
     def inputs_like(self) -> tuple:
-        """The shapes and shardings of what the resident feed passes to a step."""
+        """The shapes and shardings of what a step takes beside the state.
+
+        These are what the resident feed passes to it, and the teachers.
+        """
         split, whole = sharding.split(self.mesh), sharding.whole(self.mesh)
         order = {
             "epoch": np.zeros(self.batch_size, np.float32),
             "row": np.zeros(self.batch_size, np.int32),
         }
 
-        def shapes(tree, layout):
-            return jax.tree.map(
-                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=layout), tree
-            )
-
-        return shapes(flat(self.split.faces), whole), shapes(order, split)
+        tables = shapes(flat(self.split.faces), whole), shapes(order, split)
+        return tables, shapes(self.teach, whole)
 
     def state(self) -> step.TrainState:
         """A new training state, on the mesh's devices."""
@@ -119,6 +124,13 @@ class Rig:
         return step.make_eval_step(make_network(self.tasks, **model), self.mesh)
 
 
+def shapes(tree, layout: NamedSharding):
+    """The shapes of these arrays, with this sharding."""
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=layout), tree
+    )
+
+
 def training(
     rig: Rig, name: str, repeats: int, calls: int = 1, scan: bool = False
 ) -> list[float]:
@@ -130,16 +142,16 @@ def training(
     batches, train_step = feed.batches(0), rig.train_step(feed)
     one = train_step
 
-    def unrolled(state, several):
+    def unrolled(state, several, teach):
         for inputs in several:
-            state, metrics = train_step.__wrapped__(state, inputs)
+            state, metrics = train_step.__wrapped__(state, inputs, teach)
         return state, metrics
 
-    def scanned(state, several):
+    def scanned(state, several, teach):
         tables, orders = several[0][0], [order for _, order in several]
         orders = jax.tree.map(lambda *each: jnp.stack(each), *orders)
         state, metrics = jax.lax.scan(
-            lambda state, order: train_step.__wrapped__(state, (tables, order)),
+            lambda state, order: train_step.__wrapped__(state, (tables, order), teach),
             state,
             orders,
         )
@@ -156,7 +168,7 @@ def training(
         nonlocal state, before
         jax.device_get(before)  # read one call late, as a training does
         several = [next(batches) for _ in range(calls)]
-        state, before = one(state, several if calls > 1 else several[0])
+        state, before = one(state, several if calls > 1 else several[0], rig.teach)
         return before
 
     return [rig.batch_size * calls / s for s in seconds(run, repeats)]

@@ -39,7 +39,7 @@ def count(config: ConfigDict, devices: int, faces: int) -> dict:
     mesh = sharding.make_mesh(jax.devices()[:devices])
     rig = rigs.Rig(config, mesh, faces * devices, TABLE)
     train_step = rig.train_step(rig.feed("resident"))
-    program = train_step.lower(rig.like, rig.inputs_like()).compile()
+    program = train_step.lower(rig.like, *rig.inputs_like()).compile()
     costs = program.cost_analysis()
     operations = hlo.operations(program.as_text(), inner=True)
     return {

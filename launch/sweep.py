@@ -192,6 +192,8 @@ def main(args: list[str]) -> None:
     flags, config = parser.parse_with_config(args)
     if min(flags.seeds, flags.jobs) < 1 or min(flags.trials, flags.minutes) < 0:
         raise Mistake("--seeds and --jobs are at least 1, --trials and --minutes 0")
+    if flags.compare and (flags.trials or flags.best or flags.space):
+        raise Mistake("--compare is no search: leave out --trials, --best and --space")
     if not (flags.compare or flags.trials or flags.minutes):
         raise Mistake("a search needs an end: --trials, --minutes, or both")
     cli.check_folder("--out", flags.out)

@@ -114,20 +114,13 @@ def compiled(rig: rigs.Rig, which: str):
     """A step's compiled program, for chips that are not here."""
     if which == "train":
         lowered = rig.train_step(rigs.FEEDS["resident"]).lower(
-            rig.like, rig.inputs_like()
+            rig.like, *rig.inputs_like()
         )
     else:
         variables = jax.eval_shape(lambda state: state.variables(), rig.like)
-        shapes = (rig.batch_size, rig.side, rig.side, 1)
-        image = jax.ShapeDtypeStruct(
-            shapes, np.uint8, sharding=sharding.split(rig.mesh)
-        )
-        variables = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(
-                x.shape, x.dtype, sharding=sharding.whole(rig.mesh)
-            ),
-            variables,
-        )
+        variables = rigs.shapes(variables, sharding.whole(rig.mesh))
+        shape = (rig.batch_size, rig.side, rig.side, 1)
+        image = jax.ShapeDtypeStruct(shape, np.uint8, sharding=sharding.split(rig.mesh))
         lowered = rig.eval_step().lower(variables, image)
     return lowered.compile()
 

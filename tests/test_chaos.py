@@ -22,6 +22,12 @@ def test_a_run_killed_at_a_random_moment_ends_in_the_same_bits():
     assert f"{os.cpu_count()} cores, commit " in found.stdout
 
 
+def test_none_to_kill_is_a_mistake():
+    found = chaos("--runs", "0")
+    told = "emotion_jax: --runs, --processes and --kills are at least 1\n"
+    assert (found.returncode, found.stderr) == (2, told)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("processes, runs", [(1, 30), (2, 3), (4, 1)])
 def test_every_killed_run_ends_in_the_same_bits(processes, runs):

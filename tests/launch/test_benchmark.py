@@ -67,6 +67,24 @@ def test_the_parts_of_a_step_are_in_their_order(rig):
     assert found["backward"] > 0 and found["gather"] > 0
 
 
+def test_teachers_are_a_part_of_the_step(rig, tmp_path):
+    """Also of one that is only compiled, for devices that are not here."""
+    teacher = tiny.untrained(tmp_path / "teacher")
+    config = tiny.config(**{"tasks.emotion.teachers": str(teacher)})
+    taught = rigs.Rig(config, rig.mesh, 16, 64)
+    assert 0 < rigs.training(taught, "resident", 1, 2)[0] < 1e6
+    assert list(benchmark.parts(taught, 1))[:3] == ["gather", "augment", "teach"]
+
+    def flops(rig):
+        step = rig.train_step(rig.feed("resident"))
+        return step.lower(rig.like, *rig.inputs_like()).cost_analysis()["flops"]
+
+    assert flops(taught) > 1.2 * flops(rig)
+    config.tasks.emotion.teachers = str(tmp_path / "none")
+    with pytest.raises(Mistake, match="teachers .*none does not exist"):
+        rigs.Rig(config, rig.mesh, 16, 64)
+
+
 def test_seconds_are_of_one_call():
     found = rigs.seconds(lambda: time.sleep(0.01), 3, at_least_s=0.05)
     assert len(found) == 3 and all(0.01 <= second < 0.05 for second in found)

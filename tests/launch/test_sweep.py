@@ -246,7 +246,7 @@ def test_a_sweep_writes_its_table_and_goes_on_where_it_ended(args, tmp_path, cap
 
 @pytest.mark.parametrize("kind", [["--best"], ["--compare", "base"]])
 def test_no_time_for_a_run_is_a_sentence(args, kind, capsys):
-    assert cli.run(sweep.main, [*args, "--minutes=0.00001", *kind]) == cli.STOPPED
+    assert cli.run(sweep.main, [*args[:4], "--minutes=0.00001", *kind]) == cli.STOPPED
     told = capsys.readouterr().err
     assert "the time was up before the first run" in told and "Traceback" not in told
 
@@ -275,6 +275,7 @@ BAD = {
     "is in a bucket": ["--trials=1", "--out=gs://bucket/sweep"],
     "is no space": ["--trials=1", "--space=FILE"],
     "is no recipe": ["--compare", "base", "wide"],
+    "--compare is no search": ["--compare", "base", "--best"],
     "unknown field of config.model": ["--compare", "base", "model.widht=8"],
     "known: sgd": ["--compare", "optim.name=sdg"],
     "changes what is measured": ["--compare", "base", "seed=3"],
