@@ -42,18 +42,26 @@ class Clock:
 
 
 @contextlib.contextmanager
-def quiet():
-    """Hides Optuna's own messages, which are not for users of the sweep."""
+def open_study(out: Path, name: str, metric: str):
+    """The search's memory, in OUT; what a dead process had begun is begun again.
+
+    Optuna's own messages are hidden meanwhile: they are not for users of the sweep.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        yield
+        study, storage = make_study(out, name, metric)
+        try:
+            yield study
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()  # closes the file
 
 
-def open_study(out: Path, name: str, metric: str):
-    """The search's memory, in OUT; what a dead process had begun is begun again."""
+def make_study(out: Path, name: str, metric: str):
+    """The study, and the storage that it is in."""
     import optuna
 
     storage = optuna.storages.RDBStorage(
@@ -65,7 +73,7 @@ def open_study(out: Path, name: str, metric: str):
             trial.params
         ),
     )
-    return optuna.create_study(
+    study = optuna.create_study(
         study_name=name,
         storage=storage,
         load_if_exists=True,
@@ -75,6 +83,7 @@ def open_study(out: Path, name: str, metric: str):
         ),
         pruner=optuna.pruners.PercentilePruner(50.0, n_startup_trials=WARM_UP),
     )
+    return study, storage
 
 
 def search(

@@ -114,9 +114,9 @@ def sweep(
             page = summary(lab, study, limits["seeds"])
             files.write_text(lab.out / "summary.md", page)
 
-    with search.quiet():
-        name = f"{lab.key} {labs.digest(space)}"
-        study = search.open_study(lab.out, name, plain.config.checkpoint.best)
+    name = f"{lab.key} {labs.digest(space)}"
+    metric = plain.config.checkpoint.best
+    with search.open_study(lab.out, name, metric) as study:
         with contextlib.suppress(search.OutOfTime):
             for seed in range(limits["seeds"]):
                 with clock.run(0):

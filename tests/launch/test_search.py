@@ -32,8 +32,7 @@ class Benches:
 
 def search(folder, benches, clock=None, **limits) -> list:
     """A search in this folder; all its trials."""
-    with searching.quiet():
-        study = searching.open_study(folder, "a", "emotion/accuracy")
+    with searching.open_study(folder, "a", "emotion/accuracy") as study:
         clock = clock or searching.Clock(0)
         searching.search(study, SPACE, benches, clock, **{"seeds": 2, **limits})
         return study.get_trials()
@@ -55,8 +54,7 @@ def test_an_interrupted_search_goes_on_to_its_number_of_recipes(tmp_path):
 
 def test_what_a_dead_process_had_begun_is_begun_again(tmp_path, monkeypatch):
     monkeypatch.setattr(searching, "DEAD_AFTER_S", 1)
-    with searching.quiet():
-        study = searching.open_study(tmp_path, "a", "emotion/accuracy")
+    with searching.open_study(tmp_path, "a", "emotion/accuracy") as study:
         warnings.simplefilter("ignore", UserWarning)  # that only `optimize` beats
         trial = study.ask()
         lost = spaces.draw(trial, SPACE)
@@ -125,17 +123,15 @@ def test_a_clock_leaves_a_minute_to_runs_as_long_as_the_longest(monkeypatch):
     "metric, way", [("emotion/accuracy", "MAXIMIZE"), ("keypoints/rmse_px", "MINIMIZE")]
 )
 def test_a_search_knows_which_way_is_better(tmp_path, metric, way):
-    with searching.quiet():
-        study = searching.open_study(tmp_path, "a", metric)
-    assert study.direction.name == way
+    with searching.open_study(tmp_path, "a", metric) as study:
+        assert study.direction.name == way
 
 
 def test_what_makes_the_difference_is_told_once_some_recipes_are_done(tmp_path):
     pytest.importorskip("sklearn")
     for trials, fields in ((5, set()), (6, set(SPACE))):
         search(tmp_path, Benches(), trials=trials)
-        with searching.quiet():
-            study = searching.open_study(tmp_path, "a", "emotion/accuracy")
+        with searching.open_study(tmp_path, "a", "emotion/accuracy") as study:
             assert set(searching.importance(study)) == fields
 
 
