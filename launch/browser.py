@@ -228,4 +228,4 @@ def live(files: dict[str, bytes]) -> str:
             found.page.get_by_role("button", name="Use camera").click()
             found.page.get_by_text("frames a second").wait_for(timeout=60_000)
             found.page.wait_for_timeout(5000)
-            return found.page.locator("#status").inner_text()
+            return found.page.locator("#told").inner_text()

@@ -3,8 +3,8 @@
   python -m emotion_jax.export --checkpoint runs/first --format onnx --out exported
   python -m emotion_jax.export --checkpoint pretrained --format stablehlo --out exported
 
-Every artifact takes uint8[n, side, side, 1] gray images, for any n, and normalises them
-itself. Its outputs, by name, are `emotion` (probabilities), `emotion_logits`, and
+Every artifact takes uint8[n, side, side, 1] gray images, n at least 1, and normalises
+them itself. Its outputs, by name, are `emotion` (probabilities), `emotion_logits`, and
 `keypoints` in pixels of the image, whichever the network was trained for. Its metadata
 holds `classes`, `points`, `side`, `format_version`, and the `preprocessing` in words.
 
@@ -21,6 +21,7 @@ holds `classes`, `points`, `side`, `format_version`, and the `preprocessing` in 
   savedmodel TensorFlow's folder, of its own operations, for TensorFlow Serving. The
              signature `metadata` returns the metadata; model.json has it too.
   tflite     model.tflite for LiteRT; metadata inside, as `emotion_jax`, and model.json.
+             It cannot refuse images of another side, as the other formats do.
   web        a page for any static file server: it finds the faces of a photo or the
              webcam and reads them in the browser, which sends nothing anywhere.
              onnxruntime-web comes from npm, or from --ort-web DIR, a folder with its

@@ -62,6 +62,7 @@ def save(program: Program, folder: str) -> None:
     jaxpr, shapes = program.trace()
 
     def answer(image):
+        image = tf.ensure_shape(image, spec.shape)  # a signature takes any tensor
         return dict(zip(shapes, lower(tf, jaxpr, image, rules=TENSORFLOW), strict=True))
 
     spec = tf.TensorSpec([None, program.side, program.side, 1], tf.uint8, "image")

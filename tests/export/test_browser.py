@@ -244,10 +244,21 @@ def test_the_camera_is_read_live_and_stops(open_page, portrait, tmp_path):
     with open_page(*flags) as page:
         page.get_by_role("button", name="Use camera").click()
         page.get_by_text("frames a second").wait_for(timeout=60_000)
+        page.evaluate(
+            """() => {
+              window.said = 0;
+              new MutationObserver(() => { window.said += 1; }).observe(
+                document.getElementById("status"),
+                { childList: true, characterData: true, subtree: true },
+              );
+            }"""
+        )
         page.wait_for_timeout(4000)
-        status = page.locator("#status").inner_text()
-        print(status)
-        assert re.fullmatch(r"One face\. \d+ frames a second\.", status)
+        told = page.locator("#told").inner_text()
+        print(told)
+        assert re.fullmatch(r"One face\. \d+ frames a second\.", told)
+        assert page.locator("#status").inner_text() == "One face."
+        assert page.evaluate("() => window.said") == 0  # by a screen reader
         assert page.locator(".face").count() == 1
         page.get_by_role("button", name="Stop camera").click()
         page.get_by_text("The camera is off.").wait_for()

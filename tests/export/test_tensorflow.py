@@ -28,6 +28,9 @@ def test_a_savedmodel_says_its_metadata_and_its_shapes(variant, tmp_path):
     program = make_program(variant("plain"))
     savedmodel.save(program, str(tmp_path))
     signatures = tf.saved_model.load(str(tmp_path)).signatures
+    for other in ((1, 48, 48, 1), (24, 24)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="not compatible with"):
+            signatures["serving_default"](image=tf.zeros(other, tf.uint8))
     said = {k: v.numpy().decode() for k, v in signatures["metadata"]().items()}
     assert said == program.metadata
     serving = signatures["serving_default"]

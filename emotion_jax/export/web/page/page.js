@@ -103,7 +103,7 @@ const REASONS = {
 
 async function readCamera(mine) {
   if (!navigator.mediaDevices) {
-    view.tell("A camera can only be used over https or on localhost.", true);
+    view.tell("A camera can only be used over https or on localhost.", { wrong: true });
     return;
   }
   view.tell("Waiting for the camera.");
@@ -145,8 +145,8 @@ async function watch(live, mine) {
     times.push(performance.now());
     if (times.length > 30) {
       const [first] = times.splice(0, times.length - 30);
-      const rate = 30000 / (times.at(-1) - first);
-      view.tell(`${count(found)} ${rate.toFixed(0)} frames a second.`);
+      const rate = (30000 / (times.at(-1) - first)).toFixed(0);
+      view.tell(count(found), { rate: `${rate} frames a second.` });
     }
     await next;
   }
@@ -189,7 +189,7 @@ function end(stream) {
 function lose(which, sentence) {
   if (which === turn) {
     stop();
-    view.tell(sentence, true);
+    view.tell(sentence, { wrong: true });
   }
 }
 
@@ -238,6 +238,6 @@ try {
   [file, button].forEach((control) => (control.disabled = false));
   view.tell("Ready.");
 } catch (error) {
-  view.tell(`The page could not be loaded whole: ${error.message}`, true);
+  view.tell(`The page could not be loaded whole: ${error.message}`, { wrong: true });
 }
 get("progress").hidden = true;

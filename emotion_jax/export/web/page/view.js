@@ -15,10 +15,15 @@ const cards = get("faces");
 
 export const color = (i) => COLORS[i % COLORS.length];
 
-/** Shows a sentence, styled as an error if something is wrong. */
-export function tell(sentence, wrong = false) {
-  get("status").textContent = sentence;
-  get("status").classList.toggle("wrong", wrong);
+/** Shows a sentence, styled as an error if something is wrong; beside it the camera's
+ * rate, which a screen reader leaves out, as it always changes. */
+export function tell(sentence, { wrong = false, rate = "" } = {}) {
+  const status = get("status");
+  if (status.textContent !== sentence) {
+    status.textContent = sentence; // or it would be read out again
+  }
+  status.classList.toggle("wrong", wrong);
+  get("rate").textContent = rate;
 }
 
 /** Draws the picture, and over it what was found; mirrored for the camera. */
