@@ -90,6 +90,16 @@ def tell(sentence: object, code: int) -> int:
     return code
 
 
+class Once(argparse.Action):
+    """Stores a flag's value; a second one, which argparse lets win, is a mistake."""
+
+    def __call__(self, parser, namespace, values, flag=None):
+        if flag and flag in parser.given:
+            parser.error(f"{flag} is given twice")
+        parser.given.add(flag)
+        setattr(namespace, self.dest, values)
+
+
 class Parser(argparse.ArgumentParser):
     """A binary's flags; a wrong one is a Mistake that suggests the nearest."""
 
@@ -100,12 +110,15 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        self.register("action", None, Once)
+        self.given: set[str | None] = set()
 
     def error(self, message: str):
         raise Mistake(f"{message}; see {self.prog} --help")
 
     def parse(self, args: list[str]) -> argparse.Namespace:
         """Parses the flags; a misspelt one is reported before a missing one."""
+        self.given = set()
         try:
             found, rest = self.parse_known_args(args)
         except Mistake:

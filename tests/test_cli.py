@@ -69,6 +69,17 @@ def parser():
     return made
 
 
+def test_a_flag_given_twice_is_a_mistake_and_what_has_no_flag_may_be_several():
+    parser = cli.Parser("cat", "Cats.")
+    parser.add_argument("--name")
+    parser.add_argument("one")
+    parser.add_argument("two")
+    assert parser.parse(["1", "--name=a", "2"]).two == "2"
+    assert parser.parse(["1", "2"]).name is None
+    with pytest.raises(Mistake, match="^--name is given twice; see cat --help$"):
+        parser.parse(["--name=a", "1", "2", "--name", "b"])
+
+
 def test_sources_add_up_however_they_are_written():
     args = ["--data", "A=1", "B=2", "--workdir", "w", "--data", "C=3"]
     assert parser().parse(args).data == ["A=1", "B=2", "C=3"]
