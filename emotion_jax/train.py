@@ -26,7 +26,7 @@ from emotion_jax import (
     warm_start,
 )
 from emotion_jax.assembly import assemble
-from emotion_jax.checkpoint import Checkpoints
+from emotion_jax.checkpoint import Checkpoints, step_folders
 from emotion_jax.config import check_config
 from emotion_jax.data.sections import set_paths
 from emotion_jax.evaluate import finish
@@ -58,7 +58,10 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> None:
     # As a context: JAX forgets the global switch where an operation turns it off.
     with jax.debug_nans(config.debug), bucket.folder(workdir, "--workdir") as home:
         if is_done(home.path, config):
-            logs.say(f"{workdir} is done: its checkpoints and logs are there")
+            there = "checkpoints and logs are there"
+            gone = "checkpoints are gone; to train again, delete its done.json"
+            kept = step_folders(home.path / "checkpoints")
+            logs.say(f"{workdir} is done: its {there if kept else gone}")
             return finish(home.path, config)
         with alone(home.path):
             train_in(home, config)
@@ -130,6 +133,8 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     if patience.over or plan.stop == plan.total:
         close_workdir(workdir, state, mesh)
         finish(workdir, config)
+    elif start < plan.stop:
+        logs.say(f"step {plan.stop} is saved: config.stop_at ends the run here")
 
 
 def say_what_runs(like, meta: Meta, plan, start: int, mesh) -> None:

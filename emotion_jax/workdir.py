@@ -19,6 +19,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from emotion_jax import logs, processes, sharding
+from emotion_jax.checkpoint import step_folders
 from emotion_jax.cli import check_folder
 from emotion_jax.data import DRAWN
 from emotion_jax.data.sections import PLACES
@@ -67,6 +68,11 @@ def check_same(directory: Path, config: ConfigDict) -> dict[str, str]:
     """
     path = directory / "config.json"
     if not os.path.exists(path):  # unlike Path's, it never raises
+        if step_folders(directory / "checkpoints"):
+            raise Mistake(
+                f"{directory} has checkpoints, but no longer the config.json that says "
+                "of what: put it back, or take another workdir"
+            )
         return {}
     try:
         before = dict(flatten(json.loads(path.read_text())))

@@ -41,6 +41,24 @@ def test_five_steps_a_restore_and_three_steps_are_eight_bit_for_bit(whole, resum
     assert log_of(resumed) == log_of(whole)
 
 
+def test_a_run_that_stop_at_ends_says_so_once(tmp_path, capsys):
+    for _ in range(2):
+        train_and_evaluate(tiny.config(stop_at=2), tmp_path)
+    told = capsys.readouterr().err
+    assert told.count("step 2 is saved: config.stop_at ends the run here") == 1
+    assert told.count("step 2 of 8 is there: nothing to do") == 1
+
+
+def test_a_finished_run_whose_checkpoints_are_gone_says_so(whole, tmp_path, capsys):
+    copy = shutil.copytree(whole, tmp_path / "run")
+    train_and_evaluate(tiny.config(), copy)
+    assert "is done: its checkpoints and logs are there" in capsys.readouterr().err
+    shutil.rmtree(copy / "checkpoints")
+    train_and_evaluate(tiny.config(), copy)
+    told = "is done: its checkpoints are gone; to train again, delete its done.json"
+    assert told in capsys.readouterr().err
+
+
 def test_parameters_are_counted_in_whole_numbers(capsys):
     params = {"kernel": np.zeros((2359, 2)), "log_variance": np.zeros(())}
     like, plan = SimpleNamespace(params=params), Plan(8, 20, 20, 5.0)

@@ -139,6 +139,16 @@ def test_a_damaged_config_is_a_mistake(tmp_path):
         workdir.is_done(tmp_path, tiny.config())
 
 
+def test_checkpoints_without_a_config_are_a_mistake_and_an_empty_workdir_is_none(
+    tmp_path,
+):
+    (tmp_path / "checkpoints").mkdir()
+    assert workdir.check_same(tmp_path, tiny.config()) == {}
+    (tmp_path / "checkpoints" / "4").mkdir()
+    with pytest.raises(Mistake, match="has checkpoints, but no longer the config.json"):
+        workdir.check_same(tmp_path, tiny.config())
+
+
 def test_a_workdir_that_is_a_file_is_a_mistake(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(Mistake, match="cannot write to --workdir .*file is no folder"):
