@@ -90,6 +90,13 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
 
 
+def means(pairs: Mapping[str, tuple]) -> dict[str, float]:
+    """The mean of each metric that counted anything; of squares the root, as rmse."""
+    found = {key: float(t) / float(n) for key, (t, n) in pairs.items() if n > 0}
+    roots = {key: math.sqrt(v) for key, v in found.items() if "/square_" in key}
+    return {k.replace("/square_", "/rmse_"): roots.get(k, v) for k, v in found.items()}
+
+
 class RunLog:
     """One run's log: every number is read one step late, so no device waits for it.
 
@@ -133,7 +140,7 @@ class RunLog:
             return
         (step, pairs), self.pending = self.pending, None
         pairs = jax.device_get(pairs)
-        values = {k: float(t) / float(n) for k, (t, n) in pairs.items() if n > 0}
+        values = means(pairs)
         vital = {"loss": "loss", "grad_norm": "norm of the gradient"}
         for key, name in vital.items():
             if not math.isfinite(values[key]):
@@ -157,7 +164,7 @@ class RunLog:
         tasks = [f"{k} {v:.3f}" for k, v in values.items() if "/" in k]
         say(
             f"step {step:>{len(str(self.total))}}/{self.total}  "
-            f"loss {values['loss']:.3f}  {'  '.join(tasks)}  "
+            f"train: loss {values['loss']:.3f}  {'  '.join(tasks)}  "
             f"{self.rate:,.0f} images/s  {duration(left)} left"
         )
 

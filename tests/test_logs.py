@@ -114,6 +114,18 @@ def test_each_line_holds_the_numbers_of_its_own_step_one_step_late(log, tmp_path
     assert {"seconds", "images_per_s"} < line.keys()
 
 
+def test_of_squares_the_root_is_logged(log, tmp_path, capsys):
+    """Under the name that it has in an evaluation; the console says of what it is."""
+    log.step(1, metrics(1.0))
+    log.step(2, metrics(1.0) | {"keypoints/square_px": (18.0, 2.0)})
+    log.close()
+    (line,) = lines(tmp_path)
+    assert line["train/keypoints/rmse_px"] == 3.0
+    assert "train/keypoints/square_px" not in line
+    told = capsys.readouterr().err
+    assert "train: loss 1.000" in told and "keypoints/rmse_px 3.000" in told
+
+
 def test_the_last_step_is_logged_when_the_log_closes(log, tmp_path):
     for step in range(1, 7):
         log.step(step, metrics(float(step)))
