@@ -215,7 +215,8 @@ def main(args: list[str]) -> None:
     add("--checkpoint", required=True, metavar="X", help=cli.CHECKPOINT)
     add("--data", **cli.SOURCES, help="default: the run's own sources")
     add("--split", help="default: test where the data has splits, otherwise all")
-    add("--labels", default="original", choices=["original", "trained"])
+    labels = "trained: those of FER+ that the run learnt from; default: original"
+    add("--labels", default="original", choices=["original", "trained"], help=labels)
     add("--against", metavar="Y", help="another network, to compare on the same faces")
     add("--tta", action="store_true", help="also average over views: mirrored, moved")
     add(

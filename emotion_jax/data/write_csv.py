@@ -58,7 +58,7 @@ def main(args: list[str]) -> None:
     parser.add_argument(
         "--faces", type=int, default=1000, metavar="N", help="default: 1000"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="which faces are drawn")
     flags = parser.parse(args)
     cli.check_folder("DIR", flags.out, ("*.csv",))
     write_csv(flags.out, flags.faces, flags.seed)

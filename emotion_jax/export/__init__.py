@@ -153,7 +153,7 @@ def main(args: list[str]) -> None:
     add("--format", required=True, help=", ".join(FORMATS))
     add("--data", **cli.SOURCES, help="onnx-int8: faces; default: the run's own val")
     add("--ort-web", type=Path, metavar="DIR", help="web: default: fetched from npm")
-    add("--out", type=bucket.place, required=True, metavar="DIR")
+    add("--out", type=bucket.place, required=True, metavar="DIR", help="for its files")
     flags = parser.parse(args)
     format = registry.pick("--format", flags.format, FORMATS)
     check(flags, format)

@@ -72,6 +72,8 @@ def numbers(found: Mapping[str, float | int | None], tasks: Mapping[str, Task]) 
         if not mine["n"]:
             continue
         lines += ["", name, ""]
+        if any(key.endswith("@low") for key in mine):
+            lines.append(f"{'value':>38}{'95 % interval':>25}")
         for key, value in mine.items():
             if "/" not in key and not key.endswith(("@low", "@high")):
                 ends = [mine.get(f"{key}@{end}") for end in ("low", "high")]

@@ -94,6 +94,15 @@ def test_the_table_as_it_is_read():
     ]
 
 
+def test_intervals_are_named_where_there_are_some():
+    found = FOUND | {"emotion/accuracy@low": 0.7, "emotion/accuracy@high": 0.8}
+    assert tables.numbers(found, TASKS).splitlines()[2:5] == [
+        "                                 value            95 % interval",
+        "  n                              1,200",
+        "  accuracy                       0.750       0.700 to     0.800",
+    ]
+
+
 def test_points_get_their_own_column():
     found = {"keypoints/n": 2, "keypoints/rmse_px": 1.5}
     found |= {f"keypoints/rmse_px/{name}": 1.25 for name in Keypoints.names}
