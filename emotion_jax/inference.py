@@ -131,19 +131,21 @@ class Model:
 
         Args:
           images: uint8 [n h w], [n h w 1] or, in color, [n h w 3]; or one image, [h w],
-            [h w 1] or [h w 3]. Of three axes, the last is colors if it is below 16.
+            [h w 1] or [h w 3]; or a list of images, of any sizes. Of three axes, the
+            last is colors if it is below 16.
           tta: average over ten views of each face, moved by a pixel and mirrored.
 
         Raises:
           Mistake: they have another type or shape. No images at all are none.
         """
-        images = as_gray(images)
-        height, width = images.shape[1:3]
+        alike = [as_gray(each) for each in of_one_size(images)]
         restored, side = self.restored, self.side
         evaluator = restored.evaluator
         run = evaluator.run_tta if tta else evaluator.run
-        outputs = run(restored.variables, resize(images, side))
-        scale = np.array([width / side, height / side], np.float32)
+        faces = np.concatenate([resize(each, side) for each in alike])
+        outputs = run(restored.variables, faces)
+        sizes = [each.shape[2:0:-1] for each in alike for _ in each]  # width, height
+        scale = np.array(sizes, np.float32).reshape(-1, 1, 2) / np.float32(side)
         answers = {}
         for name, task in restored.tasks.items():
             values = outputs[name]
@@ -219,16 +221,19 @@ def as_photo(pixels: np.ndarray) -> UInt8[np.ndarray, "h w c"]:
     return photo
 
 
+def of_one_size(images: np.ndarray | Sequence) -> list[np.ndarray | Sequence]:
+    """The images in parts that NumPy can stack: all of them, or else each alone."""
+    several = isinstance(images, list | tuple) and len(set(map(np.shape, images))) > 1
+    return list(images) if several else [images]
+
+
 def as_gray(images: np.ndarray | Sequence) -> UInt8[np.ndarray, "n h w 1"]:
     """Images of any accepted shape, brought to one shape.
 
     Raises:
       Mistake: they have another type or shape; says which, and what it should be.
     """
-    try:
-        images = np.asarray(images)
-    except ValueError:
-        raise Mistake("images of several sizes: predict them one by one") from None
+    images = np.asarray(images)
     shape = images.shape
     if shape == (0,):  # an empty list, of which NumPy makes floats
         images = np.zeros((0, 1, 1, 1), np.uint8)
