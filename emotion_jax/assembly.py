@@ -12,11 +12,14 @@ from emotion_jax.data.augment import Augment, make_augment
 from emotion_jax.data.pipeline import Feed, make_feed
 from emotion_jax.data.sections import check_labels, load_train_and_val
 from emotion_jax.data.table import Split
+from emotion_jax.meta import Meta
 from emotion_jax.models import Network, new_network
 from emotion_jax.optim import Optimizer, make_optimizer
 from emotion_jax.plan import Plan, make_plan
 from emotion_jax.registry import build
+from emotion_jax.report import tables
 from emotion_jax.tasks import Task, make_tasks, with_counts
+from emotion_jax.workdir import to_dict
 
 Splits = Mapping[str, Split]  # by source
 
@@ -40,6 +43,14 @@ class Parts:
     plan: Plan
     optimizer: Optimizer
     feed: Feed
+
+    def meta(self, temperature: Mapping[str, float]) -> Meta:
+        """What a checkpoint records, but for its own temperatures."""
+        names = {name: task.names for name, task in self.tasks.items()}
+        used = tuple(tables.used(self.train, self.val))
+        return Meta(
+            to_dict(self.config), names, self.config.data.side, temperature, used
+        )
 
     def make_init(self) -> Callable[..., step.TrainState]:
         """The function that makes the first state."""

@@ -33,7 +33,6 @@ from emotion_jax.evaluate import finish
 from emotion_jax.evaluator import Evaluator, Validation
 from emotion_jax.meta import Meta
 from emotion_jax.registry import build
-from emotion_jax.report import tables
 from emotion_jax.sharding import abstract
 from emotion_jax.workdir import (
     alone,
@@ -42,7 +41,6 @@ from emotion_jax.workdir import (
     faces_of,
     is_done,
     open_workdir,
-    to_dict,
 )
 
 
@@ -97,10 +95,7 @@ def train_in(home: bucket.Folder, config: ConfigDict) -> None:
     start, patience = int(state.step), validation.patience
     for when, numbers in logs.evaluations(workdir / "metrics.jsonl", start).items():
         patience.take(when, checkpoints.score(numbers))
-    names = {name: task.names for name, task in tasks.items()}
-    used = tuple(tables.used(parts.train, parts.val))
-    side, temperature = config.data.side, evaluator.temperature
-    meta = Meta(to_dict(config), names, side, temperature, used)
+    meta = parts.meta(evaluator.temperature)
     train_step = parts.make_train_step(layout)
 
     if config.debug:
