@@ -17,12 +17,17 @@ MOST_CURVES = 10  # only for the most common classes
 def draw_confusion(
     path: Path, counts: Int[np.ndarray, "k k"], names: Sequence[str]
 ) -> None:
-    """Draws labels down, answers across: in faces, and in percent of each label's."""
-    share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    """Draws labels down, answers across: in faces, and in percent of each label's.
+
+    Of a label without faces there is no share: its cells hold a dash.
+    """
+    support = counts.sum(1, keepdims=True)
+    share = 100 * counts / np.maximum(support, 1)
+    percent = np.where(support > 0, np.char.mod("%.0f", share), "–")
     with drawing():
         k = len(names)
         figure, axes = figure_of(1.6 + 0.42 * max(k, 4), 2, sharey=True)
-        texts = (counts.astype(str), np.char.mod("%.0f", share))
+        texts = (counts.astype(str), percent)
         titles = ("faces", "percent of the label's faces")
         for axis, text, title in zip(axes, texts, titles, strict=True):
             axis.imshow(share, cmap="Blues", vmin=0, vmax=100, aspect="auto")
