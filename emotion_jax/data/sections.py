@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +70,17 @@ def load_train_and_val(
         raise Mistake(f"config.data.sources names none of {', '.join(data.SOURCES)}")
     if dedupe not in DEDUPE:
         raise Mistake(f"config.data.dedupe is {dedupe!r}, must be True, False or near")
-    train, val, offered = {}, {}, {name: set() for name in tasks}
+    raws = {}
     for name, section in sources.items():
         for field in OWN_FIELDS.keys() & section.keys():
             where = f"config.data.sources.{name}.{field}"
             check_type(where, section[field], OWN_FIELDS[field])
         options = options_of(section, trained=True)
-        raw = data.load(name, section.get("path", ""), side, **options)
-        for task in tasks.keys() & raw.names.keys():
-            offered[task] |= set(raw.names[task])
+        raws[name] = data.load(name, section.get("path", ""), side, **options)
+    check_names(tasks, raws.values())
+    train, val = {}, {}
+    for name, raw in raws.items():
+        section = sources[name]
         if second := section.get("val", ""):
             if same_file(second, section.get("path", "")):
                 raise Mistake(
@@ -92,7 +94,6 @@ def load_train_and_val(
         split, seen_by = train_split(raw, section), {"trained": True, "unseen": unseen}
         train[name] = make_split(raw, split, tasks, side, dedupe, **seen_by)
         val[name] = own_val
-    check_names(tasks, offered)
     return train, val
 
 
@@ -128,12 +129,16 @@ def trained_on(raw: Raw, section: Mapping, side: int) -> Bool[np.ndarray, " n"]:
     return np.isin(raw.hashes, np.setdiff1d(own.hashes[rows], held_out))
 
 
-def check_names(tasks: Mapping[str, Task], offered: Mapping[str, set[str]]) -> None:
+def check_names(tasks: Mapping[str, Task], raws: Collection[Raw]) -> None:
     """Raises if a task learns a class or point that the sources of its labels lack."""
-    for task, there in offered.items():
-        for name in tasks[task].names if there else ():
-            if name not in there:
-                raise unknown(f"name in {tasks[task].where}", name, sorted(there))
+    for name, task in tasks.items():
+        there = tuple(dict.fromkeys(n for raw in raws for n in raw.names.get(name, ())))
+        for wanted in task.names if there else ():
+            if wanted not in there:
+                problem = str(unknown(f"name in {task.where}", wanted, there))
+                if hasattr(task, "classes") and len(there) > 1:
+                    problem += f'; to learn these: "--{task.where}.classes={there}"'
+                raise Mistake(problem)
 
 
 def check_labels(tasks: Mapping[str, Task], train: Mapping[str, Split]) -> None:

@@ -1,16 +1,20 @@
 """Laws of a config's `data` section: who trains on what, and who must not see it."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
+from PIL import Image
+from raws import make_raw
 
 from emotion_jax import data
+from emotion_jax.config import load_config
 from emotion_jax.data import sections
 from emotion_jax.data.table import POINTS
 from emotion_jax.errors import Mistake
-from emotion_jax.tasks import make_tasks
+from emotion_jax.tasks import Emotion, make_tasks
 
 BOTH = make_tasks({"emotion": {}, "keypoints": {}})
 
@@ -139,6 +143,37 @@ def test_a_class_that_no_source_has_is_a_mistake(folder):
             sections.load_train_and_val(tasks, side=24, sources=section)
     points = {"keypoints": {"path": str(folder / "kaggle.csv")}}
     load(points)  # has no class at all: nothing is misspelt
+
+
+def test_classes_of_other_names_are_told_with_the_flag_that_learns_them(tmp_path):
+    for i, name in enumerate(["calm", "tense"] * 60):
+        (tmp_path / name).mkdir(exist_ok=True)
+        noise = np.random.default_rng(i).integers(0, 256, (8, 8), np.uint8)
+        Image.fromarray(noise).save(tmp_path / name / f"{i}.png")
+
+    def load(tasks):
+        own = {"folder": {"path": str(tmp_path)}}
+        return sections.load_train_and_val(tasks, side=24, sources=own)
+
+    with pytest.raises(Mistake, match=r"'anger' \(known: calm, tense\); to") as told:
+        load(make_tasks({"emotion": {}}))
+    flag = shlex.split(str(told.value).partition("to learn these: ")[2])
+    tasks = make_tasks(load_config("configs/folder.py", flag).tasks)
+    assert tasks["emotion"].names == ("calm", "tense")
+    load(tasks)
+
+
+@pytest.mark.parametrize(
+    "task, names",
+    [
+        (Emotion(), ("calm",)),  # of one class nothing is learnt
+        (tiny.Gender(), ("calm", "tense")),  # no config sets its names
+    ],
+)
+def test_no_flag_is_told_that_would_not_help(task, names):
+    raw = make_raw(4, names={task.section: names})
+    with pytest.raises(Mistake, match=r"\(known: [a-z, ]+\)$"):
+        sections.check_names({task.section: task}, [raw])
 
 
 @pytest.fixture
