@@ -44,6 +44,7 @@ def make_split(
     useful = np.zeros(len(rows), bool)
     for mask in known.values():
         useful |= mask.any(axis=tuple(range(1, mask.ndim)))
+    unknown = len(rows) - int(useful.sum())
     leaks = _leaks(raw, rows, near=dedupe == "near")
     if unseen is not None:
         leaks |= np.isin(raw.hashes, unseen)
@@ -76,6 +77,7 @@ def make_split(
         labels=raw.trained_as if trained else "original",
         twins=0 if dedupe else int(leaks.sum()),
         dropped=int(leaks.sum()) if dedupe else 0,
+        unknown=unknown,
     )
 
 

@@ -94,6 +94,7 @@ class Split:
     labels: str = "original"  # what its labels are called
     twins: int = 0  # faces of this split that a held-out split has too
     dropped: int = 0  # faces left out because a held-out split has them too
+    unknown: int = 0  # faces left out because the network knows no label of theirs
     trained_on: int = 0  # faces that the network in question was trained on
 
     def __len__(self) -> int:
@@ -121,5 +122,6 @@ def concatenate(splits: list[Split]) -> Split:
         rows=rows,
         offered=offered,
         extra={k: np.concatenate([s.extra[k] for s in splits]) for k in sorted(extra)},
+        unknown=sum(s.unknown for s in splits),
         trained_on=sum(s.trained_on for s in splits),
     )

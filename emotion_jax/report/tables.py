@@ -18,9 +18,14 @@ def source(data: Split | Raw) -> str:
 
 def describe(split: Split) -> str:
     """Which faces a number was measured on, and what is unusual about them, if any."""
-    labels = "" if split.labels == "original" else f", labels {split.labels}"
-    told = f", {split.trained_on:,} of them trained on" if split.trained_on else ""
-    return f"{source(split)}, split {split.name}, {len(split):,} faces{told}{labels}"
+    told = f"{source(split)}, split {split.name}, {len(split):,} faces"
+    if split.trained_on:
+        told += f", {split.trained_on:,} of them trained on"
+    if split.labels != "original":
+        told += f", labels {split.labels}"
+    if split.unknown:
+        told += f" ({split.unknown:,} others have no label that the network knows)"
+    return told
 
 
 def twins(split: Split) -> str:

@@ -44,6 +44,7 @@ def test_twins_are_counted_among_the_faces_that_the_model_uses():
     for dedupe, counts in [(False, (1, 0)), (True, (0, 1))]:  # of row 2, fear, nothing
         split = split_of(raw, "Training", dedupe=dedupe)
         assert (split.twins, split.dropped) == counts
+        assert len(split) + split.dropped + split.unknown == 300
 
 
 def test_near_twins_of_held_out_rows_go_too_if_asked():
@@ -116,6 +117,7 @@ def test_seven_classes_for_a_model_of_five():
     raw = make_raw(7, extra={"intensity": np.arange(7) / 10})
     split = split_of(raw)
     assert split.rows.tolist() == [0, 1, 3, 4, 5]  # neither fear nor neutral
+    assert split.unknown == 2 and split_of(raw, classes=7).unknown == 0
     assert split.faces["labels"]["emotion"].argmax(axis=1).tolist() == [0, 1, 3, 2, 4]
     assert split.faces["labels"]["emotion"].sum(axis=1).tolist() == [1] * 5
     assert split.faces["known"]["emotion"].all()

@@ -18,13 +18,14 @@ def test_concatenation_tells_what_it_is_of():
     a, b = make_split(3), make_split(2)
     rows, some = np.array([7, 4]), {"emotion": np.eye(2, 5, dtype=bool)}
     b = dataclasses.replace(
-        b, source="folder", name="all", rows=rows, offered=b.offered | some
+        b, source="folder", name="all", rows=rows, offered=b.offered | some, unknown=4
     )
     both = concatenate([a, b])
     assert (both.source, both.name) == ("synthetic+folder", "val+all")
     assert both.rows.tolist() == [0, 1, 2, 7, 4]
     assert both.offered["emotion"].sum(1).tolist() == [5, 5, 5, 1, 1]
     assert concatenate([a, a]).name == "val"
+    assert both.unknown == 4 and concatenate([b, b]).unknown == 8
 
 
 def test_concatenation_keeps_every_face_and_shared_columns():

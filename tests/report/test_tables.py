@@ -57,6 +57,15 @@ def test_faces_that_were_trained_on_are_told_wherever_a_split_is_described():
     assert tables.describe(seen) == where
 
 
+def test_faces_that_are_left_out_for_their_labels_are_told_too():
+    some = dataclasses.replace(split("a.csv", 2486), unknown=1103)
+    told = " (1,103 others have no label that the network knows)"
+    assert tables.describe(some) == f"fer2013=a.csv, split test, 2,486 faces{told}"
+    some = dataclasses.replace(some, trained_on=1666, labels="FER+ mean")
+    told = f"2,486 faces, 1,666 of them trained on, labels FER+ mean{told}"
+    assert tables.describe(some).endswith(told)
+
+
 def test_twins_in_a_test_split_are_told():
     faces = split("", 3)
     assert tables.twins(faces) == ""
