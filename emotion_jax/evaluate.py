@@ -8,12 +8,14 @@
 
 The training loop uses the same `Evaluator`, so it reports the same numbers. All are
 after the temperature that was fitted on `val` and is stored in the checkpoint.
+A class that the data lacks is ruled out, so data of one class is refused.
 --against measures a second network on the same faces, among the classes that both know,
 and tells whether chance in the choice of faces may explain the difference.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import jax
@@ -27,6 +29,7 @@ from emotion_jax.data.table import Split, concatenate
 from emotion_jax.errors import Mistake
 from emotion_jax.evaluator import Restored, restore
 from emotion_jax.report import comparison, tables
+from emotion_jax.report.answers import choices, ruled_out
 from emotion_jax.report.comparison import Answered
 from emotion_jax.scores import Numbers
 from emotion_jax.views import Outputs
@@ -85,6 +88,17 @@ def load_split(restored: Restored, place: Place, trained: bool = False) -> Split
     return split
 
 
+def check_choices(restored: Restored, splits: Iterable[Split | None]) -> None:
+    """Raises if all answers would be right, as there is one class to choose from."""
+    for split, (name, task) in product(filter(None, splits), restored.tasks.items()):
+        if len(there := choices(name, task, split)) == 1:
+            raise Mistake(
+                f"{restored.title} knows one class of {tables.source(split)}, "
+                f"{there[0]}, so no answer could be wrong: name data of at least two, "
+                "or look at what predict says of these faces"
+            )
+
+
 def answers_of(restored: Restored, split: Split, tta: bool) -> dict[str, Outputs]:
     """The plain outputs under "", and those of averaged views under "@tta"."""
     evaluator, image = restored.evaluator, split.faces["image"]
@@ -131,6 +145,7 @@ def load_rivals(
             f"{restored.title} and {other.title} both read {' and '.join(tasks)}, of "
             "which no face here has a label"
         )
+    check_choices(other, found)
     return found
 
 
@@ -235,6 +250,7 @@ def main(args: list[str]) -> None:
         comparison.shared(restored, other)  # raises before any file is read
     wanted = flags.data, flags.split, flags.labels == "trained"
     splits = load_splits(restored, *wanted)
+    check_choices(restored, splits)
     rivals = [None] * len(splits)
     if flags.against:
         there = places(restored.meta.config["data"]["sources"], *wanted)
@@ -256,7 +272,8 @@ def main(args: list[str]) -> None:
         out = root / name
         with bucket.filled(out) as folder:
             write(restored, split, answers[""], found, folder, compared)
-        print(f"\n{tables.describe(split)}\n\n{tables.numbers(found, restored.tasks)}")
+        head = "\n".join([tables.describe(split), *ruled_out(restored.tasks, split)])
+        print(f"\n{head}\n\n{tables.numbers(found, restored.tasks)}")
         if compared:
             print(f"\n{comparison.text(compared, split)}")
         written = ", ".join(WRITTEN[: None if compared else -1])

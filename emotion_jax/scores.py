@@ -99,7 +99,7 @@ def classification(
         "macro_f1": float(f1[support > 0].mean()),
         "balanced_accuracy": float(recall[support > 0].mean()),
         "ece": ece(probability.max(-1), guess == truth),
-        "nll": float(-np.log(np.maximum(true, 1e-300)).mean()),
+        "nll": float(0 - np.log(np.maximum(true, 1e-300)).mean()),
         "top2": float(((probability > true).sum(-1) < 2).mean()),
     }
     for i, name in enumerate(names):

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import tiny
+from PIL import Image
 from tiny import metrics_of
 
 from emotion_jax import evaluate
@@ -173,6 +174,46 @@ def test_networks_that_cannot_be_compared_are_told_before_any_file_is_read(
     assert run(evaluate.main, args) == 2
     assert "of which no face here has a label" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def write_folder(folder, *classes):
+    """A folder of two faces a class."""
+    for i, name in enumerate(classes * 2):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(i).integers(0, 256, (24, 24), np.uint8)
+        Image.fromarray(noise).save(folder / name / f"{i}.png")
+    return f"folder={folder}"
+
+
+def test_classes_that_the_data_lacks_are_told_as_ruled_out(nets, tmp_path, capsys):
+    where = write_folder(tmp_path / "faces", "anger", "happy", "tense")
+    args = ["--checkpoint", nets["both"], "--data", where, "--out", f"{tmp_path}/out"]
+    assert run(evaluate.main, args) == 0
+    told = (
+        "Answers of emotion are among anger and happy, the classes of this data: the "
+    )
+    data = "folder=faces, split all, 4 faces (2 others have no label that the network "
+    assert f"{data}knows)\n{told}" in capsys.readouterr().out
+    for name in ("report.html", "model_card.md"):
+        assert (tmp_path / "out" / name).read_text("utf-8").count(told) == 1
+
+
+def test_where_no_answer_could_be_wrong_nothing_is_measured(nets, tmp_path, capsys):
+    """A class that is ruled out is never said, so of one class all would be right."""
+    seven = str(tiny.untrained(tmp_path / "seven", {"emotion": {"classes": 7}}))
+    one = write_folder(tmp_path / "one", "happy")
+    two = write_folder(tmp_path / "two", "happy", "neutral")
+    for args in (
+        [nets["both"], "--data", one],
+        [nets["both"], "--data", two],
+        [seven, "--data", two, "--against", nets["both"]],
+    ):
+        out = ["--out", f"{tmp_path}/out"]
+        assert run(evaluate.main, ["--checkpoint", *args, *out]) == 2
+        told = capsys.readouterr().err
+        assert "both, step 0 knows one class of folder=" in told
+        assert ", happy, so no answer could be wrong" in told
+        assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

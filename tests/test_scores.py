@@ -116,6 +116,11 @@ def test_even_a_true_class_ruled_out_gives_finite_numbers():
     assert 100 < found["nll"] < 1000
 
 
+def test_certainty_that_is_right_costs_nothing_and_not_minus_nothing():
+    logits = np.array([[0, -np.inf]])
+    assert str(scores.classification(logits, np.array([0]), ("a", "b"))["nll"]) == "0.0"
+
+
 def test_huge_logits_do_not_overflow():
     p = scores.softmax(np.array([[1e4, 0.0], [-1e4, -1e4]]))
     np.testing.assert_array_equal(p, [[1, 0], [0.5, 0.5]])

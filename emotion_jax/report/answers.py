@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from emotion_jax.data.table import Split
 from emotion_jax.report import mosaic
 from emotion_jax.scores import softmax
-from emotion_jax.tasks import Task
+from emotion_jax.tasks import Task, listed
 from emotion_jax.tasks.task import Seen
 
 
@@ -67,6 +68,29 @@ class Answers:
     def captions(self, some: Int[np.ndarray, " s"]) -> list[str]:
         """The network's answer on some of the faces, and the label where it differs."""
         return captions(self.task.names, self.probability[some], self.truth[some])
+
+
+def choices(name: str, task: Task, split: Split) -> list[str]:
+    """The classes that the network answers among: those of the faces' source.
+
+    Empty if no face has a label, or the task is one of points.
+    """
+    if task.kind == "points":
+        return []
+    there = split.offered[name][split.faces["known"][name]].any(0)
+    return list(itertools.compress(task.names, there))
+
+
+def ruled_out(tasks: Mapping[str, Task], split: Split) -> list[str]:
+    """A sentence for each task whose answers are among some of its classes only."""
+    lines = []
+    for name, task in tasks.items():
+        if 0 < len(there := choices(name, task, split)) < len(task.names):
+            lines.append(
+                f"Answers of {name} are among {listed(there)}, the classes of this "
+                "data: the others are ruled out."
+            )
+    return lines
 
 
 def captions(

@@ -8,6 +8,7 @@ import jax
 
 from emotion_jax.data.table import Split
 from emotion_jax.evaluator import Restored
+from emotion_jax.report.answers import ruled_out
 from emotion_jax.report.quantities import written
 from emotion_jax.report.tables import COLUMNS, describe, markdown
 from emotion_jax.scores import HEADLINES, Numbers
@@ -115,7 +116,8 @@ def measured(tasks: Mapping[str, Task], split: Split, found: Numbers) -> list[st
     """The results on one split, with their confidence intervals."""
     drawn = "people" if "person" in split.extra else "faces"
     on = f"On {plain(describe(split))}; 95 % intervals by bootstrap over {drawn}."
-    return [on, *(results(name, task, found) for name, task in tasks.items())]
+    among = map(plain, ruled_out(tasks, split))
+    return [on, *among, *(results(name, task, found) for name, task in tasks.items())]
 
 
 def calibrated(restored: Restored, split: Split, found: Numbers) -> list[str]:

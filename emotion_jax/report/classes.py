@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from emotion_jax.report import curves, focus, mosaic
-from emotion_jax.report.answers import Answers
+from emotion_jax.report.answers import Answers, ruled_out
 from emotion_jax.report.page import Html, folded, picture, sentences, table
 from emotion_jax.report.quantities import Told
 from emotion_jax.scores import MOST_CLASSES, softmax
@@ -34,6 +34,7 @@ def parts(folder: Path, answers: Answers, told: Told, network, variables: dict):
 def right(answers: Answers, told: Told) -> list[Html]:
     """How often the network is right, by four measures."""
     found = [
+        *map(sentences, ruled_out({answers.name: answers.task}, answers.split)),
         sentences(
             "Accuracy is the share of the faces whose most probable class is their "
             "label: ", told("accuracy"), " of ", told("n"), ", or, for other such "
