@@ -56,7 +56,7 @@ def load(given: str, config: ConfigDict | None) -> Raw:
     section = config.data.sources.get(source, {})
     check_type(f"config.data.sources.{source}.path", section.get("path", ""), str)
     path = path or section.get("path", "")
-    options = options_of(section) | options
+    options = options_of(section, trained=True) | options
     return data.load(source, path, config.data.side, **options)
 
 
@@ -65,7 +65,7 @@ def write(out: Path, raw: Raw, split: str, config: ConfigDict | None) -> dict:
     augmented = None
     if config is not None:
         tasks = make_tasks(config.tasks)
-        augmented = make_split(raw, split, tasks, config.data.side)
+        augmented = make_split(raw, split, tasks, config.data.side, trained=True)
     chosen = choose(raw, split)
     found = survey(chosen, split)
     out = real(out)
@@ -108,6 +108,8 @@ def main(args: list[str]) -> None:
     except OSError as error:
         raise Stopped(f"cannot write {flags.out}: {error.strerror}") from None
     print(f"{found['data']}, split {found['split']}, {found['faces']:,} faces")
+    if trained := exploration.trained(found):
+        print(trained)
     for line in cleaning.headlines(found):
         print(f"- {line}")
     print(f"written to {flags.out}: index.html, explore.json and the pictures")

@@ -15,9 +15,11 @@ from emotion_jax import explore
 from emotion_jax.cli import run
 from emotion_jax.data import SOURCES
 from emotion_jax.data.table import POINTS, Raw
+from emotion_jax.data.votes import COLUMNS
 from emotion_jax.data.write_csv import write_csv
-from emotion_jax.report import exploration
+from emotion_jax.report import augmentations, exploration
 
+FER = "--config.data.sources.fer2013"
 NAMES = ("<b>&x", "$a$ 笑", "train")
 
 
@@ -200,6 +202,47 @@ def test_a_configs_fields_can_be_set(sources, tmp_path, capsys):
     assert (out / "augmentation.png").exists()
 
 
+@pytest.fixture
+def fer_plus(sources, tmp_path):
+    """Votes as the labels are, except that nobody sees a face in the first image."""
+    rows = [",".join(["Usage", *COLUMNS])]
+    for line in (sources / "fer2013.csv").read_text().splitlines()[1:]:
+        label, _, usage = line.split(",")
+        seen = "NF" if len(rows) == 1 else COLUMNS[int(label)]
+        rows.append(",".join([usage, *(str(10 * (c == seen)) for c in COLUMNS)]))
+    path = tmp_path / "votes.csv"
+    path.write_text("\n".join(rows))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "options, trained",
+    [
+        ({"labels": "original"}, None),
+        ({"labels": "majority"}, "FER+ majority"),
+        ({"drop_no_face": "True"}, "original"),
+    ],
+)
+def test_votes_change_what_is_told_and_augmented_and_no_number(
+    sources, fer_plus, tmp_path, monkeypatch, capsys, options, trained
+):
+    shown = []
+    monkeypatch.setattr(augmentations, "draw_faces", lambda *a: shown.append(len(a[1])))
+    data, out = f"fer2013={sources / 'fer2013.csv'}", tmp_path / "out"
+    args = ["--data", data, "--config", "configs/fer5.py", "--out", str(out)]
+    for name, value in {"votes": fer_plus, **options}.items():
+        args.append(f"{FER}.{name}={value}")
+    assert run(explore.main, args) == 0
+    found = json.loads((out / "explore.json").read_text())
+    classes = found["labels"]["emotion"]["classes"].values()
+    assert sum(row["all"] for row in classes) == 120 == found["faces"]
+    assert shown == [119 if trained else 120]
+    page = (out / "index.html").read_text("utf-8")
+    for text in (page, capsys.readouterr().out):
+        told = re.findall("original labels; this config trains on (.*?) labels", text)
+        assert told == [trained] * bool(trained)
+
+
 def test_a_split_is_looked_at_alone(sources, tmp_path, capsys):
     data = f"fer2013={sources / 'fer2013.csv'}"
     args = ["--data", data, "--split", "PublicTest+PrivateTest"]
@@ -221,6 +264,8 @@ def test_a_split_is_looked_at_alone(sources, tmp_path, capsys):
         ({"--split": "tset"}, "split 'tset' does not exist; there is"),
         ({"--config": "configs/fer55.py"}, "did you mean configs/fer5.py"),
         ({"--config": "configs/keypoints.py"}, "none of the 120 faces"),
+        ({"--config": "configs/fer5.py", f"{FER}.votes": "nowhere"}, "add labels="),
+        ({"--config": "configs/fer5.py", f"{FER}.labels": "mean"}, "needs votes=PATH"),
         ({"--out": "full"}, "--out full is not empty; name a new folder"),
         ({"--out": "file"}, "cannot write to --out .*file is no folder"),
         ({"--out": "file/in"}, "cannot write to --out .*file/in: Not a directory"),
@@ -238,7 +283,7 @@ def test_a_mistake_is_told_and_nothing_written(
     (tmp_path / "file").write_text("mine")
     before = sorted(tmp_path.rglob("*"))
     flags = {"--data": f"fer2013={sources / 'fer2013.csv'}", "--out": "new"} | change
-    args = [arg for pair in flags.items() if pair[1] for arg in pair]
+    args = ["=".join(pair) for pair in flags.items() if pair[1]]
     assert run(explore.main, args) == 2
     error = capsys.readouterr().err
     assert re.search(told, error) and "Traceback" not in error

@@ -70,6 +70,7 @@ def overview(chosen: Chosen, found: dict) -> list[Html]:
         size += f" {number(found['people'])} people are named."
     return [
         tag("p", size),
+        sentences(trained(found)),
         tag("ul", *(tag("li", line) for line in cleaning.headlines(found))),
         table(("split", "faces"), found["splits"].items()),
         sentences(
@@ -77,6 +78,16 @@ def overview(chosen: Chosen, found: dict) -> list[Html]:
             code("test"), " for the end; ", code("all"), " is everything.",
         ),
     ]  # fmt: skip
+
+
+def trained(found: dict) -> str:
+    """What a config trains on instead of what is shown; "" if on the same."""
+    if "trained_as" not in found:
+        return ""
+    return (
+        "Shown are the faces with their original labels; this config trains on "
+        f"{found['trained_as']} labels, and leaves some faces out by their votes."
+    )
 
 
 def shown_classes(found: dict) -> list[str]:

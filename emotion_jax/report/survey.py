@@ -106,6 +106,8 @@ def survey(chosen: Chosen, split: str) -> dict:
     }
     if raw.person is not None:
         found["people"] = len(set(raw.person) - {""})
+    if any((value != raw.labels[name]).any() for name, value in raw.trained.items()):
+        found["trained_as"] = raw.trained_as
     each = {label.name: classes(chosen, label) for label in chosen.classes}
     each |= {label.name: points(label, found["side"]) for label in chosen.points}
     found |= {"labels": each, "light": light(chosen)}
