@@ -115,7 +115,7 @@ def draw_faces(path: Path, split: Split, tasks: Mapping[str, Task], section: Map
     chosen = mosaic.evenly(np.arange(len(split)), mosaic.COLUMNS)
     faces = jax.tree.map(lambda table: table[chosen], split.faces)
     table = join([faces, augmented(faces, tasks, section, SAMPLES)])
-    captions = [f"row {row}" for row in split.rows[chosen]]
+    captions = mosaic.named(split.rows, split.extra, chosen)
     captions += [""] * (SAMPLES * len(chosen))
     columns = len(chosen)
     mosaic.draw(path, table["image"], captions, columns=columns, **marks(table, tasks))

@@ -132,7 +132,7 @@ def conflicts(folder: Path, chosen: Chosen, sets: list[dict]) -> list[Html]:
     if not sets:
         return [sentences(f"No twins disagree on their class. {judged}")]
     path = folder / "conflicts.png"
-    names = [" / ".join(dict.fromkeys(one["labels"])) for one in sets]
+    names = [short(" / ".join(dict.fromkeys(one["labels"]))) for one in sets]
     draw(path, chosen, [one["rows"][0] for one in sets[:MOST]], names[:MOST])
     rows = [
         [", ".join(map(chosen.name, one["rows"])), ", ".join(one["labels"])]
@@ -184,10 +184,11 @@ def draw(
     captions: Sequence[str] = (),
     **options,
 ) -> None:
-    """Draws a sheet of these rows of the source, captioned with row and class."""
+    """Draws a sheet of these rows of the source, captioned with name and class."""
     some = np.searchsorted(chosen.rows, rows)
+    names = mosaic.named(chosen.rows, chosen.raw.extra, some)
     told = [
-        " ".join([str(row), *map(short, chosen.classes_of(i))])
-        for row, i in zip(chosen.rows[some], some.tolist(), strict=True)
+        "\n".join([name, *map(short, chosen.classes_of(i))])
+        for name, i in zip(names, some.tolist(), strict=True)
     ]
     mosaic.draw_rows(path, chosen.raw, some, captions or told, **options)

@@ -164,9 +164,8 @@ def faces(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
     for k, (name, mask) in enumerate(groups or [everyone]):
         path = folder / f"faces-{k}.png"
         some = mosaic.evenly(np.flatnonzero(mask), mosaic.MOST)
-        mosaic.draw_rows(
-            path, chosen.raw, some, [f"row {row}" for row in chosen.rows[some]]
-        )
+        names = mosaic.named(chosen.rows, chosen.raw.extra, some)
+        mosaic.draw_rows(path, chosen.raw, some, names)
         title = f"{name}: {number(len(some))} of {number(int(mask.sum()))}"
         parts += [tag("h3", title), picture(path, f"faces of {name}")]
     return parts

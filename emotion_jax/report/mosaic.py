@@ -21,6 +21,7 @@ from emotion_jax.report.labels import labels_of
 GROUND, INK, CROSS = "#1c1c1e", "#d6d6db", "#ff3b30"
 SIDES = {"left": "#3f9bff", "right": "#35c759", "middle": "#ffb340"}
 COLUMNS, MOST = 8, 24  # in a row, and on a sheet
+NAME = 16  # letters of a file's name that fit below a tile
 GAP, LINE, DPI = 4, 18, 100  # in pixels: between tiles, for a caption; and per inch
 
 
@@ -49,6 +50,22 @@ def any_script() -> Iterator[None]:
 def short(text: str, most: int = 20) -> str:
     """A text shortened to leave room for its neighbours."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def named(
+    rows: Int64[np.ndarray, " n"],
+    extra: Mapping[str, np.ndarray],
+    some: Int64[np.ndarray, " m"],
+) -> list[str]:
+    """What a sheet calls some faces: the end of their file's name, or else their row.
+
+    Args:
+      rows: of all faces, in their source; `extra` holds their files, if they have any.
+    """
+    if "file" not in extra:
+        return [f"row {row}" for row in rows[some]]
+    names = [Path(file).name for file in extra["file"][some]]
+    return [name if len(name) <= NAME else f"…{name[1 - NAME :]}" for name in names]
 
 
 def evenly(rows: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:
@@ -173,8 +190,7 @@ def draw_rows(
     """Draws some rows of a source, with the points that are known."""
     labels = labels_of(raw, "points")
     found = marks([(one.names, one.value[some], one.known[some]) for one in labels])
-    short_captions = [short(text) for text in captions]
-    draw(path, raw.image[some], short_captions, **found, **options)
+    draw(path, raw.image[some], captions, **found, **options)
 
 
 def marks(labels: Sequence[tuple[Sequence[str], np.ndarray, np.ndarray]]) -> dict:

@@ -1,5 +1,7 @@
 """Laws of the sheet of augmentations: draws of the faces given, points with them."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import tiny
@@ -8,7 +10,7 @@ from PIL import Image
 from emotion_jax import cli
 from emotion_jax.data.photometry import SHAPES
 from emotion_jax.data.table import Faces, Split
-from emotion_jax.report import augmentations
+from emotion_jax.report import augmentations, mosaic
 from emotion_jax.tasks import make_tasks
 
 TASKS = make_tasks({"keypoints": {}})
@@ -46,6 +48,15 @@ def test_a_configs_sheet_has_the_faces_and_their_draws_below(tmp_path, monkeypat
     augmentations.draw_faces(tmp_path / "a.png", split, TASKS, {"flip": {}})
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == (4 + 3 * 116, 4 + 3 * 116 + 18)
+    captions = []
+    monkeypatch.setattr(
+        mosaic, "draw", lambda p, image, told, **o: captions.append(told)
+    )
+    for extra in ({}, {"file": np.array(["a/x.png", "a/y.png", "b/z.png"])}):
+        split = dataclasses.replace(split, extra=extra)
+        augmentations.draw_faces(tmp_path / "a.png", split, TASKS, {})
+    names = ["row 4", "row 5", "row 9"], ["x.png", "y.png", "z.png"]
+    assert captions == [[*first, *[""] * 6] for first in names]
 
 
 def test_a_sheets_folder_is_made_and_one_that_cannot_be_is_told(

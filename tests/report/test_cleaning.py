@@ -1,5 +1,7 @@
 """Laws of what is to be cleaned: it is told of the right faces, first things first."""
 
+import dataclasses
+
 import numpy as np
 
 from emotion_jax.data.table import Raw
@@ -38,7 +40,9 @@ def test_faces_that_stand_in_two_splits_are_those_of_the_smaller():
     assert len(cleaning.headlines(FOUND | {"suspicious": None})) == 5
 
 
-def test_a_sheet_of_a_split_has_the_sources_rows_and_the_classes(tmp_path, monkeypatch):
+def test_a_sheet_of_a_split_has_the_sources_names_and_the_classes(
+    tmp_path, monkeypatch
+):
     drawn = []
 
     def draw_rows(path, raw, some, captions):
@@ -56,4 +60,8 @@ def test_a_sheet_of_a_split_has_the_sources_rows_and_the_classes(tmp_path, monke
         usage=np.array(["PublicTest", "Training"] * 3),
     )
     cleaning.draw(tmp_path / "a.png", choose(raw, "Training"), [3, 5])
-    assert drawn == [([3, 5], ["3 glad", "5"])]
+    files = np.array([f"glad/{k}.png" for k in range(6)])
+    own = dataclasses.replace(raw, extra={"file": files})
+    cleaning.draw(tmp_path / "a.png", choose(own, "Training"), [3, 5])
+    assert drawn.pop() == ([3, 5], ["3.png\nglad", "5.png"])
+    assert drawn == [([3, 5], ["row 3\nglad", "row 5"])]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emotion_jax.data.table import Raw
-from emotion_jax.report import charts, exploration
+from emotion_jax.report import charts, exploration, mosaic
 from emotion_jax.report.labels import Label
 from emotion_jax.report.page import Html, join
 from emotion_jax.report.survey import Chosen, choose, survey
@@ -45,6 +45,26 @@ def test_of_many_classes_the_largest_are_drawn_in_their_own_order():
     many = {f"c{k}": k for k in range(25)}
     assert exploration.shown_classes(sizes(**many)) == [f"c{k}" for k in range(5, 25)]
     assert exploration.shown_classes(sizes(a=0, b=2, c=1)) == ["b", "c"]
+
+
+@pytest.mark.parametrize("files", [[], ["a/x.png", "a/y.png", "b/z.png"]])
+def test_the_sheets_of_faces_have_their_files_or_the_sources_rows(
+    tmp_path, monkeypatch, files
+):
+    drawn = []
+    monkeypatch.setattr(
+        mosaic, "draw", lambda path, image, told, **o: drawn.append(told)
+    )
+    monkeypatch.setattr(exploration, "picture", lambda path, text: Html(""))
+    image = np.zeros((3, 16, 16, 1), np.uint8)
+    extra = {"file": np.array(files)} if files else {}
+    labels, known = {"emotion": np.eye(2)[[0, 0, 1]]}, {"emotion": np.ones(3, bool)}
+    names, usage = {"emotion": ("a", "b")}, np.array(["test", "train", "train"])
+    raw = Raw("own", "", image, labels, known, names, usage, extra=extra)
+    chosen = choose(raw, "train")
+    exploration.faces(tmp_path, chosen, survey(chosen, "train"))
+    one, two = ("y.png", "z.png") if files else ("row 1", "row 2")
+    assert drawn == [["all", "a", "b"], [one], [two]]
 
 
 def test_a_label_may_have_the_name_of_a_part_of_the_page(tmp_path):

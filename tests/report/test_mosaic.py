@@ -37,6 +37,13 @@ def test_faces_stand_row_by_row_and_only_what_is_written_takes_room(
         assert pixels[y : y + LINE, TILE + 2 * GAP :].max() > 150
 
 
+def test_a_face_is_called_by_the_end_of_its_file_or_else_by_its_row():
+    rows, some = np.array([3, 5, 8]), np.array([0, 2])
+    assert mosaic.named(rows, {}, some) == ["row 3", "row 8"]
+    extra = {"file": np.array(["train/a/of_16_letters.py", "", "b/Training_10001.jpg"])}
+    assert mosaic.named(rows, extra, some) == ["of_16_letters.py", "…ining_10001.jpg"]
+
+
 def test_the_users_matplotlib_does_not_stretch_it(tmp_path):
     with matplotlib.rc_context({"savefig.dpi": 150}):
         pixels = drawn(tmp_path / "a.png", [9], [""])
