@@ -24,6 +24,7 @@ from emotion_jax.data.table import Raw
 from emotion_jax.errors import Mistake, Stopped
 from emotion_jax.registry import check_fields, check_type
 from emotion_jax.report import augmentations, cleaning, exploration
+from emotion_jax.report.page import count
 from emotion_jax.report.survey import choose, survey
 from emotion_jax.tasks import make_tasks
 
@@ -107,7 +108,8 @@ def main(args: list[str]) -> None:
         found = write(flags.out, raw, flags.split, config)
     except OSError as error:
         raise Stopped(f"cannot write {flags.out}: {error.strerror}") from None
-    print(f"{found['data']}, split {found['split']}, {found['faces']:,} faces")
+    faces = count(found["faces"], "face", "faces")
+    print(f"{found['data']}, split {found['split']}, {faces}")
     if trained := exploration.trained(found):
         print(trained)
     for line in cleaning.headlines(found):

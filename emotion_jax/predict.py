@@ -26,6 +26,7 @@ from emotion_jax.inference import Model, Predictions, combine
 from emotion_jax.photo import detect, inputs
 from emotion_jax.photo.inputs import DRAWN, LIST, Crop, Search
 from emotion_jax.report import pictures, predictions
+from emotion_jax.report.page import count
 
 TOLD = 10  # seconds between lines on the console
 TABLE, KAGGLE = "predictions.csv", "submission.csv"
@@ -176,8 +177,8 @@ def main(args: list[str]) -> None:
     if lookup:
         lookup.write(flags.out / KAGGLE, asked, crops, found)
     files = [TABLE, LIST, *([KAGGLE] if lookup else []), f"{DRAWN}/"]
-    count = "1 face" if len(crops) == 1 else f"{len(crops):,} faces"
-    print(f"{count}; written to {flags.out}: {', '.join(files)}")
+    faces = count(len(crops), "face", "faces")
+    print(f"{faces}; written to {flags.out}: {', '.join(files)}")
     if bad:
         raise failure(bad, len(crops))
 

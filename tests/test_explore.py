@@ -243,6 +243,16 @@ def test_votes_change_what_is_told_and_augmented_and_no_number(
         assert told == [trained] * bool(trained)
 
 
+def test_one_face_is_no_plural(sources, tmp_path, capsys):
+    face = next((sources / "faces" / NAMES[2]).iterdir())
+    (tmp_path / "faces" / "calm").mkdir(parents=True)
+    shutil.copy(face, tmp_path / "faces" / "calm")
+    args = ["--data", f"folder={tmp_path / 'faces'}", "--out", str(tmp_path / "out")]
+    assert run(explore.main, args) == 0
+    assert capsys.readouterr().out.startswith("folder=faces, split all, 1 face\n")
+    assert "split all, 1 face<" in (tmp_path / "out" / "index.html").read_text("utf-8")
+
+
 def test_a_split_is_looked_at_alone(sources, tmp_path, capsys):
     data = f"fer2013={sources / 'fer2013.csv'}"
     args = ["--data", data, "--split", "PublicTest+PrivateTest"]

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from emotion_jax.report import mosaic
+from emotion_jax.report.page import count
 
 PALETTE = ("#2f6fde", "#e8833a", "#2ea27a", "#8e5bd0", "#c8473f")
 WIDTH = 9.0  # of a figure, in inches
@@ -140,7 +141,8 @@ def draw_points(
                     fmt="o",
                     ms=4,
                 )
-        axes[0].set_title(f"the points of {len(some):,} faces, on the mean face")
+        faces = count(len(some), "face", "faces")
+        axes[0].set_title(f"the points of {faces}, on the mean face")
         axes[1].set_title("each point's mean, and twice its spread")
         figure.savefig(path)
 

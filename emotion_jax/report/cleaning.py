@@ -11,6 +11,7 @@ from emotion_jax.report.mosaic import MOST, short
 from emotion_jax.report.page import (
     Html,
     code,
+    count,
     folded,
     number,
     picture,
@@ -65,12 +66,13 @@ def exact(found: dict) -> list[Html]:
         return [sentences("No face has an exact twin, the same pixels in another row.")]
     told = (
         f"{number(found['faces'])} faces have an exact twin, the same pixels in "
-        f"another row, in {number(found['groups'])} sets."
+        f"another row, in {count(found['groups'], 'set', 'sets')}."
     )
     if not found["across"]:
         return [sentences(told, " No twins stand in two splits.")]
     said = [
-        f"{number(one['faces'])} {one['of']} faces stand in {one['in']} too"
+        count(one["faces"], f"{one['of']} face stands", f"{one['of']} faces stand")
+        + f" in {one['in']} too"
         for one in found["across"]
     ]
     advice = (
@@ -92,8 +94,8 @@ def near(folder: Path, chosen: Chosen, found: dict) -> list[Html]:
     pairs = [" and ".join(map(chosen.name, pair)) for pair in found["rows"]]
     return [
         sentences(
-            f"{number(found['pairs'])} pairs are near twins: {kinds}. "
-            f"{number(found['across'])} of these pairs stand in two splits. Look "
+            count(found["pairs"], "pair", "pairs"),
+            f" of near twins: {kinds}. In two splits: {number(found['across'])}. Look "
             "whether they are one photo: where one of the two is tested on, the test "
             "is easier than it looks. ",
             code("--config.data.dedupe=near"),
@@ -113,11 +115,13 @@ def blank(folder: Path, chosen: Chosen, rows: list[int]) -> list[Html]:
         return [sentences("No image is blank.")]
     path = folder / "blank.png"
     draw(path, chosen, rows[:MOST])
+    units = chosen.unit + "s" * (len(rows) > 1)
     return [
         sentences(
-            f"{number(len(rows))} images are blank, of one gray, and still have "
-            "labels, from which nothing can be learnt; no network reads them right "
-            f"but by luck: {chosen.unit}s {', '.join(map(chosen.name, rows))}."
+            count(len(rows), "image is blank", "images are blank"),
+            ", of one gray, with labels from which nothing can be learnt; no network "
+            "reads a blank image right but by luck: "
+            f"{units} {', '.join(map(chosen.name, rows))}.",
         ),
         picture(path, "blank images"),
     ]
@@ -132,6 +136,7 @@ def conflicts(folder: Path, chosen: Chosen, sets: list[dict]) -> list[Html]:
     if not sets:
         return [sentences(f"No twins disagree on their class. {judged}")]
     path = folder / "conflicts.png"
+    disagree = "set of exact twins disagrees", "sets of exact twins disagree"
     names = [short(" / ".join(dict.fromkeys(one["labels"]))) for one in sets]
     draw(path, chosen, [one["rows"][0] for one in sets[:MOST]], names[:MOST])
     rows = [
@@ -140,8 +145,8 @@ def conflicts(folder: Path, chosen: Chosen, sets: list[dict]) -> list[Html]:
     ]
     return [
         sentences(
-            f"{number(len(sets))} sets of exact twins disagree on their class. No "
-            "network can read all of them right; which label would you give? Correct "
+            f"{count(len(sets), *disagree)} on the class. No network can read all of "
+            "them right; which label would you give? Correct "
             f"the {chosen.unit}s, or delete them. {judged}"
         ),
         picture(path, "twins with different labels"),

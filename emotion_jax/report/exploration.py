@@ -10,6 +10,7 @@ from emotion_jax.report.labels import Label
 from emotion_jax.report.page import (
     Html,
     code,
+    count,
     document,
     folded,
     number,
@@ -37,7 +38,7 @@ def page(folder: Path, chosen: Chosen, found: dict) -> str:
         "labels": ("Labels worth a look", cleaning.labels(folder, chosen, found)),
         "augmentation": ("Augmentation", augmentation(folder, chosen)),
     }
-    where = f"split {found['split']}, {found['faces']:,} faces"
+    where = f"split {found['split']}, {count(found['faces'], 'face', 'faces')}"
     return document(found["data"], where, parts)
 
 
@@ -67,7 +68,7 @@ def overview(chosen: Chosen, found: dict) -> list[Html]:
         else (": row 0 is the second line of a CSV file.")
     )
     if "people" in found:
-        size += f" {number(found['people'])} people are named."
+        size += f" {count(found['people'], 'person is', 'people are')} named."
     return [
         tag("p", size),
         sentences(trained(found)),
@@ -109,7 +110,8 @@ def classes(folder: Path, chosen: Chosen, label: Label, found: dict) -> list[Htm
         [name, *(row[split] for split in splits), row["percent"]]
         for name, row in counts.items()
     ]
-    few = f"The {number(len(shown))} largest of {number(len(counts))} are drawn."
+    few = count(len(shown), "class is", "classes are")
+    few += f" drawn, the largest of {number(len(counts))}."
     return [
         picture(path, "faces of each class, and its share of each split", "chart"),
         sentences(*balance(label.name, large, sizes[large], small, sizes[small])),
@@ -122,7 +124,7 @@ def balance(label: str, large: str, most: int, small: str, fewest: int) -> list[
     """What the class sizes call for."""
     if most == fewest:
         return [f"The classes are of one size, {number(most)}. Accuracy is fair."]
-    sizes = f"{large} has {number(most)} faces, {small} {number(fewest)}"
+    sizes = f"{large} has {count(most, 'face', 'faces')}, {small} {number(fewest)}"
     if most < UNEVEN * fewest:
         return [f"The classes are of like size: {sizes}. Accuracy is a fair measure."]
     return [
@@ -209,7 +211,8 @@ def missing(path: Path, found: dict) -> list[Html]:
     return [
         picture(path, "percent of faces without each point", "chart"),
         sentences(
-            f"{number(whole)} faces know every point, {number(none)} none. Missing "
+            f"{count(whole, 'face knows', 'faces know')} every point, "
+            f"{number(none)} none. Missing "
             "points are masked in the loss, so keep those faces: leaving them out "
             "would lose the points that they do know."
         ),

@@ -102,6 +102,11 @@ def number(value: float | int | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
+def count(n: int, one: str, many: str) -> str:
+    """A number and what there is of it, as `1 face` or `1,200 faces`."""
+    return f"{number(n)} {one if n == 1 else many}"
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Html:
     """A table: texts aligned left, numbers formatted and aligned right."""
     rows = [list(row) for row in rows]

@@ -3,10 +3,12 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from emotion_jax.data.table import Raw
 from emotion_jax.report import cleaning, mosaic
-from emotion_jax.report.survey import choose
+from emotion_jax.report.page import Html, join
+from emotion_jax.report.survey import choose, survey
 
 FOUND = {
     "splits": {"train": 9, "test": 3},
@@ -38,6 +40,51 @@ def test_faces_that_stand_in_two_splits_are_those_of_the_smaller():
         "faces with a suspicious point: 0",
     ]
     assert len(cleaning.headlines(FOUND | {"suspicious": None})) == 5
+
+
+@pytest.mark.parametrize(
+    "times, told",
+    [
+        (
+            1,
+            [
+                "in 1 set.",
+                "1 test face stands in train too",
+                "1 pair of near twins",
+                "1 image is blank",
+                "luck: row 4.",
+                "1 set of exact twins disagrees",
+            ],
+        ),
+        (
+            2,
+            [
+                "in 2 sets.",
+                "2 test faces stand in train too",
+                "2 pairs of near twins",
+                "2 images are blank",
+                "luck: rows 4, 9.",
+                "2 sets of exact twins disagree on",
+            ],
+        ),
+    ],
+)
+def test_one_of_a_kind_is_told_as_one(tmp_path, monkeypatch, times, told):
+    monkeypatch.setattr(mosaic, "draw_rows", lambda *args, **options: None)
+    monkeypatch.setattr(cleaning, "picture", lambda path, text: Html(""))
+    images = []
+    for k in range(times):
+        one, other = np.random.default_rng(k).integers(0, 256, (2, 48, 48), np.uint8)
+        images += [one, one, other, other[:, ::-1], np.full((48, 48), k, np.uint8)]
+    labels = {"emotion": np.eye(2, dtype=np.float32)[[0, 1, 0, 0, 0] * times]}
+    known, names = {"emotion": np.ones(5 * times, bool)}, {"emotion": ("calm", "glad")}
+    usage = np.array(["train", "test", "train", "train", "train"] * times)
+    image = np.stack(images)[..., None]
+    chosen = choose(Raw("own", "", image, labels, known, names, usage), "all")
+    found = survey(chosen, "all")
+    parts = cleaning.twins(tmp_path, chosen, found)
+    text = join(parts + cleaning.labels(tmp_path, chosen, found))
+    assert [words for words in told if words not in text] == []
 
 
 def test_a_sheet_of_a_split_has_the_sources_names_and_the_classes(

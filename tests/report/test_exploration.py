@@ -38,7 +38,18 @@ def test_classes_are_weighed_by_the_largest_and_the_smallest(
     parts = exploration.classes(tmp_path, chosen, label, found)
     text = re.sub("<.*?>", "", join(parts))
     assert told in text and ("class_weights=effective" in text) is (fewest <= 3)
-    assert ("1 largest of 2 are drawn" in text) is (fewest == 0)
+    assert ("1 class is drawn, the largest of 2." in text) is (fewest == 0)
+
+
+@pytest.mark.parametrize("n, told", [(1, "1 face knows"), (2, "2 faces know")])
+def test_one_face_is_told_as_one(tmp_path, monkeypatch, n, told):
+    monkeypatch.setattr(exploration, "picture", lambda *args: Html(""))
+    points = {"mouth": {"missing_percent": 50.0}}
+    found = {"faces": 2 * n, "points": points, "faces_with_no_point": n}
+    parts = exploration.missing(
+        tmp_path / "a.png", found | {"faces_with_all_points": n}
+    )
+    assert f"{told} every point, {n} none." in join(parts)
 
 
 def test_of_many_classes_the_largest_are_drawn_in_their_own_order():

@@ -33,6 +33,11 @@ def test_a_number_as_it_is_read(value, shown):
     assert page.number(value) == shown
 
 
+@pytest.mark.parametrize("n, told", [(0, "0 sets"), (1, "1 set"), (1200, "1,200 sets")])
+def test_one_thing_is_no_plural(n, told):
+    assert page.count(n, "set", "sets") == told
+
+
 def test_a_table_has_its_cells_in_order():
     made = page.table(("a", "b"), [["<x>", 1], ["y", None]])
     cells = re.findall(r"<t[hd] [^>]*>(.*?)</t[hd]>", made)
