@@ -5,6 +5,7 @@ from pathlib import Path
 
 from emotion_jax.data.table import Raw, Split
 from emotion_jax.files import printable
+from emotion_jax.report.page import count
 from emotion_jax.tasks import Task
 
 COLUMNS = {"classes": ("precision", "recall", "f1", "support"), "points": ("rmse_px",)}
@@ -18,13 +19,15 @@ def source(data: Split | Raw) -> str:
 
 def describe(split: Split) -> str:
     """Which faces a number was measured on, and what is unusual about them, if any."""
-    told = f"{source(split)}, split {split.name}, {len(split):,} faces"
+    faces = count(len(split), "face", "faces")
+    told = f"{source(split)}, split {split.name}, {faces}"
     if split.trained_on:
         told += f", {split.trained_on:,} of them trained on"
     if split.labels != "original":
         told += f", labels {split.labels}"
     if split.unknown:
-        told += f" ({split.unknown:,} others have no label that the network knows)"
+        others = count(split.unknown, "other has", "others have")
+        told += f" ({others} no label that the network knows)"
     return told
 
 
