@@ -68,7 +68,8 @@ def check_same(directory: Path, config: ConfigDict) -> dict[str, str]:
     """
     path = directory / "config.json"
     if not os.path.exists(path):  # unlike Path's, it never raises
-        if step_folders(directory / "checkpoints"):
+        there = directory / "checkpoints"
+        if os.path.isdir(there) and step_folders(there):
             raise Mistake(
                 f"{directory} has checkpoints, but no longer the config.json that says "
                 "of what: put it back, or take another workdir"

@@ -142,6 +142,8 @@ def test_a_damaged_config_is_a_mistake(tmp_path):
 def test_checkpoints_without_a_config_are_a_mistake_and_an_empty_workdir_is_none(
     tmp_path,
 ):
+    with pytest.raises(Mistake, match="File name too long"):
+        workdir.is_done(tmp_path / ("x" * 300), tiny.config())
     (tmp_path / "checkpoints").mkdir()
     assert workdir.check_same(tmp_path, tiny.config()) == {}
     (tmp_path / "checkpoints" / "4").mkdir()
