@@ -24,9 +24,12 @@ from emotion_jax.tasks import Task, make_tasks
 class Teacher:
     """One trained network, which teaches some of the pupil's tasks."""
 
-    def __init__(self, meta: Meta):
+    def __init__(self, meta: Meta, dtype: str):
         self.tasks = make_tasks(meta.config["tasks"])
-        self.network = make_network(self.tasks, **meta.config["model"])
+        model = dict(meta.config["model"])
+        if model.get("dtype", "auto") == "auto":
+            model["dtype"] = dtype
+        self.network = make_network(self.tasks, **model)
         self.meta, self.places = meta, {}
 
     def take_on(self, name: str, task: Task) -> None:
@@ -61,10 +64,13 @@ class Teacher:
         return found
 
 
-def load(tasks: Mapping[str, Task], mesh: Mesh) -> Partial:
+def load(tasks: Mapping[str, Task], mesh: Mesh, dtype: str = "auto") -> Partial:
     """The function (image) -> the teachers' answers by task; {} if there are none.
 
     A network that teaches several tasks is held, and runs, once.
+
+    Args:
+      dtype: what the teachers' own `auto` is to mean, if not what suits this machine.
 
     Raises:
       Mistake: a teacher is not a checkpoint, or does not know what it is to teach.
@@ -75,7 +81,8 @@ def load(tasks: Mapping[str, Task], mesh: Mesh) -> Partial:
             flag = f"config.tasks.{name}.teachers"
             if source not in teachers:
                 folder, meta, variables[source] = checkpoint.read(source, mesh, flag)
-                teachers[source], origins[source] = Teacher(meta), bucket.origin(folder)
+                teachers[source] = Teacher(meta, dtype)
+                origins[source] = bucket.origin(folder)
             try:
                 teachers[source].take_on(name, task)
             except Mistake as mistake:

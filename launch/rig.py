@@ -76,9 +76,11 @@ class Rig:
         self.augment = make_augment(self.tasks, config.augment)
         self.init = step.make_init(self.network, self.optimizer, 0, self.side)
         self.like = abstract(self.init, mesh, config.fsdp)
-        here = mesh.devices.flat[0] in jax.devices()  # or only compiled for
         self.taught = any(task.all_teachers for task in self.tasks.values())
-        self.teach = distill.load(self.tasks, mesh if here else sharding.make_mesh())
+        if mesh.devices.flat[0] in jax.devices():
+            self.teach = distill.load(self.tasks, mesh)
+        else:  # they are only compiled for
+            self.teach = distill.load(self.tasks, sharding.make_mesh(), "bfloat16")
 
     def feed(self, name: str):
         """The feed of the faces: resident on the mesh's devices or streamed to them."""

@@ -68,7 +68,6 @@ def test_the_parts_of_a_step_are_in_their_order(rig):
 
 
 def test_teachers_are_a_part_of_the_step(rig, tmp_path):
-    """Also of one that is only compiled, for devices that are not here."""
     teacher = tiny.untrained(tmp_path / "teacher")
     config = tiny.config(**{"tasks.emotion.teachers": str(teacher)})
     taught = rigs.Rig(config, rig.mesh, 16, 64)

@@ -147,6 +147,7 @@ def test_the_step_compiles_for_a_tpu(tmp_path):
     if importlib.util.find_spec("libtpu") is None:
         pytest.skip("libtpu is not installed")
     flags = ["--topology=v5e:2x2", "--faces=64", f"--out={tmp_path}"]
+    flags.append("--config.tasks.emotion.teachers=pretrained")
     found = report(*flags, "--config.model.blocks=(1,)", "--config.optim.name=sgd")
     assert found.returncode == 0, found.stderr
     written = json.loads((tmp_path / "tpu_v5e_2x2_fer5.json").read_text())
