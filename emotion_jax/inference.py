@@ -223,8 +223,20 @@ def as_photo(pixels: np.ndarray) -> UInt8[np.ndarray, "h w c"]:
 
 def of_one_size(images: np.ndarray | Sequence) -> list[np.ndarray | Sequence]:
     """The images in parts that NumPy can stack: all of them, or else each alone."""
-    several = isinstance(images, list | tuple) and len(set(map(np.shape, images))) > 1
-    return list(images) if several else [images]
+    if not isinstance(images, list | tuple):
+        return [images]
+    if not images:
+        return [np.zeros((0, 1, 1, 1), np.uint8)]
+    images = [as_array(image) for image in images]
+    return images if len({image.shape for image in images}) > 1 else [images]
+
+
+def as_array(image: Any) -> np.ndarray:
+    """What NumPy makes of an image, or of several of one size."""
+    try:
+        return np.asarray(image)
+    except ValueError:
+        raise Mistake("an image is an array: [h w], [h w 1] or [h w 3]") from None
 
 
 def as_gray(images: np.ndarray | Sequence) -> UInt8[np.ndarray, "n h w 1"]:
@@ -233,10 +245,8 @@ def as_gray(images: np.ndarray | Sequence) -> UInt8[np.ndarray, "n h w 1"]:
     Raises:
       Mistake: they have another type or shape; says which, and what it should be.
     """
-    images = np.asarray(images)
+    images = as_array(images)
     shape = images.shape
-    if shape == (0,):  # an empty list, of which NumPy makes floats
-        images = np.zeros((0, 1, 1, 1), np.uint8)
     if images.dtype != np.uint8:
         raise Mistake(f"images are uint8, gray levels 0 to 255; got {images.dtype}")
     if images.ndim == 2:

@@ -9,6 +9,7 @@ import tiny
 from PIL import Image
 
 import emotion_jax
+from emotion_jax import inference
 from emotion_jax.data.image import gray
 from emotion_jax.data.table import FIVE, POINTS
 from emotion_jax.errors import Mistake
@@ -119,12 +120,18 @@ def test_gray_is_pillows():
         (np.zeros((48, 48, 2), np.uint8), "got [48, 48, 2]"),
         (np.zeros(24, np.uint8), "got [24]"),
         ([IMAGES[0], IMAGES[0, 0, :, 0]], "got [24]"),
+        ([IMAGES[0], np.zeros(0)], "got float64"),
     ],
 )
 def test_images_that_are_none_are_told(model, images, sentence):
     with pytest.raises(Mistake) as told:
         model.predict(images)
     assert sentence in str(told.value)
+
+
+def test_what_numpy_cannot_stack_is_no_image():
+    with pytest.raises(Mistake, match=r"an image is an array: \[h w\], \[h w 1\] or"):
+        inference.as_array([[1, 2], [3]])
 
 
 def test_a_photos_faces_are_cut_out_read_and_put_back(model, tmp_path):
