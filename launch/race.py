@@ -58,8 +58,10 @@ def keras(csv: Path, target: float, minutes: float) -> dict:
         for line in process.stdout:
             epochs.append(json.loads(line))
             logs.say(line.strip())
-    if process.returncode or not epochs:
+    if process.returncode:
         raise Stopped("Keras failed: see above")
+    if not epochs:
+        raise Stopped("Keras ended no epoch in this time: give more --minutes")
     return summary(epochs, target)
 
 

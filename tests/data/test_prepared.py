@@ -97,6 +97,7 @@ def test_a_source_without_a_path_is_split_as_its_file_is(tmp_path):
 def test_a_run_trains_and_is_evaluated_without_a_path(tmp_path, capsys):
     prepared.write(fer2013.read(str(fer_csv(tmp_path / "a.csv", usage=False))))
     config = tiny.config(stop_at=1)
+    config.tasks = {"emotion": {"classes": 5}}
     config.data.sources = {"fer2013": {"path": ""}}
     config.train.steps = 1
     train_and_evaluate(config, tmp_path / "run")

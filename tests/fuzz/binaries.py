@@ -55,7 +55,7 @@ INSTEAD = (
     (checkpoints.Checkpoints, "restore", lambda self, like: AtStart()),
     (evaluating, "numbers_of", reach),
     (drawing, "draw", reach),
-    (writing, "write_rows", reach),
+    (writing, "resize", reach),
 )
 
 
