@@ -49,7 +49,8 @@ GUARD = "EMOTION_JAX_GUARD"  # in a guarded process: its pipe from its guard
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags that say which processes take part."""
     add = parser.add_argument
-    add("--coordinator", metavar="HOST:PORT", help="several processes; auto on TPU VMs")
+    text = "several processes; auto on TPU VMs"  # whose scripts add it once more
+    add("--coordinator", action="store", metavar="HOST:PORT", help=text)
     add("--processes", type=int, metavar="N", help="with --coordinator: how many")
     add("--process", type=int, metavar="I", help="which of them this is, from 0")
 

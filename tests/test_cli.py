@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from emotion_jax import cli
+from emotion_jax import cli, processes
 from emotion_jax.errors import Mistake, Stopped
 
 CONFIG = ["--config", "configs/synthetic.py"]
@@ -78,6 +78,13 @@ def test_a_flag_given_twice_is_a_mistake_and_what_has_no_flag_may_be_several():
     assert parser.parse(["1", "2"]).name is None
     with pytest.raises(Mistake, match="^--name is given twice; see cat --help$"):
         parser.parse(["--name=a", "1", "2", "--name", "b"])
+
+
+def test_the_coordinator_may_be_given_twice_as_scripts_add_it_once_more():
+    parser = cli.Parser("cat", "Cats.")
+    processes.add_flags(parser)
+    flags = parser.parse(["--coordinator=a:1", "--coordinator", "auto"])
+    assert flags.coordinator == "auto"
 
 
 def test_sources_add_up_however_they_are_written():

@@ -192,8 +192,8 @@ def test_classes_that_the_data_lacks_are_told_as_ruled_out(nets, tmp_path, capsy
     told = (
         "Answers of emotion are among anger and happy, the classes of this data: the "
     )
-    data = "folder=faces, split all, 4 faces (2 others have no label that the network "
-    assert f"{data}knows)\n{told}" in capsys.readouterr().out
+    data = "folder=faces, split all, 4 faces (2 others have no label that is used"
+    assert f"{data})\n{told}" in capsys.readouterr().out
     for name in ("report.html", "model_card.md"):
         assert (tmp_path / "out" / name).read_text("utf-8").count(told) == 1
 

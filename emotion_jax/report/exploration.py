@@ -87,7 +87,7 @@ def trained(found: dict) -> str:
         return ""
     return (
         "Shown are the faces with their original labels; this config trains on "
-        f"{found['trained_as']} labels, and leaves some faces out by their votes."
+        f"{found['trained_as']} labels, without the faces that the votes leave out."
     )
 
 

@@ -21,7 +21,7 @@ from emotion_jax.report.labels import labels_of
 GROUND, INK, CROSS = "#1c1c1e", "#d6d6db", "#ff3b30"
 SIDES = {"left": "#3f9bff", "right": "#35c759", "middle": "#ffb340"}
 COLUMNS, MOST = 8, 24  # in a row, and on a sheet
-NAME = 16  # letters of a file's name that fit below a tile
+NAME = 14  # letters of a file's name that fit below a tile
 GAP, LINE, DPI = 4, 18, 100  # in pixels: between tiles, for a caption; and per inch
 
 

@@ -27,7 +27,7 @@ def describe(split: Split) -> str:
         told += f", labels {split.labels}"
     if split.unknown:
         others = count(split.unknown, "other has", "others have")
-        told += f" ({others} no label that the network knows)"
+        told += f" ({others} no label that is used)"
     return told
 
 

@@ -40,8 +40,8 @@ def test_faces_stand_row_by_row_and_only_what_is_written_takes_room(
 def test_a_face_is_called_by_the_end_of_its_file_or_else_by_its_row():
     rows, some = np.array([3, 5, 8]), np.array([0, 2])
     assert mosaic.named(rows, {}, some) == ["row 3", "row 8"]
-    extra = {"file": np.array(["train/a/of_16_letters.py", "", "b/Training_10001.jpg"])}
-    assert mosaic.named(rows, extra, some) == ["of_16_letters.py", "…ining_10001.jpg"]
+    extra = {"file": np.array(["train/a/14_letters.png", "", "b/Training_10001.jpg"])}
+    assert mosaic.named(rows, extra, some) == ["14_letters.png", "…ing_10001.jpg"]
 
 
 def test_the_users_matplotlib_does_not_stretch_it(tmp_path):

@@ -59,7 +59,7 @@ def test_faces_that_were_trained_on_are_told_wherever_a_split_is_described():
 
 def test_faces_that_are_left_out_for_their_labels_are_told_too():
     some = dataclasses.replace(split("a.csv", 2486), unknown=1103)
-    told = " (1,103 others have no label that the network knows)"
+    told = " (1,103 others have no label that is used)"
     assert tables.describe(some) == f"fer2013=a.csv, split test, 2,486 faces{told}"
     some = dataclasses.replace(some, trained_on=1666, labels="FER+ mean")
     told = f"2,486 faces, 1,666 of them trained on, labels FER+ mean{told}"
