@@ -47,7 +47,7 @@ def test_faces_are_spread_over_the_split_with_labels_and_predictions(drawn, n):
         np.testing.assert_array_equal(drawn[shown], whole[some])
     assert len(drawn["captions"]) == len(some) and all(drawn["captions"])
     assert drawn["columns"] == min(n, 8)
-    where = f"folder, split all, {n} faces"
+    where = f"folder, split all, {n} {'face' if n == 1 else 'faces'}"
     assert drawn["heading"] == f"{where}: dots are labels, crosses predictions"
 
 
